@@ -1,0 +1,1 @@
+//! Tracing subscriber and metrics exporter; linked by server/node only.

@@ -1,0 +1,1 @@
+//! IMAP codec: pure, no socket, no clock.

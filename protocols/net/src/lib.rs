@@ -1,0 +1,1 @@
+//! Listeners, TLS, buffers, timeouts, back-pressure and drain of every protocol.

@@ -1,0 +1,1 @@
+//! SMTP and LMTP codec: pure, no socket, no clock.

@@ -1,0 +1,1 @@
+//! Filter and sort of messages, the SearchIndex trait and its scan.

@@ -1,0 +1,1 @@
+//! Operator subcommands: clients of the admin API.

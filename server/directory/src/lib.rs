@@ -1,0 +1,1 @@
+//! Who is who: addresses to recipients, and the Authenticator over storage/accounts.

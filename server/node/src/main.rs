@@ -1,0 +1,3 @@
+//! The godwit binary: configuration and wiring.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Principals, credentials, aliases, groups, access rights, quota limits; the Authenticator port.

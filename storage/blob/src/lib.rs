@@ -1,0 +1,1 @@
+//! Content-addressed bodies: small ones in the store, larger ones in durable files.

@@ -1,0 +1,1 @@
+//! Modseq and state, the change log, the Feed and Sink of committed changes.

@@ -1,0 +1,1 @@
+//! Pure formats of mail: structure, envelope, threads, generated messages.

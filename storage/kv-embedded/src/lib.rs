@@ -1,0 +1,1 @@
+//! The store on one machine: FoundationDB's semantics over a local engine.

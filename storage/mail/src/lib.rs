@@ -1,0 +1,1 @@
+//! The mail model: mailboxes and messages, one verb, one file.

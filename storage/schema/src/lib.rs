@@ -1,0 +1,1 @@
+//! Ids, every key and every versioned record: the map of the database.

@@ -1,0 +1,1 @@
+//! Queue records: enqueue, due index, claim, reschedule, bounce.

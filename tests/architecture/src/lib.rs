@@ -1,0 +1,1 @@
+//! Proves the arrows between the crates from cargo metadata.

@@ -1,0 +1,1 @@
+//! Transcripts, real clients, corpus and crash tests against a running node.
