@@ -1,1 +1,17 @@
 //! Starts real nodes and plain clients for the tests.
+//!
+//! A [`Node`] is the `godwit` binary as a child process, reached over real sockets only. The clients are
+//! deliberately dumb: they send the bytes they are told to send and hand back the lines they got, so that a
+//! test says in full what it expects of the server.
+
+pub mod imap;
+pub mod line;
+pub mod node;
+pub mod script;
+pub mod smtp;
+pub mod wait;
+
+pub use imap::Imap;
+pub use line::Line;
+pub use node::{Node, NodeOptions};
+pub use smtp::Smtp;

