@@ -1,1 +1,32 @@
 //! Ids, every key and every versioned record: the map of the database.
+//!
+//! # The map
+//!
+//! A key begins with one tag byte that names its family; the family's module page lists what follows.
+//! Tags are mnemonic and never reused: a retired one stays in the list, marked so.
+//!
+//! | tag | family | module |
+//! |-----|--------|--------|
+//! | `I` | the store's incarnation and other facts of the whole store | [`keys::system`] |
+//!
+//! Families of other owners live in files of their own beside these and are listed in [`explain()`].
+//!
+//! # Invariants
+//!
+//! - Every key is a named struct implementing [`Key`]; byte order of encoded keys is order of their fields.
+//! - Every record starts with a format byte ([`Record`]); fields it does not know are skipped.
+//! - Nothing here reads or writes a store, and nothing here knows one.
+
+pub mod codec;
+mod explain;
+pub mod flags;
+pub mod ids;
+pub mod keys;
+pub mod record;
+pub mod records;
+
+pub use codec::{Key, KeyError, KeyReader, KeyWriter, STAMP_LEN, Stamp, prefix_end, prefix_range};
+pub use explain::explain;
+pub use flags::{Flags, InvalidKeyword, Keyword, SystemFlags};
+pub use ids::{AccountId, BlobHash, DomainId, EmailId, InvalidId, MailboxId, ModSeq, QueueId, ThreadId, Uid};
+pub use record::{Record, RecordError};

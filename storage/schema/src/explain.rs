@@ -1,0 +1,24 @@
+//! Any key, read back for a human.
+
+use crate::keys::FAMILIES;
+
+/// The key's kind and fields, for `godwit key explain`; an unknown key is shown as its bytes.
+pub fn explain(bytes: &[u8]) -> String {
+    let family = bytes.first().and_then(|tag| FAMILIES.iter().find(|(first, _)| first == tag));
+    family
+        .and_then(|(_, explain)| explain(bytes))
+        .unwrap_or_else(|| format!("unknown key: {}", bytes.escape_ascii()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_and_unknown() {
+        assert_eq!(explain(b"Ii"), "IncarnationKey");
+        assert_eq!(explain(b"I?"), "unknown key: I?");
+        assert_eq!(explain(b"\x00"), "unknown key: \\x00");
+        assert_eq!(explain(b""), "unknown key: ");
+    }
+}

@@ -1,0 +1,233 @@
+//! Ids. None is ever reused.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::str::FromStr;
+
+/// A text is not an id of the expected kind: the client must send one it was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an id of this kind")]
+pub struct InvalidId;
+
+/// An account: a person, a group or a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccountId(pub u32);
+
+/// A domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DomainId(pub u32);
+
+/// A mailbox, counted up within its account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MailboxId(pub u32);
+
+/// An email within its account: milliseconds since the epoch above 20 random bits, so that ids of one
+/// account lie in the order of arrival and two nodes need not ask each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EmailId(pub u64);
+
+/// A thread within its account: the number of the email that began it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ThreadId(pub u64);
+
+/// A queue entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct QueueId(pub u64);
+
+/// A message's number in its mailbox (RFC 9051 §2.3.1.1): ascending, never zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Uid(NonZeroU32);
+
+impl Uid {
+    /// The lowest.
+    pub const MIN: Uid = Uid(NonZeroU32::MIN);
+
+    /// `None` for zero.
+    pub const fn new(value: u32) -> Option<Uid> {
+        match NonZeroU32::new(value) {
+            Some(value) => Some(Uid(value)),
+            None => None,
+        }
+    }
+
+    /// The number.
+    pub const fn get(self) -> u32 {
+        self.0.get()
+    }
+}
+
+impl From<NonZeroU32> for Uid {
+    fn from(value: NonZeroU32) -> Self {
+        Uid(value)
+    }
+}
+
+impl fmt::Display for Uid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A modification sequence (RFC 7162 §3.1): the commit version of the change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct ModSeq(pub u64);
+
+impl ModSeq {
+    /// The commit version of a versionstamp.
+    pub fn of_stamp(stamp: &crate::Stamp) -> ModSeq {
+        let mut version = [0; 8];
+        version.copy_from_slice(&stamp[..8]);
+        ModSeq(u64::from_be_bytes(version))
+    }
+
+    /// The lowest stamp of all changes after this one.
+    pub fn next_stamp(self) -> crate::Stamp {
+        let mut stamp = [0; crate::STAMP_LEN];
+        stamp[..8].copy_from_slice(&self.0.saturating_add(1).to_be_bytes());
+        stamp
+    }
+}
+
+impl fmt::Display for ModSeq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The BLAKE3 hash that names a body.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BlobHash(pub [u8; 32]);
+
+impl fmt::Display for BlobHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for BlobHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BlobHash({self})")
+    }
+}
+
+/// RFC 4648 §7 in lower case: order of texts of one length is order of numbers.
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
+
+/// Writes `kind` and the number's base32hex digits, leading zeros left out: `M1h3…`. RFC 8620 §1.2 wants
+/// a letter first and nothing but letters, digits, `-` and `_`; RFC 8474 §7 wants the same.
+fn render(f: &mut fmt::Formatter<'_>, kind: char, value: u64) -> fmt::Result {
+    write!(f, "{kind}")?;
+    let digits = (64 - value.leading_zeros()).div_ceil(5).max(1);
+    (0..digits).rev().try_for_each(|at| {
+        let digit = (value >> (5 * at)) & 31;
+        write!(f, "{}", char::from(ALPHABET[digit as usize]))
+    })
+}
+
+fn parse(text: &str, kind: char) -> Result<u64, InvalidId> {
+    let digits = text.strip_prefix(kind).ok_or(InvalidId)?;
+    // One spelling per id: no leading zeros, at most 64 bits.
+    if digits.is_empty() || digits.len() > 13 || (digits.len() > 1 && digits.starts_with('0')) {
+        return Err(InvalidId);
+    }
+    digits.bytes().try_fold(0u64, |value, byte| {
+        let digit = ALPHABET.iter().position(|&letter| letter == byte).ok_or(InvalidId)?;
+        Ok(value.checked_mul(32).ok_or(InvalidId)? | digit as u64)
+    })
+}
+
+impl fmt::Display for EmailId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        render(f, 'M', self.0)
+    }
+}
+
+impl FromStr for EmailId {
+    type Err = InvalidId;
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        parse(text, 'M').map(EmailId)
+    }
+}
+
+impl fmt::Display for ThreadId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        render(f, 'T', self.0)
+    }
+}
+
+impl FromStr for ThreadId {
+    type Err = InvalidId;
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        parse(text, 'T').map(ThreadId)
+    }
+}
+
+impl fmt::Display for QueueId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        render(f, 'Q', self.0)
+    }
+}
+
+impl FromStr for QueueId {
+    type Err = InvalidId;
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        parse(text, 'Q').map(QueueId)
+    }
+}
+
+impl fmt::Display for MailboxId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        render(f, 'F', u64::from(self.0))
+    }
+}
+
+impl FromStr for MailboxId {
+    type Err = InvalidId;
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        u32::try_from(parse(text, 'F')?).map(MailboxId).map_err(|_| InvalidId)
+    }
+}
+
+impl fmt::Display for AccountId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        render(f, 'A', u64::from(self.0))
+    }
+}
+
+impl FromStr for AccountId {
+    type Err = InvalidId;
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        u32::try_from(parse(text, 'A')?).map(AccountId).map_err(|_| InvalidId)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_short_and_come_back() {
+        for value in [0, 1, 31, 32, 1_790_000_000_000 << 20, u64::MAX] {
+            let text = EmailId(value).to_string();
+            assert!(text.len() <= 14, "{text}");
+            assert_eq!(text.parse(), Ok(EmailId(value)));
+        }
+        assert_eq!(MailboxId(7).to_string(), "F7");
+        assert_eq!(ThreadId(1023).to_string(), "Tvv");
+    }
+
+    #[test]
+    fn what_is_no_id_is_refused() {
+        for text in ["", "M", "T1", "M01", "Mw", "M-1", "Mzzzzzzzzzzzzzz", "Mvvvvvvvvvvvvv"] {
+            assert_eq!(text.parse::<EmailId>(), Err(InvalidId), "{text}");
+        }
+        assert_eq!("F4000000".parse::<MailboxId>(), Err(InvalidId));
+    }
+
+    #[test]
+    fn a_modseq_is_the_version_of_a_stamp() {
+        let stamp = [0, 0, 0, 0, 0, 0, 1, 2, 0, 9];
+        assert_eq!(ModSeq::of_stamp(&stamp), ModSeq(258));
+        assert_eq!(ModSeq(258).next_stamp(), [0, 0, 0, 0, 0, 0, 1, 3, 0, 0]);
+    }
+}

@@ -1,0 +1,3 @@
+//! Every record, one file per owner. Fixtures of each released version stay beside them.
+
+pub mod system;
