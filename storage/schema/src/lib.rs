@@ -7,6 +7,7 @@
 //!
 //! | tag | family | module |
 //! |-----|--------|--------|
+//! | `B` | bodies, their references, and what may be deleted | [`keys::blob`] |
 //! | `I` | the store's incarnation and other facts of the whole store | [`keys::system`] |
 //!
 //! Families of other owners live in files of their own beside these and are listed in [`explain()`].

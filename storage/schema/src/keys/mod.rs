@@ -3,13 +3,14 @@
 //! A family's file has its key structs, its tag constants, a golden-bytes test, and
 //! `explain(bytes) -> Option<String>`, which tries each of its kinds and is listed in [`FAMILIES`].
 
+pub mod blob;
 pub mod system;
 
 use crate::{Key, KeyError};
 use std::fmt::Debug;
 
 /// One row per family: first tag byte, and what reads its keys back.
-pub(crate) const FAMILIES: &[(u8, Explain)] = &[(system::TAG, system::explain)];
+pub(crate) const FAMILIES: &[(u8, Explain)] = &[(blob::TAG, blob::explain), (system::TAG, system::explain)];
 
 /// Reads back any key of a family.
 pub(crate) type Explain = fn(&[u8]) -> Option<String>;

@@ -1,3 +1,4 @@
 //! Every record, one file per owner. Fixtures of each released version stay beside them.
 
+pub mod blob;
 pub mod system;
