@@ -102,7 +102,7 @@ impl Exchange {
         let mut exchange = Exchange { state };
         let step = match initial {
             None => Step::Challenge(prompt),
-            Some(b"=") => exchange.take(Zeroizing::new(Vec::new())),
+            Some(b"=") => exchange.take(b""),
             // The argument of a command cannot be a cancellation; it is not base64 either.
             Some(response) => exchange.decode_and_take(response),
         };
