@@ -16,8 +16,8 @@ mod tests {
 
     #[test]
     fn known_and_unknown() {
-        assert_eq!(explain(b"Ii"), "IncarnationKey");
-        assert_eq!(explain(b"I?"), "unknown key: I?");
+        assert_eq!(explain(b"Si"), "IncarnationKey");
+        assert_eq!(explain(b"S?"), "unknown key: S?");
         assert_eq!(explain(b"\x00"), "unknown key: \\x00");
         assert_eq!(explain(b""), "unknown key: ");
     }

@@ -7,8 +7,10 @@
 //!
 //! | tag | family | module |
 //! |-----|--------|--------|
+//! | `A` | one account's mail, contiguous: move, export and delete are one range | [`keys::mail`] |
 //! | `B` | bodies, their references, and what may be deleted | [`keys::blob`] |
-//! | `I` | the store's incarnation and other facts of the whole store | [`keys::system`] |
+//! | `I` | belongs to the crate `kv` (idempotency tokens) | |
+//! | `S` | the store's incarnation and other facts of the whole store | [`keys::system`] |
 //!
 //! Families of other owners live in files of their own beside these and are listed in [`explain()`].
 //!
@@ -23,6 +25,7 @@ mod explain;
 pub mod flags;
 pub mod ids;
 pub mod keys;
+pub mod page;
 pub mod record;
 pub mod records;
 

@@ -4,13 +4,19 @@
 //! `explain(bytes) -> Option<String>`, which tries each of its kinds and is listed in [`FAMILIES`].
 
 pub mod blob;
+pub mod mail;
 pub mod system;
 
 use crate::{Key, KeyError};
 use std::fmt::Debug;
 
 /// One row per family: first tag byte, and what reads its keys back.
-pub(crate) const FAMILIES: &[(u8, Explain)] = &[(blob::TAG, blob::explain), (system::TAG, system::explain)];
+#[rustfmt::skip]
+pub(crate) const FAMILIES: &[(u8, Explain)] = &[
+    (mail::TAG, mail::explain),
+    (blob::TAG, blob::explain),
+    (system::TAG, system::explain),
+];
 
 /// Reads back any key of a family.
 pub(crate) type Explain = fn(&[u8]) -> Option<String>;

@@ -1,14 +1,14 @@
-//! `I`: facts of the whole store.
+//! `S`: facts of the whole store.
 //!
 //! | key | value |
 //! |-----|-------|
-//! | `I i` | [`crate::records::system::Incarnation`] |
+//! | `S i` | [`crate::records::system::Incarnation`] |
 
 use super::{read_tags, show};
 use crate::{Key, KeyError, KeyReader, KeyWriter};
 
 /// First byte of the family.
-pub const TAG: u8 = b'I';
+pub const TAG: u8 = b'S';
 
 /// The store's incarnation: a random number made with the store, and again when it is restored elsewhere,
 /// so that states handed to clients by one are not taken for states of the other.
@@ -38,7 +38,7 @@ mod tests {
 
     #[test]
     fn golden_bytes() {
-        assert_eq!(IncarnationKey.encode(), b"Ii");
-        assert_eq!(IncarnationKey::decode(b"Ii"), Ok(IncarnationKey));
+        assert_eq!(IncarnationKey.encode(), b"Si");
+        assert_eq!(IncarnationKey::decode(b"Si"), Ok(IncarnationKey));
     }
 }

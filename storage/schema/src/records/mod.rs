@@ -1,4 +1,6 @@
 //! Every record, one file per owner. Fixtures of each released version stay beside them.
 
 pub mod blob;
+pub mod mail;
+pub mod structure;
 pub mod system;

@@ -1,0 +1,290 @@
+//! Mailboxes, messages, emails, quota and the change log.
+
+use crate::codec::PENDING;
+use crate::{BlobHash, EmailId, ModSeq, Record, RecordError, STAMP_LEN, Stamp, SystemFlags, ThreadId};
+
+/// A mailbox.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct MailboxRecord {
+    /// Id of the mailbox it lies in; none at the top.
+    #[prost(uint32, optional, tag = "1")]
+    pub parent: Option<u32>,
+    /// Last part of its path.
+    #[prost(string, tag = "2")]
+    pub name: String,
+    /// Role, 0 for none; the numbers are `mail::Role`'s.
+    #[prost(uint32, tag = "3")]
+    pub role: u32,
+    /// UIDVALIDITY.
+    #[prost(uint32, tag = "4")]
+    pub uid_validity: u32,
+    /// When it was made, seconds since the epoch.
+    #[prost(int64, tag = "5")]
+    pub created: i64,
+}
+
+impl Record for MailboxRecord {}
+
+/// The numbers an account gave out last.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct AllocationRecord {
+    /// Mailbox id.
+    #[prost(uint32, tag = "1")]
+    pub mailbox: u32,
+    /// Keyword id.
+    #[prost(uint32, tag = "2")]
+    pub keyword: u32,
+    /// UIDVALIDITY.
+    #[prost(uint32, tag = "3")]
+    pub uid_validity: u32,
+}
+
+impl Record for AllocationRecord {}
+
+/// What an account may hold; none for no limit.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct QuotaLimitRecord {
+    /// Octets of all emails, each counted once.
+    #[prost(uint64, optional, tag = "1")]
+    pub octets: Option<u64>,
+    /// Messages in all mailboxes.
+    #[prost(uint64, optional, tag = "2")]
+    pub messages: Option<u64>,
+}
+
+impl Record for QuotaLimitRecord {}
+
+/// An email: what is the same in every mailbox it is in.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct EmailRecord {
+    /// Hash of the body.
+    #[prost(bytes = "vec", tag = "1")]
+    pub blob: Vec<u8>,
+    /// Octets.
+    #[prost(uint64, tag = "2")]
+    pub size: u64,
+    /// Thread.
+    #[prost(fixed64, tag = "3")]
+    pub thread: u64,
+    /// When it came, seconds since the epoch (RFC 8621 §4.1.1 `receivedAt`).
+    #[prost(int64, tag = "4")]
+    pub received: i64,
+}
+
+impl Record for EmailRecord {}
+
+impl EmailRecord {
+    /// The body's name.
+    pub fn blob_hash(&self) -> Result<BlobHash, RecordError> {
+        self.blob.as_slice().try_into().map(BlobHash).map_err(|_| RecordError::Value("blob"))
+    }
+}
+
+/// A message's row: `[format][versionstamp of the last change, 10][blob hash, 32][fields]`.
+///
+/// Stamp and hash lie outside the fields: the one because the store fills it in, the other because rows are
+/// read by the million and need no allocation so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageRecord {
+    /// Commit of the last change, the MODSEQ; [`PENDING`] in a row being written.
+    pub stamp: Stamp,
+    /// Hash of the body.
+    pub blob: BlobHash,
+    /// Email.
+    pub email: EmailId,
+    /// Thread.
+    pub thread: ThreadId,
+    /// System flags.
+    pub system: SystemFlags,
+    /// Keyword ids, ascending.
+    pub keywords: Vec<u32>,
+    /// INTERNALDATE, seconds since the epoch.
+    pub internal_date: i64,
+    /// When it came into this mailbox, seconds since the epoch (RFC 8514).
+    pub save_date: i64,
+    /// Octets.
+    pub size: u64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct MessageFields {
+    #[prost(fixed64, tag = "1")]
+    email: u64,
+    #[prost(fixed64, tag = "2")]
+    thread: u64,
+    #[prost(uint32, tag = "3")]
+    system: u32,
+    #[prost(uint32, repeated, tag = "4")]
+    keywords: Vec<u32>,
+    #[prost(int64, tag = "5")]
+    internal_date: i64,
+    #[prost(int64, tag = "6")]
+    save_date: i64,
+    #[prost(uint64, tag = "7")]
+    size: u64,
+}
+
+impl MessageRecord {
+    const FORMAT: u8 = 1;
+
+    /// Where the versionstamp lies in the value.
+    pub const STAMP_OFFSET: usize = 1;
+
+    /// The MODSEQ.
+    pub fn modseq(&self) -> ModSeq {
+        ModSeq::of_stamp(&self.stamp)
+    }
+
+    /// The stored bytes, the stamp pending.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let fields = MessageFields {
+            email: self.email.0,
+            thread: self.thread.0,
+            system: self.system.bits().into(),
+            keywords: self.keywords.clone(),
+            internal_date: self.internal_date,
+            save_date: self.save_date,
+            size: self.size,
+        };
+        let mut bytes = Vec::with_capacity(1 + STAMP_LEN + 32 + prost::Message::encoded_len(&fields));
+        bytes.push(Self::FORMAT);
+        bytes.extend_from_slice(&PENDING);
+        bytes.extend_from_slice(&self.blob.0);
+        prost::Message::encode_raw(&fields, &mut bytes);
+        bytes
+    }
+
+    /// Reads a stored row.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
+        let (&format, rest) = bytes.split_first().ok_or(RecordError::Short)?;
+        if format != Self::FORMAT {
+            return Err(RecordError::Format(format));
+        }
+        let (stamp, rest) = rest.split_first_chunk::<STAMP_LEN>().ok_or(RecordError::Short)?;
+        let (blob, rest) = rest.split_first_chunk::<32>().ok_or(RecordError::Short)?;
+        let fields: MessageFields = prost::Message::decode(rest)?;
+        Ok(Self {
+            stamp: *stamp,
+            blob: BlobHash(*blob),
+            email: EmailId(fields.email),
+            thread: ThreadId(fields.thread),
+            system: SystemFlags::from_bits(fields.system as u8),
+            keywords: fields.keywords,
+            internal_date: fields.internal_date,
+            save_date: fields.save_date,
+            size: fields.size,
+        })
+    }
+}
+
+/// What a change did. The numbers are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
+#[repr(i32)]
+pub enum ChangeKind {
+    /// Emails came into being.
+    EmailCreated = 1,
+    /// Emails changed flags or mailboxes.
+    EmailUpdated = 2,
+    /// Emails left their last mailbox.
+    EmailDestroyed = 3,
+    /// A mailbox was made.
+    MailboxCreated = 4,
+    /// A mailbox was renamed, moved, or got another role.
+    MailboxUpdated = 5,
+    /// A mailbox was deleted.
+    MailboxDestroyed = 6,
+}
+
+/// An entry of the change log: enough to answer `/changes` of Email, Thread and Mailbox (RFC 8620 §5.2).
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ChangeRecord {
+    /// What happened.
+    #[prost(enumeration = "ChangeKind", tag = "1")]
+    pub kind: i32,
+    /// When, seconds since the epoch; the log is trimmed by it.
+    #[prost(int64, tag = "2")]
+    pub at: i64,
+    /// The emails.
+    #[prost(fixed64, repeated, tag = "3")]
+    pub emails: Vec<u64>,
+    /// The threads touched.
+    #[prost(fixed64, repeated, tag = "4")]
+    pub threads: Vec<u64>,
+    /// The mailboxes touched: their counters, or themselves.
+    #[prost(uint32, repeated, tag = "5")]
+    pub mailboxes: Vec<u32>,
+    /// Those of `threads` that began here (with `EmailCreated`) or ended (with `EmailDestroyed`).
+    #[prost(fixed64, repeated, tag = "6")]
+    pub threads_ended_or_begun: Vec<u64>,
+}
+
+impl Record for ChangeRecord {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt::Write;
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    }
+
+    fn check<R: Record + PartialEq + std::fmt::Debug>(record: &R, fixture: &str) {
+        let bytes = record.to_bytes();
+        assert_eq!(hex(&bytes), fixture, "{record:?}");
+        assert_eq!(R::from_bytes(&bytes).as_ref(), Ok(record));
+        // A field of a later version is skipped: tag 100, one byte.
+        let later = [bytes.as_slice(), &[0xa0, 0x06, 1]].concat();
+        assert_eq!(R::from_bytes(&later).as_ref(), Ok(record));
+    }
+
+    #[test]
+    fn fixtures() {
+        let mailbox = MailboxRecord {
+            parent: Some(0),
+            name: "Work".into(),
+            role: 2,
+            uid_validity: 1_790_000_000,
+            created: -1,
+        };
+        check(&mailbox, "0108001204576f726b18022080f7c4d50628ffffffffffffffffff01");
+        check(&AllocationRecord { mailbox: 6, keyword: 1, uid_validity: 300 }, "010806100118ac02");
+        check(&QuotaLimitRecord { octets: Some(1 << 30), messages: None }, "01088080808004");
+        let email = EmailRecord { blob: vec![7; 2], size: 4096, thread: 1, received: 5 };
+        check(&email, "010a0207071080201901000000000000002005");
+        let change = ChangeRecord {
+            kind: ChangeKind::EmailUpdated as i32,
+            at: 9,
+            emails: vec![1],
+            threads: vec![2],
+            mailboxes: vec![3, 300],
+            threads_ended_or_begun: vec![],
+        };
+        check(&change, "01080210091a080100000000000000220802000000000000002a0303ac02");
+    }
+
+    #[test]
+    fn a_row_has_its_stamp_and_hash_in_place() {
+        let row = MessageRecord {
+            stamp: PENDING,
+            blob: BlobHash([9; 32]),
+            email: EmailId(1),
+            thread: ThreadId(2),
+            system: SystemFlags::SEEN | SystemFlags::DRAFT,
+            keywords: vec![1, 200],
+            internal_date: 1,
+            save_date: 2,
+            size: 3,
+        };
+        let mut bytes = row.to_bytes();
+        assert_eq!(hex(&bytes[43..]), "0901000000000000001102000000000000001811220301c801280130023803");
+        bytes[MessageRecord::STAMP_OFFSET..][..STAMP_LEN].copy_from_slice(&[0, 0, 0, 0, 0, 0, 1, 0, 0, 0]);
+        let read = MessageRecord::from_bytes(&bytes).unwrap();
+        assert_eq!(read.modseq(), ModSeq(256));
+        assert_eq!(MessageRecord { stamp: PENDING, ..read }, row);
+        assert_eq!(MessageRecord::from_bytes(&bytes[..20]), Err(RecordError::Short));
+    }
+}
