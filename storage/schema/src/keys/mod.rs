@@ -3,8 +3,10 @@
 //! A family's file has its key structs, its tag constants, a golden-bytes test, and
 //! `explain(bytes) -> Option<String>`, which tries each of its kinds and is listed in [`FAMILIES`].
 
+pub mod account;
 pub mod blob;
 pub mod mail;
+pub mod queue;
 pub mod system;
 
 use crate::{Key, KeyError};
@@ -15,6 +17,8 @@ use std::fmt::Debug;
 pub(crate) const FAMILIES: &[(u8, Explain)] = &[
     (mail::TAG, mail::explain),
     (blob::TAG, blob::explain),
+    (account::TAG, account::explain),
+    (queue::TAG, queue::explain),
     (system::TAG, system::explain),
 ];
 

@@ -1,6 +1,8 @@
 //! Every record, one file per owner. Fixtures of each released version stay beside them.
 
+pub mod account;
 pub mod blob;
 pub mod mail;
+pub mod queue;
 pub mod structure;
 pub mod system;

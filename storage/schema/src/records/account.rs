@@ -1,0 +1,132 @@
+//! Domains, principals and what belongs to them.
+
+use crate::Record;
+
+/// A domain whose mail is ours.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Domain {
+    /// Its id.
+    #[prost(uint32, tag = "1")]
+    pub id: u32,
+    /// What separates a user from a detail in a local part; empty: nothing does.
+    #[prost(string, tag = "2")]
+    pub separator: String,
+    /// Where mail for unknown users goes; empty: nowhere.
+    #[prost(string, tag = "3")]
+    pub catch_all: String,
+    /// In milliseconds since the epoch.
+    #[prost(int64, tag = "4")]
+    pub created: i64,
+}
+
+impl Record for Domain {}
+
+/// Whose an address is.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct AddressTarget {
+    /// The account.
+    #[prost(uint32, tag = "1")]
+    pub account: u32,
+    /// Whether it is not the account's own address.
+    #[prost(bool, tag = "2")]
+    pub alias: bool,
+}
+
+impl Record for AddressTarget {}
+
+/// The last id given out.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct LastId {
+    /// The id.
+    #[prost(uint32, tag = "1")]
+    pub id: u32,
+}
+
+impl Record for LastId {}
+
+/// A person, group or list.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Principal {
+    /// 1 person, 2 group, 3 list.
+    #[prost(uint32, tag = "1")]
+    pub kind: u32,
+    /// Its own address, normalized.
+    #[prost(string, tag = "2")]
+    pub address: String,
+    /// For people to read.
+    #[prost(string, tag = "3")]
+    pub display_name: String,
+    /// Neither mail nor login while it is.
+    #[prost(bool, tag = "4")]
+    pub disabled: bool,
+    /// In bytes; 0: without limit.
+    #[prost(uint64, tag = "5")]
+    pub quota_bytes: u64,
+    /// In messages; 0: without limit.
+    #[prost(uint64, tag = "6")]
+    pub quota_messages: u64,
+    /// In milliseconds since the epoch.
+    #[prost(int64, tag = "7")]
+    pub created: i64,
+}
+
+impl Record for Principal {}
+
+/// What proves that somebody is the account's user.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Credential {
+    /// Another number with every change.
+    #[prost(fixed64, tag = "1")]
+    pub version: u64,
+    /// A PHC string.
+    #[prost(string, tag = "2")]
+    pub phc: String,
+    /// When it was set, in milliseconds since the epoch.
+    #[prost(int64, tag = "3")]
+    pub changed: i64,
+}
+
+impl Record for Credential {}
+
+/// What a member may do with a group's mailboxes.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Membership {
+    /// Bits of RFC 4314 letters, from bit 0: `lrswipkxtea`.
+    #[prost(uint32, tag = "1")]
+    pub rights: u32,
+}
+
+impl Record for Membership {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fixture<R: Record + PartialEq + std::fmt::Debug>(record: &R, bytes: &[u8]) {
+        assert_eq!(record.to_bytes(), bytes);
+        assert_eq!(R::from_bytes(bytes).as_ref(), Ok(record));
+    }
+
+    #[test]
+    fn fixtures() {
+        let domain = Domain { id: 1, separator: "+".into(), catch_all: "a@b".into(), created: 300 };
+        fixture(&domain, b"\x01\x08\x01\x12\x01+\x1a\x03a@b\x20\xac\x02");
+        fixture(&AddressTarget { account: 7, alias: true }, b"\x01\x08\x07\x10\x01");
+        fixture(&LastId { id: 7 }, b"\x01\x08\x07");
+        fixture(
+            &Credential { version: 7, phc: "$".into(), changed: 1 },
+            b"\x01\x09\x07\0\0\0\0\0\0\0\x12\x01$\x18\x01",
+        );
+        fixture(&Membership { rights: 7 }, b"\x01\x08\x07");
+        let principal = Principal {
+            kind: 1,
+            address: "a@b".into(),
+            display_name: "A".into(),
+            disabled: true,
+            quota_bytes: 5,
+            quota_messages: 6,
+            created: 7,
+        };
+        fixture(&principal, b"\x01\x08\x01\x12\x03a@b\x1a\x01A\x20\x01\x28\x05\x30\x06\x38\x07");
+    }
+}
