@@ -1,1 +1,48 @@
 //! Content-addressed bodies: small ones in the store, larger ones in durable files.
+//!
+//! A body is known by its BLAKE3 hash. It is **staged** first ([`Writer`], [`Store::stage`]): hashed while it
+//! comes in, in memory or in a spill file, and made durable if it is large. A transaction then **references** it
+//! ([`Store::reference_in`]): a small body is written in that very transaction, a large one is pointed at. What
+//! holds a body is an [`BlobOwner`]; there is one row per (body, owner) and no counter that writers would fight
+//! over.
+//!
+//! # Deletion, in two phases
+//!
+//! 1. The transaction that takes the last reference away leaves a *candidate* row with the time.
+//! 2. After the grace period the collector ([`Store::collect`]) looks again, in a transaction: still without a
+//!    reference since that very time → the rows go, and after the commit the file.
+//!
+//! Why no interleaving leaves a reference to nothing, or a body for ever:
+//!
+//! - A re-user reads the body's meta row, the collector clears it: of the two one commits first and the other
+//!   conflicts and looks again.
+//! - A re-user writes a reference row, the collector has read the range of them: the same.
+//! - The file is deleted after the collector's commit, when somebody may have staged the same bytes anew: each
+//!   staging makes an object of its own (hash, time, nonce), the meta row names the one that counts, and only the
+//!   object named in the cleared row is deleted.
+//! - An object whose transaction never committed, or lost to an equal body, and one whose deletion was cut short
+//!   by a crash, is named by no meta row: [`Store::sweep`] deletes such objects once they are older than the
+//!   grace period. A staged body may only be referenced during the first half of that time, so that the sweep
+//!   never takes what a transaction is about to name.
+
+mod collect;
+mod error;
+mod local;
+pub mod memory;
+mod object;
+mod read;
+mod reference;
+mod spill;
+mod stage;
+mod store;
+
+#[cfg(test)]
+mod simulation;
+
+pub use collect::Collected;
+pub use error::Error;
+pub use object::{ObjectName, Objects, Pending};
+pub use schema::keys::blob::BlobOwner;
+pub use spill::Spill;
+pub use stage::{SPILL_AFTER, Staged, Writer};
+pub use store::{Options, Store};

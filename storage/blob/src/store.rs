@@ -1,0 +1,184 @@
+//! The store of bodies: its parts and options.
+
+use crate::local::{LocalObjects, sync_folder};
+use crate::{Error, ObjectName, Objects, Writer, spill};
+use kv::Database;
+use runtime::{SharedClock, SharedRng, Timestamp};
+use schema::BlobHash;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The largest body that may be configured to lie in the key-value store, in bytes: it must leave room for
+/// others in a transaction of 10 MB.
+const INLINE_MAX_LIMIT: u64 = 4 << 20;
+
+/// How a [`Store`] behaves.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Bodies up to so many bytes lie in the key-value store, written in the transaction that references them.
+    /// At most 4 MiB. The default of 512 kB suits the embedded engine, which keeps large values in its log,
+    /// written once.
+    pub inline_max: u64,
+    /// How long a body without a reference is kept: longer than any transaction and any backup runs.
+    pub grace: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { inline_max: 512 << 10, grace: Duration::from_secs(24 * 3600) }
+    }
+}
+
+/// Where bodies are staged, referenced, read and collected. A cheap handle.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    db: Database,
+    objects: Arc<dyn Objects>,
+    spill: PathBuf,
+    clock: SharedClock,
+    rng: SharedRng,
+    options: Options,
+}
+
+impl Store {
+    /// Opens the store whose larger bodies lie in `dir`, which is created. Blocks for a few file operations.
+    pub fn open(
+        dir: &Path,
+        db: Database,
+        clock: SharedClock,
+        rng: SharedRng,
+        options: Options,
+    ) -> Result<Self, Error> {
+        let (blobs, spill) = (dir.join("blobs"), dir.join("spill"));
+        for folder in [&blobs, &spill] {
+            fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
+        }
+        sync_folder(dir)?;
+        let objects = Arc::new(LocalObjects::new(blobs, spill.clone()));
+        Self::with_objects(objects, &spill, db, clock, rng, options)
+    }
+
+    /// A store whose larger bodies lie in `objects`; `spill` is an existing folder for bodies that are coming in.
+    pub fn with_objects(
+        objects: Arc<dyn Objects>,
+        spill: &Path,
+        db: Database,
+        clock: SharedClock,
+        rng: SharedRng,
+        mut options: Options,
+    ) -> Result<Self, Error> {
+        options.inline_max = options.inline_max.min(INLINE_MAX_LIMIT);
+        let removed = spill::remove_abandoned(spill, clock.now())?;
+        if removed > 0 {
+            tracing::info!(removed, "abandoned spill files removed");
+        }
+        let spill = spill.to_owned();
+        Ok(Store { inner: Arc::new(Inner { db, objects, spill, clock, rng, options }) })
+    }
+
+    /// Takes in a body piece by piece.
+    pub fn writer(&self) -> Writer {
+        Writer::new(self.clone())
+    }
+
+    /// How the store behaves.
+    pub fn options(&self) -> &Options {
+        &self.inner.options
+    }
+
+    pub(crate) fn db(&self) -> &Database {
+        &self.inner.db
+    }
+
+    pub(crate) fn objects(&self) -> &dyn Objects {
+        &*self.inner.objects
+    }
+
+    pub(crate) fn spill(&self) -> &Path {
+        &self.inner.spill
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+
+    pub(crate) fn nonce(&self) -> u64 {
+        self.inner.rng.u64()
+    }
+
+    /// A name for a new object.
+    pub(crate) fn object_name(&self, hash: BlobHash) -> ObjectName {
+        ObjectName { hash, staged: self.now(), nonce: self.nonce() }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::{BlobOwner, Staged};
+    use runtime::{Clock, ManualClock, SeededRng, SystemClock};
+
+    /// A store in a temporary folder, over the reference backend.
+    pub(crate) struct Fixture {
+        pub(crate) store: Store,
+        pub(crate) db: Database,
+        pub(crate) clock: Arc<ManualClock>,
+        dir: tempfile::TempDir,
+    }
+
+    impl Fixture {
+        pub(crate) fn new(inline_max: u64) -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let clock = Arc::new(ManualClock::new(SystemClock::new().now()));
+            let (db, rng) = (kv::memory::database(), Arc::new(SeededRng::new(1)));
+            let options = Options { inline_max, ..Options::default() };
+            let store = Store::open(dir.path(), db.clone(), clock.clone(), rng, options).unwrap();
+            Fixture { store, db, clock, dir }
+        }
+
+        /// Opens the folder again, as a new process does.
+        pub(crate) fn reopen(&self) -> Store {
+            let rng = Arc::new(SeededRng::new(2));
+            let options = self.store.options().clone();
+            Store::open(self.dir.path(), self.db.clone(), self.clock.clone(), rng, options).unwrap()
+        }
+
+        pub(crate) async fn reference(&self, staged: &Staged, owner: BlobOwner) -> Result<(), Error> {
+            self.db
+                .transact("test", |txn| async move { self.store.reference_in(&txn, staged, owner).await })
+                .await
+        }
+
+        pub(crate) async fn dereference(&self, hash: BlobHash, owner: BlobOwner) {
+            let done = self
+                .db
+                .transact("test", |txn| async move { self.store.dereference_in(&txn, hash, owner).await });
+            done.await.unwrap();
+        }
+
+        /// All keys of the store, read back.
+        pub(crate) async fn keys(&self) -> Vec<String> {
+            keys(&self.db).await
+        }
+
+        pub(crate) fn past_grace(&self) {
+            self.clock.advance(self.store.options().grace + Duration::from_secs(1));
+        }
+    }
+
+    pub(crate) async fn keys(db: &Database) -> Vec<String> {
+        let rows = db.read("test", |txn| async move { txn.range(b"B", b"C").collect().await });
+        rows.await.unwrap().iter().map(|(key, _)| schema::explain(key)).collect()
+    }
+
+    #[test]
+    fn inline_bodies_have_a_limit() {
+        assert_eq!(Fixture::new(u64::MAX).store.options().inline_max, INLINE_MAX_LIMIT);
+    }
+}
