@@ -51,7 +51,7 @@ build: build-deps ## the release binary
 
 bench: build bench-deps ## the store's rates, and Godwit beside Debian's Postfix and Dovecot; prints the tables
 	cargo bench $(RUST) -p godwit-kv-embedded
-	python3 tests/bench/side_by_side.py --node $(NODE) $(ARGS)
+	python3 tests/bench/compare.py --node $(NODE) $(ARGS)
 
 drill: build ## faults and abuse with real processes; each prints its criterion and its figure
 	python3 tests/bench/drills.py --node $(NODE) $(ARGS)
