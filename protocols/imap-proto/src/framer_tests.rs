@@ -1,3 +1,5 @@
+//! The framer, fed in pieces.
+
 use super::*;
 
 const APPEND_LIMIT: u64 = 1 << 40;

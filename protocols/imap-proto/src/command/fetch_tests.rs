@@ -1,3 +1,5 @@
+//! FETCH and STORE: what the grammar takes and what it refuses.
+
 use super::super::body;
 use super::*;
 

@@ -1,3 +1,5 @@
+//! SEARCH: what the grammar takes and what it refuses.
+
 use super::super::body;
 use super::SearchKey as K;
 use super::*;
