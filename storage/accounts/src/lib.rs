@@ -1,1 +1,107 @@
-//! Principals, credentials, aliases, groups, access rights, quota limits; the Authenticator port.
+//! The directory: domains, and the persons, groups and lists that have addresses in them.
+//!
+//! Every address of ours is one row that names its account, so that an address is found by one read and belongs
+//! to one account at most. An account has one address of its own and any number of aliases. What receives mail:
+//!
+//! - a **person** has mailboxes and logs in;
+//! - a **group** has mailboxes that its members see, as far as their rights (RFC 4314) go;
+//! - a **list** has members, which are addresses of any kind: [`Accounts::expand`] follows them, nested lists
+//!   included, cuts loops, and is bounded.
+//!
+//! An address that is not there itself is looked for without its detail (`user+detail`, RFC 5233) and then goes
+//! to its domain's catch-all.
+//!
+//! Verbs ending in `_in` work inside the caller's transaction; all others are one transaction each.
+
+mod address;
+mod aliases;
+mod domains;
+mod error;
+mod expand;
+mod groups;
+mod lists;
+mod login;
+mod model;
+mod password;
+mod principals;
+mod rights;
+mod rows;
+
+pub use address::{Address, InvalidAddress, normalize_domain};
+pub use error::{Error, What};
+pub use expand::{Expansion, MAX_RECIPIENTS, Recipient, Status};
+pub use groups::{Member, SharedGroup};
+pub use login::{AuthFailure, AuthRequest, Authenticator, Credential, Identity, LoginRecord};
+pub use model::{
+    Account, AccountChange, Domain, DomainChange, DomainSettings, Kind, NewAccount, Options, Page, Quota,
+};
+pub use password::{HashCost, HashError, PasswordHash, Secret};
+pub use rights::Rights;
+
+use kv::Database;
+use runtime::{SharedClock, SharedRng};
+use std::sync::Arc;
+
+/// The directory. A cheap handle.
+#[derive(Clone)]
+pub struct Accounts {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    db: Database,
+    clock: SharedClock,
+    rng: SharedRng,
+    options: Options,
+}
+
+impl Accounts {
+    /// The directory kept in `db`.
+    pub fn new(db: Database, clock: SharedClock, rng: SharedRng, options: Options) -> Self {
+        Accounts { inner: Arc::new(Inner { db, clock, rng, options }) }
+    }
+
+    /// How the directory behaves.
+    pub fn options(&self) -> &Options {
+        &self.inner.options
+    }
+
+    pub(crate) fn db(&self) -> &Database {
+        &self.inner.db
+    }
+
+    pub(crate) fn rng(&self) -> &SharedRng {
+        &self.inner.rng
+    }
+
+    /// In milliseconds since the epoch.
+    pub(crate) fn now(&self) -> i64 {
+        self.inner.clock.now().millis()
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use runtime::{ManualClock, SeededRng, Timestamp};
+    use schema::AccountId;
+
+    /// A directory with the domain `example.test`.
+    pub(crate) async fn directory() -> Accounts {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_700_000_000)));
+        let options = Options { default_domain: Some("example.test".into()), cost: HashCost::CHEAP };
+        let accounts = Accounts::new(kv::memory::database(), clock, Arc::new(SeededRng::new(1)), options);
+        accounts.create_domain("example.test", DomainSettings::default()).await.unwrap();
+        accounts
+    }
+
+    impl Accounts {
+        pub(crate) async fn make(&self, kind: Kind, address: &str) -> AccountId {
+            self.create_account(&NewAccount::new(kind, address)).await.unwrap()
+        }
+
+        pub(crate) async fn person(&self, address: &str) -> AccountId {
+            self.make(Kind::Person, address).await
+        }
+    }
+}
