@@ -205,7 +205,9 @@ impl Database {
         if !commit {
             return Ok((value, Versionstamp::ZERO));
         }
-        if txn.wrote() && self.shared.backend.outcome_can_be_unknown() {
+        // Without writes there is nothing to apply twice.
+        let with_token = txn.wrote() && self.shared.backend.outcome_can_be_unknown();
+        if with_token {
             token.write(&txn, &*self.shared.clock, &*self.shared.rng);
         }
         match txn.commit().await {
@@ -214,7 +216,7 @@ impl Database {
                 Ok((value, stamp))
             }
             Err(e) => {
-                if e.kind() == ErrorKind::MaybeCommitted && self.shared.backend.outcome_can_be_unknown() {
+                if with_token && e.kind() == ErrorKind::MaybeCommitted {
                     token.lost(value);
                 }
                 Err(Failure::Store(e))

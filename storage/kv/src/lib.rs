@@ -13,8 +13,11 @@
 
 pub mod atomic;
 mod backend;
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
 mod database;
 mod error;
+pub mod fault;
 pub mod idempotency;
 pub mod limits;
 pub mod memory;
