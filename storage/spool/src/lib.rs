@@ -1,1 +1,62 @@
-//! Queue records: enqueue, due index, claim, reschedule, bounce.
+//! Queue records: mail that is to be sent on, and every change that can happen to it.
+//!
+//! An [`Entry`] is one message to the recipients of one destination domain; its domain decides its slot. It waits
+//! in the slot's due index, is claimed by the slot's owner, attempted, and then delivered, failed or due again.
+//!
+//! ```text
+//!            enqueue_in                 claim               settle_in
+//!   (nothing) ───────▶ waiting ───────────────▶ claimed ───────────────▶ waiting, or gone
+//!                        ▲  │ hold                 │ owner died: the next owner's recover
+//!                release │  ▼                      ▼
+//!                        held                   waiting
+//! ```
+//!
+//! # What holds, whoever crashes when
+//! - An owner has an epoch, and each of its transitions reads the slot's owner row in its own transaction: once
+//!   another has taken the slot, the former owner can finish nothing.
+//! - A claimed entry is not in the due index, so two runners never attempt it at once; [`Spool::recover`] puts the
+//!   claims of earlier epochs back.
+//! - [`Spool::begin_attempt`] is committed before the final dot. An entry that comes back with a recipient *in
+//!   doubt* may have been delivered by an attempt whose end nobody recorded: that is the only window for a
+//!   duplicate, and it is counted.
+//! - The body is held by the entry and let go in the transaction that ends it.
+
+mod admin;
+mod claim;
+mod enqueue;
+mod entry;
+mod error;
+mod settle;
+#[cfg(test)]
+mod tests;
+
+pub use admin::Listing;
+pub use claim::{Claimed, Due};
+pub use enqueue::{NewEntry, NewRecipient};
+pub use entry::{BodyType, Entry, Notify, Recipient, RecipientState, Reply, Ret, State};
+pub use error::Error;
+pub use settle::{Outcome, Settled};
+
+use kv::Database;
+use runtime::{SharedClock, SharedRng};
+
+/// The queue.
+#[derive(Clone)]
+pub struct Spool {
+    db: Database,
+    blobs: blob::Store,
+    clock: SharedClock,
+    rng: SharedRng,
+}
+
+impl Spool {
+    /// The queue in a database, its bodies in a blob store.
+    pub fn new(db: Database, blobs: blob::Store, clock: SharedClock, rng: SharedRng) -> Self {
+        Self { db, blobs, clock, rng }
+    }
+
+    /// Where the bodies are.
+    pub fn blobs(&self) -> &blob::Store {
+        &self.blobs
+    }
+}

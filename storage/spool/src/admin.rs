@@ -1,0 +1,125 @@
+//! What operators see and do.
+
+use runtime::Timestamp;
+use schema::keys::queue::{QueueDueKey, QueueEntryKey};
+use schema::{Key, QueueId, Record};
+
+use crate::claim::{entry_in, recipients_in, slot_in};
+use crate::enqueue::make_due;
+use crate::entry::{CLAIMED, Entry, HELD, WAITING};
+use crate::settle::{WISH_GONE, WISH_HOLD};
+use crate::{Error, Spool};
+
+/// A page of the queue.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// Entries in the order of their ids, which is about that of their arrival.
+    pub entries: Vec<Entry>,
+    /// Where to go on; `None` at the end.
+    pub next: Option<QueueId>,
+}
+
+impl Spool {
+    /// A page of all entries behind one.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn list(&self, after: Option<QueueId>, limit: usize) -> Result<Listing, Error> {
+        self.db
+            .read("spool.list", |txn| async move {
+                let (mut begin, end) = QueueEntryKey::range_after(after);
+                let mut listing = Listing::default();
+                while listing.entries.len() < limit {
+                    let first = txn.range(&begin, &end).snapshot().limit(1).collect().await?;
+                    let Some((key, value)) = first.first() else { return Ok(listing) };
+                    let QueueEntryKey { id } = QueueEntryKey::decode(key)?;
+                    let record = schema::records::queue::Entry::from_bytes(value)?;
+                    listing.entries.push(Entry::read(id, record, recipients_in(&txn, id).await?)?);
+                    begin = QueueEntryKey::rows(id).1;
+                }
+                listing.next = listing.entries.last().map(|e| e.id);
+                Ok(listing)
+            })
+            .await
+    }
+
+    /// One entry.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; else the store's.
+    pub async fn get(&self, id: QueueId) -> Result<Entry, Error> {
+        self.db
+            .read("spool.get", |txn| async move {
+                let record = entry_in(&txn, id).await?.ok_or(Error::NotFound(id))?;
+                Ok(Entry::read(id, record, recipients_in(&txn, id).await?)?)
+            })
+            .await
+    }
+
+    /// Removes an entry without telling its sender. One that is being worked on goes when that ends.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; else the store's.
+    pub async fn cancel(&self, id: QueueId) -> Result<(), Error> {
+        self.db
+            .transact("spool.cancel", |txn| async move {
+                let mut record = entry_in(&txn, id).await?.ok_or(Error::NotFound(id))?;
+                if record.state == CLAIMED {
+                    record.wish = WISH_GONE;
+                    txn.set_bytes(QueueEntryKey { id }.encode(), record.to_bytes());
+                    return Ok(());
+                }
+                txn.clear(&QueueDueKey { slot: slot_in(&record), time: record.due, id }.encode());
+                self.remove_in(&txn, id, &record).await
+            })
+            .await
+    }
+
+    /// Keeps an entry from being sent until it is released. One that is being worked on is held when that ends.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; else the store's.
+    pub async fn hold(&self, id: QueueId) -> Result<(), Error> {
+        self.db
+            .transact("spool.hold", |txn| async move {
+                let mut record = entry_in(&txn, id).await?.ok_or(Error::NotFound(id))?;
+                match record.state {
+                    CLAIMED => record.wish = WISH_HOLD,
+                    _ => {
+                        txn.clear(&QueueDueKey { slot: slot_in(&record), time: record.due, id }.encode());
+                        record.state = HELD;
+                    }
+                }
+                txn.set_bytes(QueueEntryKey { id }.encode(), record.to_bytes());
+                Ok(())
+            })
+            .await
+    }
+
+    /// Makes an entry due now, held or not. One that is being worked on is left alone.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; else the store's.
+    pub async fn retry_now(&self, id: QueueId) -> Result<(), Error> {
+        self.make_due_at(id, self.clock.now()).await
+    }
+
+    async fn make_due_at(&self, id: QueueId, due: Timestamp) -> Result<(), Error> {
+        self.db
+            .transact("spool.retry", |txn| async move {
+                let mut record = entry_in(&txn, id).await?.ok_or(Error::NotFound(id))?;
+                if record.state == CLAIMED {
+                    record.wish = 0;
+                } else {
+                    let slot = slot_in(&record);
+                    txn.clear(&QueueDueKey { slot, time: record.due, id }.encode());
+                    record.state = WAITING;
+                    record.due = due.millis();
+                    make_due(&txn, slot, due, id);
+                }
+                txn.set_bytes(QueueEntryKey { id }.encode(), record.to_bytes());
+                Ok(())
+            })
+            .await
+    }
+}

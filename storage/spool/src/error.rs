@@ -1,0 +1,45 @@
+//! What can go wrong with the queue, and who must act.
+
+use kv::TransactError;
+use schema::QueueId;
+
+/// What can go wrong with the queue.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store: retried by the retry loop if it can be.
+    #[error(transparent)]
+    Kv(#[from] kv::Error),
+    /// A key that this version cannot read: the operator must look.
+    #[error(transparent)]
+    Key(#[from] schema::KeyError),
+    /// A record that this version cannot read: the operator must look.
+    #[error(transparent)]
+    Record(#[from] schema::RecordError),
+    /// The body.
+    #[error(transparent)]
+    Blob(#[from] blob::Error),
+    /// There is no such entry, any more.
+    #[error("there is no queue entry {0:?}")]
+    NotFound(QueueId),
+    /// Another owner has taken the slot: what this one was about to do is void.
+    #[error("slot {slot} is no longer owned under epoch {epoch}")]
+    Fenced {
+        /// The slot.
+        slot: u16,
+        /// The epoch that was asserted.
+        epoch: u64,
+    },
+    /// An entry needs at least one recipient, and at most [`crate::Entry::MAX_RECIPIENTS`].
+    #[error("a queue entry has one to {} recipients", crate::Entry::MAX_RECIPIENTS)]
+    Recipients,
+}
+
+impl TransactError for Error {
+    fn as_kv(&self) -> Option<&kv::Error> {
+        match self {
+            Error::Kv(error) => Some(error),
+            Error::Blob(error) => error.as_kv(),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The end of an attempt: each recipient delivered, failed or due again; the entry due again or gone.
+
+use kv::Transaction;
+use runtime::Timestamp;
+use schema::keys::blob::BlobOwner;
+use schema::keys::queue::{QueueClaimKey, QueueEntryKey, QueueRecipientKey};
+use schema::records::queue as records;
+use schema::{BlobHash, Key, QueueId, Record, RecordError};
+
+use crate::claim::{Claimed, claimed_in, recipients_in, slot_in};
+use crate::enqueue::make_due;
+use crate::entry::{DELIVERED, FAILED, HELD, PENDING, Reply, WAITING};
+use crate::{Error, Spool};
+
+/// Operators' wishes about an entry that is being worked on.
+pub(crate) const WISH_HOLD: u32 = 1;
+pub(crate) const WISH_GONE: u32 = 2;
+
+/// How an attempt ended for a recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The remote host took it.
+    Delivered(Reply),
+    /// It will not be attempted again.
+    Failed(Reply),
+    /// To be attempted again.
+    Deferred(Reply),
+}
+
+/// What became of the entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// Recipients are left; it is due at that time.
+    Due(Timestamp),
+    /// Recipients are left; an operator holds it.
+    Held,
+    /// Nothing is left of it.
+    Gone,
+}
+
+impl Spool {
+    /// Records the end of an attempt and gives the entry back, within a transaction that may also enqueue or
+    /// deliver what tells the sender of it. Recipients not named stay as they are. `next` is when those that are
+    /// left are due; `delay_reported` notes that the sender was told.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`] if the slot has another owner, [`Error::NotFound`] if the entry is gone; else the store's.
+    pub async fn settle_in(
+        &self,
+        txn: &Transaction,
+        claimed: &Claimed,
+        outcomes: &[(usize, Outcome)],
+        next: Timestamp,
+        delay_reported: bool,
+    ) -> Result<Settled, Error> {
+        let id = claimed.entry.id;
+        let mut entry = claimed_in(txn, id, claimed.epoch).await?;
+        let mut recipients = recipients_in(txn, id).await?;
+        for (number, outcome) in outcomes {
+            let recipient = recipients.get_mut(*number).ok_or(Error::Recipients)?;
+            apply(recipient, outcome, next);
+            let number = u32::try_from(*number).map_err(|_| Error::Recipients)?;
+            txn.set_bytes(QueueRecipientKey { id, number }.encode(), recipient.to_bytes());
+        }
+        let slot = slot_in(&entry);
+        txn.clear(&QueueClaimKey { slot, id }.encode());
+        if entry.wish == WISH_GONE || recipients.iter().all(|r| r.state != PENDING) {
+            self.remove_in(txn, id, &entry).await?;
+            return Ok(Settled::Gone);
+        }
+        let held = entry.wish == WISH_HOLD;
+        entry.state = if held { HELD } else { WAITING };
+        entry.wish = 0;
+        entry.due = next.millis();
+        entry.delay_reported |= delay_reported;
+        txn.set_bytes(QueueEntryKey { id }.encode(), entry.to_bytes());
+        if held {
+            return Ok(Settled::Held);
+        }
+        make_due(txn, slot, next, id);
+        Ok(Settled::Due(next))
+    }
+
+    /// [`Spool::settle_in`] in a transaction of its own.
+    ///
+    /// # Errors
+    /// As [`Spool::settle_in`].
+    pub async fn settle(
+        &self,
+        claimed: &Claimed,
+        outcomes: &[(usize, Outcome)],
+        next: Timestamp,
+    ) -> Result<Settled, Error> {
+        self.db
+            .transact("spool.settle", |txn| async move {
+                self.settle_in(&txn, claimed, outcomes, next, false).await
+            })
+            .await
+    }
+
+    /// Removes every row of an entry but its claim and due rows, and lets its body go.
+    pub(crate) async fn remove_in(
+        &self,
+        txn: &Transaction,
+        id: QueueId,
+        entry: &records::Entry,
+    ) -> Result<(), Error> {
+        let (begin, end) = QueueEntryKey::rows(id);
+        txn.clear_range(&begin, &end);
+        let hash = entry.blob.as_slice().try_into().map_err(|_| RecordError::Value("blob"))?;
+        self.blobs.dereference_in(txn, BlobHash(hash), BlobOwner::Queue(id)).await?;
+        Ok(())
+    }
+}
+
+fn apply(recipient: &mut records::Recipient, outcome: &Outcome, next: Timestamp) {
+    let (state, reply) = match outcome {
+        Outcome::Delivered(reply) => (DELIVERED, reply),
+        Outcome::Failed(reply) => (FAILED, reply),
+        Outcome::Deferred(reply) => (PENDING, reply),
+    };
+    // An attempt that failed before its final dot was never recorded as begun.
+    if recipient.in_doubt == 0 {
+        recipient.attempts += 1;
+    }
+    recipient.in_doubt = 0;
+    recipient.state = state;
+    recipient.next_attempt = next.millis();
+    recipient.last = Some(reply.into());
+}

@@ -1,0 +1,267 @@
+//! The queue's promises, one by one, and at random under a faulty store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kv::Database;
+use runtime::{ManualClock, SeededRng, SystemRng, Timestamp};
+use schema::QueueId;
+use schema::keys::queue::slot_of;
+
+use crate::{
+    BodyType, Claimed, Entry, Error, NewEntry, NewRecipient, Notify, Outcome, Reply, Ret, Settled, Spool,
+    State,
+};
+
+const DOMAIN: &str = "example.org";
+
+struct Fixture {
+    spool: Spool,
+    db: Database,
+    clock: Arc<ManualClock>,
+    slot: u16,
+    _dir: tempfile::TempDir,
+}
+
+impl Fixture {
+    fn new(db: Database) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_800_000_000)));
+        let rng = Arc::new(SeededRng::new(7));
+        let options = blob::Options::default();
+        let blobs = blob::Store::open(dir.path(), db.clone(), clock.clone(), rng.clone(), options).unwrap();
+        let spool = Spool::new(db.clone(), blobs, clock.clone(), rng);
+        Self { spool, db, clock, slot: slot_of(DOMAIN), _dir: dir }
+    }
+
+    async fn enqueue(&self, recipients: usize) -> QueueId {
+        let staged = self.spool.blobs.stage(b"Subject: x\r\n\r\nbody\r\n"[..].into()).await.unwrap();
+        let recipient =
+            |n| NewRecipient { address: format!("r{n}@{DOMAIN}"), notify: Notify::default(), orcpt: None };
+        let new = NewEntry {
+            return_path: "a@example.test".into(),
+            domain: DOMAIN.into(),
+            staged,
+            recipients: (0..recipients).map(recipient).collect(),
+            envid: None,
+            ret: Ret::Headers,
+            smtputf8: false,
+            body: BodyType::EightBitMime,
+            lifetime: Duration::from_secs(432_000),
+            not_before: None,
+        };
+        let new = &new;
+        self.db
+            .transact("test.enqueue", |txn| async move { self.spool.enqueue_in(&txn, new).await })
+            .await
+            .unwrap()
+    }
+
+    async fn take(&self, id: QueueId, epoch: u64) -> Claimed {
+        self.spool.claim(id, epoch).await.unwrap().unwrap()
+    }
+
+    fn later(&self) -> Timestamp {
+        use runtime::Clock;
+        self.clock.now() + Duration::from_secs(60)
+    }
+}
+
+fn reply(code: u16) -> Reply {
+    Reply { code, enhanced: "4.0.0".into(), text: "text".into(), host: "mx".into(), time: Timestamp::EPOCH }
+}
+
+#[tokio::test]
+async fn an_entry_lives_from_enqueue_to_its_last_recipient() {
+    let f = Fixture::new(kv::memory::database());
+    let id = f.enqueue(2).await;
+    let epoch = f.spool.own(f.slot, "n1").await.unwrap();
+    assert_eq!(f.spool.due(f.slot, 10).await.unwrap().entries, [id]);
+    let claimed = f.take(id, epoch).await;
+    assert_eq!(claimed.entry.pending().collect::<Vec<_>>(), [0, 1]);
+    assert_eq!(f.spool.due(f.slot, 10).await.unwrap().entries, []);
+    assert_eq!(f.spool.claim(id, epoch).await.unwrap(), None, "it is claimed");
+    f.spool.begin_attempt(&claimed, &[0, 1]).await.unwrap();
+    let outcomes = [(0, Outcome::Delivered(reply(250))), (1, Outcome::Deferred(reply(451)))];
+    let next = f.later();
+    assert_eq!(f.spool.settle(&claimed, &outcomes, next).await.unwrap(), Settled::Due(next));
+    let due = f.spool.due(f.slot, 10).await.unwrap();
+    assert_eq!((due.entries.as_slice(), due.next), (&[][..], Some(next)));
+    let entry = f.spool.get(id).await.unwrap();
+    assert_eq!(entry.pending().collect::<Vec<_>>(), [1]);
+    assert_eq!((entry.recipients[1].attempts, entry.recipients[1].in_doubt), (1, None));
+
+    f.clock.advance(Duration::from_secs(61));
+    let claimed = f.take(id, epoch).await;
+    let outcomes = [(1, Outcome::Failed(reply(550)))];
+    assert_eq!(f.spool.settle(&claimed, &outcomes, next).await.unwrap(), Settled::Gone);
+    assert!(matches!(f.spool.get(id).await, Err(Error::NotFound(_))));
+    assert!(f.spool.list(None, 10).await.unwrap().entries.is_empty());
+    // Nothing is left but the slot's own rows and the body that waits for its collector.
+    let rows = f.db.read("test", |txn| async move { txn.range(b"Q", b"R").collect().await });
+    assert_eq!(rows.await.unwrap().len(), 3, "last epoch, owner, wake counter");
+}
+
+#[tokio::test]
+async fn a_former_owner_can_finish_nothing() {
+    let f = Fixture::new(kv::memory::database());
+    let id = f.enqueue(1).await;
+    let old = f.spool.own(f.slot, "n1").await.unwrap();
+    let claimed = f.take(id, old).await;
+    f.spool.begin_attempt(&claimed, &[0]).await.unwrap();
+    let new = f.spool.own(f.slot, "n2").await.unwrap();
+    assert!(new > old);
+    let fenced =
+        |result: Result<(), Error>| assert!(matches!(result, Err(Error::Fenced { .. })), "{result:?}");
+    let outcomes = [(0, Outcome::Delivered(reply(250)))];
+    fenced(f.spool.settle(&claimed, &outcomes, f.later()).await.map(drop));
+    fenced(f.spool.begin_attempt(&claimed, &[0]).await);
+    fenced(f.spool.recover(f.slot, old).await.map(drop));
+    assert_eq!(f.spool.recover(f.slot, new).await.unwrap(), 1);
+    fenced(f.spool.claim(id, old).await.map(drop));
+    let claimed = f.take(id, new).await;
+    assert!(claimed.entry.recipients[0].in_doubt.is_some(), "its attempt may have succeeded");
+    assert_eq!(f.spool.settle(&claimed, &outcomes, f.later()).await.unwrap(), Settled::Gone);
+    assert_eq!(f.spool.recover(f.slot, new).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn operators_hold_release_and_cancel() {
+    let f = Fixture::new(kv::memory::database());
+    let id = f.enqueue(1).await;
+    let epoch = f.spool.own(f.slot, "n1").await.unwrap();
+    f.spool.hold(id).await.unwrap();
+    assert_eq!(f.spool.due(f.slot, 10).await.unwrap().entries, []);
+    assert_eq!(f.spool.get(id).await.unwrap().state, State::Held);
+    f.spool.retry_now(id).await.unwrap();
+    assert_eq!(f.spool.due(f.slot, 10).await.unwrap().entries, [id]);
+
+    // What is asked for while it is worked on happens when that ends.
+    let claimed = f.take(id, epoch).await;
+    f.spool.hold(id).await.unwrap();
+    let deferred = [(0, Outcome::Deferred(reply(421)))];
+    assert_eq!(f.spool.settle(&claimed, &deferred, f.later()).await.unwrap(), Settled::Held);
+    f.spool.retry_now(id).await.unwrap();
+    let claimed = f.take(id, epoch).await;
+    f.spool.cancel(id).await.unwrap();
+    assert_eq!(f.spool.settle(&claimed, &deferred, f.later()).await.unwrap(), Settled::Gone);
+    assert!(matches!(f.spool.cancel(id).await, Err(Error::NotFound(_))));
+    let other = f.enqueue(1).await;
+    f.spool.cancel(other).await.unwrap();
+    assert_eq!(f.spool.due(f.slot, 10).await.unwrap().entries, []);
+}
+
+#[tokio::test]
+async fn listing_is_paged() {
+    let f = Fixture::new(kv::memory::database());
+    let mut ids = Vec::new();
+    for n in 1..=5 {
+        ids.push(f.enqueue(n).await);
+        f.clock.advance(Duration::from_millis(1));
+    }
+    let first = f.spool.list(None, 3).await.unwrap();
+    let second = f.spool.list(first.next, 3).await.unwrap();
+    let all: Vec<QueueId> = first.entries.iter().chain(&second.entries).map(|e: &Entry| e.id).collect();
+    assert_eq!(all, ids);
+    assert_eq!(second.entries[1].recipients.len(), 5);
+    assert_eq!(second.next, None);
+}
+
+#[tokio::test]
+async fn the_number_of_recipients_is_bounded() {
+    let f = Fixture::new(kv::memory::database());
+    let staged = f.spool.blobs.stage(b"x"[..].into()).await.unwrap();
+    let new = NewEntry {
+        return_path: String::new(),
+        domain: DOMAIN.into(),
+        staged,
+        recipients: Vec::new(),
+        envid: None,
+        ret: Ret::Unspecified,
+        smtputf8: false,
+        body: BodyType::SevenBit,
+        lifetime: Duration::ZERO,
+        not_before: None,
+    };
+    let (f, new) = (&f, &new);
+    let result = f.db.transact("test", |txn| async move { f.spool.enqueue_in(&txn, new).await }).await;
+    assert!(matches!(result, Err(Error::Recipients)));
+}
+
+#[tokio::test]
+async fn a_watch_wakes_on_new_mail() {
+    let f = Fixture::new(kv::memory::database());
+    let watch = f.spool.watch(f.slot).await.unwrap();
+    f.enqueue(1).await;
+    watch.await.unwrap();
+}
+
+/// Owners come and go, claim, attempt and settle in any order over a store that loses answers. Every recipient
+/// ends exactly once, and nobody but the last owner ever settles.
+#[tokio::test(start_paused = true)]
+async fn no_recipient_is_lost_or_settled_twice() {
+    for seed in 0..12 {
+        let rng = Arc::new(SeededRng::new(seed));
+        let memory = Arc::new(kv::memory::Memory::new());
+        let faulty = Arc::new(kv::fault::FaultBackend::new(memory, rng, kv::fault::Plan::HARSH));
+        let db = Database::new(faulty, runtime::SystemClock::shared(), SystemRng::shared());
+        play(&Fixture::new(db), seed).await;
+    }
+}
+
+async fn play(f: &Fixture, seed: u64) {
+    use runtime::Rng;
+    let rng = SeededRng::new(seed);
+    let mut total = 0;
+    for _ in 0..6 {
+        let recipients = 1 + usize::try_from(rng.below(3)).unwrap();
+        total += recipients;
+        f.enqueue(recipients).await;
+    }
+    let mut owners = vec![f.spool.own(f.slot, "n0").await.unwrap()];
+    let mut working: Vec<Claimed> = Vec::new();
+    let mut ended = 0;
+    while !f.spool.list(None, 100).await.unwrap().entries.is_empty() {
+        f.clock.advance(Duration::from_secs(30));
+        let latest = *owners.last().unwrap();
+        match rng.below(8) {
+            0 => {
+                owners.push(f.spool.own(f.slot, "n").await.unwrap());
+                f.spool.recover(f.slot, *owners.last().unwrap()).await.unwrap();
+            }
+            1..4 => {
+                let epoch = owners[usize::try_from(rng.below(owners.len() as u64)).unwrap()];
+                let due = f.spool.due(f.slot, 3).await.unwrap();
+                for id in due.entries {
+                    match f.spool.claim(id, epoch).await {
+                        Ok(claimed) => working.extend(claimed.inspect(|c| assert_eq!(c.epoch, latest))),
+                        Err(error) => assert!(matches!(error, Error::Fenced { .. }), "{error}"),
+                    }
+                }
+            }
+            _ => {
+                let Some(claimed) = working.pop() else { continue };
+                ended += finish(f, &rng, &claimed, latest).await;
+            }
+        }
+    }
+    assert_eq!(ended, total, "seed {seed}");
+}
+
+/// Attempts and settles; returns how many recipients ended.
+async fn finish(f: &Fixture, rng: &SeededRng, claimed: &Claimed, latest: u64) -> usize {
+    use runtime::Rng;
+    let numbers: Vec<usize> = claimed.entry.pending().collect();
+    let outcome = |n: &usize| match rng.below(3) {
+        0 => (*n, Outcome::Delivered(reply(250))),
+        1 => (*n, Outcome::Failed(reply(550))),
+        _ => (*n, Outcome::Deferred(reply(450))),
+    };
+    let outcomes: Vec<_> = numbers.iter().map(outcome).collect();
+    let ended = outcomes.iter().filter(|(_, o)| !matches!(o, Outcome::Deferred(_))).count();
+    let begun = f.spool.begin_attempt(claimed, &numbers).await;
+    let settled = f.spool.settle(claimed, &outcomes, f.later()).await;
+    assert_eq!(begun.is_ok(), claimed.epoch == latest);
+    assert_eq!(settled.is_ok(), claimed.epoch == latest);
+    if settled.is_ok() { ended } else { 0 }
+}
