@@ -1,7 +1,7 @@
 //! The store as a handle, and the one retry loop.
 
 use crate::idempotency::{Settled, Token};
-use crate::metrics::Tally;
+use crate::metrics::{Metrics, Outcome, Tally};
 use crate::{
     Backend, Error, ErrorKind, TransactError, Transaction, TransactionOptions, Versionstamp, limits,
 };
@@ -22,6 +22,7 @@ struct Shared {
     backend: Arc<dyn Backend>,
     clock: SharedClock,
     rng: SharedRng,
+    metrics: Metrics,
 }
 
 /// Why an attempt failed: what the closure returned, or what the store said to the loop itself.
@@ -31,12 +32,21 @@ enum Failure<E> {
 }
 
 impl<E: TransactError> Failure<E> {
-    /// The store's part in it.
-    fn store(&self) -> Option<&Error> {
-        match self {
-            Failure::Closure(e) => e.as_kv(),
-            Failure::Store(e) => Some(e),
-        }
+    /// The error after which the transaction is tried again; `None` if that will not help.
+    ///
+    /// Of the closure's errors that is so for those that the store calls retryable. An unknown outcome of the
+    /// commit is settled by the next attempt `with_tokens`; without them nobody can.
+    fn worth_another(&self, with_tokens: bool) -> Option<Error> {
+        let error = match self {
+            Failure::Closure(e) => e.as_kv().filter(|e| e.is_retryable())?,
+            Failure::Store(e) => e,
+        };
+        let again = match error.kind() {
+            ErrorKind::Retryable => true,
+            ErrorKind::MaybeCommitted => with_tokens,
+            ErrorKind::Fatal => false,
+        };
+        again.then(|| error.clone())
     }
 
     fn into_error(self) -> E {
@@ -51,7 +61,7 @@ impl Database {
     /// A handle to `backend`. The clock bounds the life of transactions; randomness spreads their retries and
     /// makes idempotency tokens unique, so let it be a good one.
     pub fn new(backend: Arc<dyn Backend>, clock: SharedClock, rng: SharedRng) -> Self {
-        let shared = Shared { backend, clock, rng };
+        let shared = Shared { backend, clock, rng, metrics: Metrics::default() };
         Database { shared: Arc::new(shared), options: TransactionOptions::default() }
     }
 
@@ -133,6 +143,7 @@ impl Database {
     }
 
     /// A transaction without a loop around it: for the loop itself and for the tests of backends.
+    #[allow(clippy::disallowed_methods)]
     pub(crate) fn begin(&self) -> Transaction {
         Transaction::new(self.shared.backend.begin(&self.options), Arc::clone(&self.shared.clock))
     }
@@ -151,18 +162,11 @@ impl Database {
                 Ok(done) => break Ok(done),
                 Err(failure) => failure,
             };
-            match failure.store().cloned() {
-                Some(e) if self.is_worth_another(&e) => {
-                    if !patience.wait(&e).await {
-                        let unknown = token.is_unsettled();
-                        break Err(if unknown {
-                            E::from(Error::maybe_committed())
-                        } else {
-                            failure.into_error()
-                        });
-                    }
-                }
-                _ => match self.fence(&mut token, &mut patience).await {
+            match failure.worth_another(self.shared.backend.outcome_can_be_unknown()) {
+                Some(e) if patience.wait(&e).await => {}
+                Some(_) if token.is_unsettled() => break Err(E::from(Error::maybe_committed())),
+                Some(_) => break Err(failure.into_error()),
+                None => match self.fence(&mut token, &mut patience).await {
                     Ok(Settled::Applied(value, stamp)) => break Ok((value, stamp)),
                     Ok(_) => break Err(failure.into_error()),
                     Err(unsettled) => break Err(E::from(unsettled)),
@@ -170,11 +174,11 @@ impl Database {
             }
         };
         let outcome = match &result {
-            Ok(_) => "ok",
-            Err(e) if e.as_kv().is_some() => "kv",
-            Err(_) => "domain",
+            Ok(_) => Outcome::Ok,
+            Err(e) if e.as_kv().is_some() => Outcome::Store,
+            Err(_) => Outcome::Domain,
         };
-        patience.tally.record(name, outcome, patience.elapsed());
+        self.shared.metrics.record(name, &patience.tally, outcome, patience.elapsed());
         result
     }
 
@@ -221,15 +225,6 @@ impl Database {
                 }
                 Err(Failure::Store(e))
             }
-        }
-    }
-
-    fn is_worth_another(&self, e: &Error) -> bool {
-        match e.kind() {
-            ErrorKind::Retryable => true,
-            // With tokens the next attempt finds out; without, nobody can.
-            ErrorKind::MaybeCommitted => self.shared.backend.outcome_can_be_unknown(),
-            ErrorKind::Fatal => false,
         }
     }
 

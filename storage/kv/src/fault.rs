@@ -115,6 +115,7 @@ impl Backend for FaultBackend {
         self.inner.name()
     }
 
+    #[allow(clippy::disallowed_methods)]
     fn begin(&self, options: &TransactionOptions) -> Box<dyn BackendTransaction> {
         let inner = Arc::from(self.inner.begin(options));
         Box::new(FaultTransaction { inner, dice: Arc::clone(&self.dice) })

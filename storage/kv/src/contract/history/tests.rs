@@ -40,6 +40,7 @@ impl Backend for Broken {
         "broken"
     }
 
+    #[allow(clippy::disallowed_methods)]
     fn begin(&self, options: &TransactionOptions) -> Box<dyn BackendTransaction> {
         let (inner, beside) = (self.inner.begin(options), self.inner.begin(options));
         Box::new(BrokenTransaction { inner, beside, defect: self.defect })
