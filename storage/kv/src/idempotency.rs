@@ -12,7 +12,7 @@
 //! applied, and its result is the answer. Absent: the closure runs again; and because each attempt conflicts
 //! with every other commit of the token, an earlier commit that is still on its way fails once a later one is
 //! through. Before the loop returns an error it *fences* what is still unknown: it commits the token itself,
-//! with [`FENCE`] in the place of the attempt, so that "failed" stays true.
+//! with `FENCE` in the place of the attempt, so that "failed" stays true.
 //!
 //! Tokens older than [`limits::IDEMPOTENCY_TIME`] are removed by
 //! [`crate::Database::expire_idempotency_tokens`].
