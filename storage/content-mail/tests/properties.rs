@@ -1,6 +1,8 @@
 //! What holds for every message: nothing panics, chunks do not matter, ranges nest, sections agree; and on
 //! ordinary messages another parser sees the same.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends where it fails")]
+
 use content_mail::{
     Content, Limits, Part, Section, Summarizer, Summary, address, decode, headers, subject, summarize,
 };
