@@ -8,7 +8,8 @@ use crate::store::tests::keys;
 use crate::{BlobOwner, Error, Options, Store};
 use bytes::Bytes;
 use kv::Database;
-use runtime::{ManualClock, Rng, SeededRng, Timestamp};
+use kv::fault::{FaultBackend, Plan};
+use runtime::{ManualClock, Rng, SeededRng, SystemClock, Timestamp};
 use schema::{BlobHash, QueueId};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ const STEPS: usize = 25;
 struct World {
     store: Store,
     db: Database,
+    faults: Arc<FaultBackend>,
     objects: Arc<MemoryObjects>,
     clock: Arc<ManualClock>,
     rng: SeededRng,
@@ -30,7 +32,9 @@ struct World {
 impl World {
     fn new(seed: u64) -> Self {
         let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_700_000_000)));
-        let db = kv::memory::database();
+        let memory = Arc::new(kv::memory::Memory::new());
+        let faults = Arc::new(FaultBackend::new(memory, Arc::new(SeededRng::new(seed)), Plan::HARSH));
+        let db = Database::new(faults.clone(), SystemClock::shared(), Arc::new(SeededRng::new(seed)));
         let objects = Arc::new(MemoryObjects::default());
         let spill = tempfile::tempdir().unwrap();
         let options = Options { inline_max: 64, grace: GRACE };
@@ -38,7 +42,7 @@ impl World {
         let (objects_, clock_) = (objects.clone(), clock.clone());
         let store = Store::with_objects(objects_, spill.path(), db.clone(), clock_, rng, options).unwrap();
         let bodies = vec![Bytes::from(vec![1; 10]), Bytes::from(vec![2; 100]), Bytes::from(vec![3; 200])];
-        World { store, db, objects, clock, rng: SeededRng::new(seed + 1), bodies, _spill: spill }
+        World { store, db, faults, objects, clock, rng: SeededRng::new(seed + 1), bodies, _spill: spill }
     }
 
     async fn pause(&self) {
@@ -127,6 +131,8 @@ async fn run(seed: u64) {
     let collectors = futures::future::join(world.collector(), world.collector());
     let (held, _) = futures::future::join(actors, collectors).await;
 
+    world.faults.set_plan(Plan::NONE);
+    world.faults.deliver().await;
     for _ in 0..3 {
         world.clock.advance(2 * GRACE);
         world.clean().await;
