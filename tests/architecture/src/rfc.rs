@@ -85,7 +85,7 @@ pub fn render(table: &Table) -> String {
 }
 
 /// The table as it should be: the hand-written cells of `old`, the crates of `citations`. An RFC that is new
-/// gets the title `?`, which the check refuses.
+/// gets the title `?`, which the check refuses; one that is cited no more is planned.
 pub fn updated(old: &Table, citations: &BTreeMap<u32, BTreeSet<String>>) -> Table {
     let mut table: Table = old.clone();
     table.values_mut().for_each(|row| row.crates.clear());
@@ -96,7 +96,7 @@ pub fn updated(old: &Table, citations: &BTreeMap<u32, BTreeSet<String>>) -> Tabl
             row.status = "partly".into();
         }
     }
-    table.retain(|_, row| !row.crates.is_empty() || row.status == PLANNED);
+    table.values_mut().filter(|row| row.crates.is_empty()).for_each(|row| row.status = PLANNED.into());
     table
 }
 
@@ -124,12 +124,13 @@ mod tests {
     #[test]
     fn updating_keeps_what_was_written() {
         let planned = Row { status: PLANNED.into(), title: "Later".into(), ..Row::default() };
-        let gone = Row { status: "partly".into(), title: "Gone".into(), crates: ["x/y".into()].into() };
+        let gone = Row { status: "partly".into(), title: "Later".into(), crates: ["x/y".into()].into() };
         let old = Table::from([(9000, planned.clone()), (9001, gone), (9002, planned.clone())]);
         let citations =
             BTreeMap::from([(9002, ["a/b".to_owned()].into()), (9003, ["a/b".to_owned()].into())]);
         let new = updated(&old, &citations);
-        assert_eq!(new.keys().copied().collect::<Vec<_>>(), [9000, 9002, 9003]);
+        assert_eq!(new.keys().copied().collect::<Vec<_>>(), [9000, 9001, 9002, 9003]);
+        assert_eq!((&new[&9000], &new[&9001]), (&planned, &planned));
         assert_eq!((new[&9002].status.as_str(), new[&9002].title.as_str()), ("partly", "Later"));
         assert_eq!(new[&9003].title, "?");
     }
