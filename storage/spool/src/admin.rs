@@ -56,7 +56,8 @@ impl Spool {
             .await
     }
 
-    /// Removes an entry without telling its sender. One that is being worked on goes when that ends.
+    /// Removes an entry without telling its sender. One that is being worked on goes when that ends, and no further
+    /// attempt of it becomes final.
     ///
     /// # Errors
     /// [`Error::NotFound`]; else the store's.
@@ -75,7 +76,8 @@ impl Spool {
             .await
     }
 
-    /// Keeps an entry from being sent until it is released. One that is being worked on is held when that ends.
+    /// Keeps an entry from being sent until it is released. One that is being worked on is held when that ends,
+    /// unless it was cancelled.
     ///
     /// # Errors
     /// [`Error::NotFound`]; else the store's.
@@ -84,6 +86,8 @@ impl Spool {
             .transact("spool.hold", |txn| async move {
                 let mut record = entry_in(&txn, id).await?.ok_or(Error::NotFound(id))?;
                 match record.state {
+                    // Whoever cancelled it was told that it goes.
+                    CLAIMED if record.wish == WISH_GONE => return Ok(()),
                     CLAIMED => record.wish = WISH_HOLD,
                     _ => {
                         txn.clear(&QueueDueKey { slot: slot_in(&record), time: record.due, id }.encode());
@@ -96,7 +100,7 @@ impl Spool {
             .await
     }
 
-    /// Makes an entry due now, held or not. One that is being worked on is left alone.
+    /// Makes an entry due now, held or not. One that is being worked on is left alone, but for the wish to hold it.
     ///
     /// # Errors
     /// [`Error::NotFound`]; else the store's.
@@ -109,6 +113,9 @@ impl Spool {
             .transact("spool.retry", |txn| async move {
                 let mut record = entry_in(&txn, id).await?.ok_or(Error::NotFound(id))?;
                 if record.state == CLAIMED {
+                    if record.wish == WISH_GONE {
+                        return Ok(());
+                    }
                     record.wish = 0;
                 } else {
                     let slot = slot_in(&record);

@@ -10,8 +10,8 @@ use schema::keys::queue::{
 use schema::records::queue as records;
 use schema::{Key, QueueId, Record};
 
-use crate::enqueue::make_due;
 use crate::entry::{CLAIMED, Entry, WAITING};
+use crate::settle::WISH_GONE;
 use crate::{Error, Spool};
 
 /// Claims put back by one transaction of [`Spool::recover`].
@@ -54,7 +54,8 @@ impl Spool {
             .await
     }
 
-    /// Makes due again what earlier owners of the slot had claimed and not finished. Returns how many entries.
+    /// Makes due again what earlier owners of the slot had claimed and not finished, or holds or removes it if an
+    /// operator asked for that meanwhile. Returns how many entries.
     ///
     /// # Errors
     /// [`Error::Fenced`] if the slot has another owner; else the store's.
@@ -81,7 +82,10 @@ impl Spool {
                     let Some((key, value)) = rows.try_next().await? else { break };
                     let key = QueueClaimKey::decode(&key)?;
                     if records::Claim::from_bytes(&value)?.epoch < epoch {
-                        put_back(&txn, slot, key.id, now).await?;
+                        match entry_in(&txn, key.id).await? {
+                            Some(entry) => drop(self.unclaim_in(&txn, key.id, entry, now).await?),
+                            None => txn.clear(&key.encode()),
+                        }
                         count += 1;
                     }
                 }
@@ -155,13 +159,16 @@ impl Spool {
     /// dot is sent.
     ///
     /// # Errors
-    /// [`Error::Fenced`] if the slot has another owner, [`Error::NotFound`] if the entry is gone; else the store's.
+    /// [`Error::Fenced`] if the slot has another owner, [`Error::Cancelled`] if an operator wants the entry gone,
+    /// [`Error::NotFound`] if it is; else the store's.
     pub async fn begin_attempt(&self, claimed: &Claimed, numbers: &[usize]) -> Result<(), Error> {
         let now = self.clock.now();
         let id = claimed.entry.id;
         self.db
             .transact("spool.attempt", |txn| async move {
-                claimed_in(&txn, id, claimed.epoch).await?;
+                if claimed_in(&txn, id, claimed.epoch).await?.wish == WISH_GONE {
+                    return Err(Error::Cancelled(id));
+                }
                 for number in numbers {
                     let number = u32::try_from(*number).map_err(|_| Error::Recipients)?;
                     let key = QueueRecipientKey { id, number }.encode();
@@ -175,16 +182,6 @@ impl Spool {
             })
             .await
     }
-}
-
-async fn put_back(txn: &Transaction, slot: u16, id: QueueId, now: Timestamp) -> Result<(), Error> {
-    txn.clear(&QueueClaimKey { slot, id }.encode());
-    let Some(mut record) = entry_in(txn, id).await? else { return Ok(()) };
-    record.state = WAITING;
-    record.due = now.millis();
-    txn.set_bytes(QueueEntryKey { id }.encode(), record.to_bytes());
-    make_due(txn, slot, now, id);
-    Ok(())
 }
 
 /// Fails unless the slot is owned under this epoch in the transaction's own view.

@@ -19,7 +19,7 @@ pub enum Error {
     #[error(transparent)]
     Blob(#[from] blob::Error),
     /// There is no such entry, any more.
-    #[error("there is no queue entry {0:?}")]
+    #[error("there is no queue entry {0}")]
     NotFound(QueueId),
     /// Another owner has taken the slot: what this one was about to do is void.
     #[error("slot {slot} is no longer owned under epoch {epoch}")]
@@ -29,6 +29,9 @@ pub enum Error {
         /// The epoch that was asserted.
         epoch: u64,
     },
+    /// An operator wants the entry gone: no attempt of it may become final. Settle it.
+    #[error("queue entry {0} was cancelled")]
+    Cancelled(QueueId),
     /// An entry needs at least one recipient, and at most [`crate::Entry::MAX_RECIPIENTS`].
     #[error("a queue entry has one to {} recipients", crate::Entry::MAX_RECIPIENTS)]
     Recipients,

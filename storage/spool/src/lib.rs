@@ -19,6 +19,8 @@
 //! - [`Spool::begin_attempt`] is committed before the final dot. An entry that comes back with a recipient *in
 //!   doubt* may have been delivered by an attempt whose end nobody recorded: that is the only window for a
 //!   duplicate, and it is counted.
+//! - What operators ask for while an entry is worked on happens when that ends, also if its owner dies; a cancelled
+//!   entry is not sent any more, and nothing brings it back.
 //! - The body is held by the entry and let go in the transaction that ends it.
 
 mod admin;

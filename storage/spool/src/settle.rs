@@ -62,19 +62,32 @@ impl Spool {
             let number = u32::try_from(*number).map_err(|_| Error::Recipients)?;
             txn.set_bytes(QueueRecipientKey { id, number }.encode(), recipient.to_bytes());
         }
+        entry.delay_reported |= delay_reported;
+        if recipients.iter().all(|r| r.state != PENDING) {
+            entry.wish = WISH_GONE;
+        }
+        self.unclaim_in(txn, id, entry, next).await
+    }
+
+    /// Ends the claim on an entry: it is due at `next`, unless an operator or its end want it held or gone.
+    pub(crate) async fn unclaim_in(
+        &self,
+        txn: &Transaction,
+        id: QueueId,
+        mut entry: records::Entry,
+        next: Timestamp,
+    ) -> Result<Settled, Error> {
         let slot = slot_in(&entry);
         txn.clear(&QueueClaimKey { slot, id }.encode());
-        if entry.wish == WISH_GONE || recipients.iter().all(|r| r.state != PENDING) {
+        let wish = std::mem::take(&mut entry.wish);
+        if wish == WISH_GONE {
             self.remove_in(txn, id, &entry).await?;
             return Ok(Settled::Gone);
         }
-        let held = entry.wish == WISH_HOLD;
-        entry.state = if held { HELD } else { WAITING };
-        entry.wish = 0;
+        entry.state = if wish == WISH_HOLD { HELD } else { WAITING };
         entry.due = next.millis();
-        entry.delay_reported |= delay_reported;
         txn.set_bytes(QueueEntryKey { id }.encode(), entry.to_bytes());
-        if held {
+        if wish == WISH_HOLD {
             return Ok(Settled::Held);
         }
         make_due(txn, slot, next, id);
@@ -114,6 +127,10 @@ impl Spool {
 }
 
 fn apply(recipient: &mut records::Recipient, outcome: &Outcome, next: Timestamp) {
+    // What has ended has ended.
+    if recipient.state != PENDING {
+        return;
+    }
     let (state, reply) = match outcome {
         Outcome::Delivered(reply) => (DELIVERED, reply),
         Outcome::Failed(reply) => (FAILED, reply),

@@ -152,6 +152,46 @@ async fn operators_hold_release_and_cancel() {
 }
 
 #[tokio::test]
+async fn a_cancelled_entry_goes_and_nothing_brings_it_back() {
+    let f = Fixture::new(kv::memory::database());
+    let epoch = f.spool.own(f.slot, "n1").await.unwrap();
+    let (id, orphan, kept) = (f.enqueue(1).await, f.enqueue(1).await, f.enqueue(1).await);
+    let claimed = f.take(id, epoch).await;
+    f.take(orphan, epoch).await;
+    f.take(kept, epoch).await;
+    for cancelled in [id, orphan] {
+        f.spool.cancel(cancelled).await.unwrap();
+        f.spool.hold(cancelled).await.unwrap();
+        f.spool.retry_now(cancelled).await.unwrap();
+    }
+    f.spool.hold(kept).await.unwrap();
+    let begun = f.spool.begin_attempt(&claimed, &[0]).await;
+    assert!(matches!(begun, Err(Error::Cancelled(_))), "{begun:?}");
+    assert_eq!(f.spool.settle(&claimed, &[], f.later()).await.unwrap(), Settled::Gone);
+
+    // Its owner died: the next one's recovery does what the operator wished.
+    let next = f.spool.own(f.slot, "n2").await.unwrap();
+    assert_eq!(f.spool.recover(f.slot, next).await.unwrap(), 2);
+    assert!(matches!(f.spool.get(orphan).await, Err(Error::NotFound(_))));
+    assert_eq!(f.spool.get(kept).await.unwrap().state, State::Held);
+    assert_eq!(f.spool.due(f.slot, 10).await.unwrap(), crate::Due::default());
+}
+
+#[tokio::test]
+async fn what_has_ended_for_a_recipient_stays_so() {
+    let f = Fixture::new(kv::memory::database());
+    let epoch = f.spool.own(f.slot, "n1").await.unwrap();
+    let id = f.enqueue(2).await;
+    let claimed = f.take(id, epoch).await;
+    f.spool.settle(&claimed, &[(0, Outcome::Delivered(reply(250)))], f.later()).await.unwrap();
+    let claimed = f.take(id, epoch).await;
+    f.spool.settle(&claimed, &[(0, Outcome::Failed(reply(550)))], f.later()).await.unwrap();
+    let recipients = f.spool.get(id).await.unwrap().recipients;
+    assert_eq!(recipients[0].state, crate::RecipientState::Delivered);
+    assert_eq!(recipients[0].attempts, 1);
+}
+
+#[tokio::test]
 async fn listing_is_paged() {
     let f = Fixture::new(kv::memory::database());
     let mut ids = Vec::new();
