@@ -10,7 +10,11 @@ const MONTHS: [&str; 12] =
 
 /// A Date field's text (RFC 5322 §3.3, obsolete forms of §4.3) in milliseconds since the epoch.
 pub fn parse(text: &str) -> Option<i64> {
-    let date = DateTime::parse_rfc822(text)?;
+    let mut date = DateTime::parse_rfc822(text)?;
+    // RFC 5322 §4.3: a year of three digits counts from 1900, also where it was written as 0102.
+    if (100..1000).contains(&date.year) {
+        date.year += 1900;
+    }
     let offset = i64::from(date.tz_hour) * 60 + i64::from(date.tz_minute);
     // RFC 5322 §3.3: the zone is a number of hours and minutes; nonsense there does not make a date.
     (date.is_valid() && date.tz_minute < 60 && offset < 24 * 60).then(|| date.to_timestamp() * MS)
@@ -51,6 +55,8 @@ mod tests {
         assert_eq!(parse("Tue, 1 Jul 2003 10:52:37 +0200"), Some(1_057_049_557_000));
         assert_eq!(parse("Thu, 13 Feb 1969 23:32 -0330"), Some(-27_723_480_000));
         assert_eq!(parse("21 Nov 97 09:55:06 GMT"), Some(880_106_106_000));
+        assert_eq!(parse("Thu, 22 Aug 0102 12:07:35 +0800"), parse("22 Aug 2002 04:07:35 GMT"));
+        assert_eq!(parse("21 Nov 197 09:55:06 GMT"), parse("21 Nov 2097 09:55:06 GMT"));
     }
 
     #[test]
