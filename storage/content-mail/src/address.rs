@@ -169,7 +169,7 @@ fn unquote_local(local: &str) -> Result<String, Error> {
             c = chars.next().filter(char::is_ascii).ok_or(Error::Local)?;
         }
         // RFC 5321 §4.1.2: qtextSMTP and quoted-pairSMTP are printable; no control character at all.
-        if c.is_control() {
+        if c != ' ' && !is_visible(c) {
             return Err(Error::Local);
         }
         out.push(c);
@@ -177,6 +177,7 @@ fn unquote_local(local: &str) -> Result<String, Error> {
     if out.is_empty() { Err(Error::Local) } else { Ok(out) }
 }
 
+/// `Dot-string = Atom *("." Atom)`
 fn is_dot_string(text: &str) -> bool {
     text.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atext))
 }
@@ -186,11 +187,14 @@ fn is_atext(c: char) -> bool {
     c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c) || (!c.is_ascii() && is_visible(c))
 }
 
-/// No C1 control, no blank, nothing that turns the writing direction: none of them may be in an address.
+/// No control, no blank, nothing invisible that makes two addresses look the same or turns the direction of
+/// the text around them.
 fn is_visible(c: char) -> bool {
-    let turns =
-        matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
-    !c.is_control() && !c.is_whitespace() && !turns && c != '\u{fffd}'
+    let invisible = matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff0}'..='\u{ffff}' | '\u{e0000}'..='\u{e0fff}'
+        | '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..='\u{10ffff}');
+    !c.is_control() && !c.is_whitespace() && !invisible
 }
 
 fn is_domain(domain: &str) -> bool {
@@ -205,7 +209,8 @@ fn is_label(label: &str) -> bool {
     let inside =
         |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_' || (!c.is_ascii() && is_visible(c));
     let edge = label.starts_with('-') || label.ends_with('-');
-    !label.is_empty() && label.len() <= LABEL_MAX * 4 && !edge && label.chars().all(inside)
+    let fits = !label.is_ascii() || label.len() <= LABEL_MAX;
+    !label.is_empty() && fits && !edge && label.chars().all(inside)
 }
 
 /// RFC 5321 §4.1.3: an IPv4 address, or `IPv6:` and an IPv6 address.
