@@ -4,10 +4,10 @@
 //! account is in force at once, on every node. What is expensive, argon2, is done
 //!
 //! - once per password and process: after a success a keyed hash of it is remembered, bound to the version of the
-//!   credential that it was verified against ([`cache`]);
-//! - in a bounded pool, first come, first served; who would wait too long is told to come back ([`pool`]);
+//!   credential that it was verified against (`cache`);
+//! - in a bounded pool, first come, first served; who would wait too long is told to come back (`pool`);
 //! - also for users that do not exist, so that the time taken tells nobody which ones do;
-//! - not for those who failed too often, by address and by login name ([`throttle`]). A remembered password
+//! - not for those who failed too often, by address and by login name (`throttle`). A remembered password
 //!   passes the limit of its login name: nobody locks a user out by guessing.
 
 #![warn(clippy::missing_errors_doc)]
