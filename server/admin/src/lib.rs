@@ -1,1 +1,56 @@
-//! The admin API, health and metrics over HTTP.
+//! The admin API, health and metrics over HTTP, on a listener of their own.
+//!
+//! - `/livez`, `/readyz`, `/startupz` and `/metrics` need no credentials: probes and scrapers have none.
+//! - `/api/v1/…` needs Basic credentials: the user `admin` with the bootstrap password of this node. [`api`] has the
+//!   JSON types; errors are problem details (RFC 9457).
+//!
+//! Lists are paged: `?after=` goes on behind an item, and `next` in the answer says where.
+
+mod accounts_api;
+pub mod api;
+mod auth;
+mod domains_api;
+mod health;
+mod members_api;
+mod problem;
+mod queue_api;
+mod router;
+#[cfg(test)]
+mod tests;
+
+pub use health::{Health, Probe};
+pub use problem::Problem;
+pub use router::router;
+
+use std::sync::Arc;
+
+use accounts::{Accounts, NewAccount};
+use futures::future::BoxFuture;
+use schema::AccountId;
+use spool::Spool;
+
+/// Makes and removes accounts with all that belongs to them; implemented where directory and mail meet.
+pub trait Registrar: Send + Sync {
+    /// Makes an account and, for those that have them, its mailboxes, in one transaction.
+    fn create<'a>(&'a self, new: &'a NewAccount) -> BoxFuture<'a, Result<AccountId, accounts::Error>>;
+
+    /// Removes an account. Its mail is unreachable at once and removed in the background.
+    fn delete(&self, id: AccountId) -> BoxFuture<'_, Result<(), accounts::Error>>;
+}
+
+/// What the admin listener works on.
+#[derive(Clone)]
+pub struct Admin {
+    /// The directory.
+    pub accounts: Accounts,
+    /// Makes and removes accounts.
+    pub registrar: Arc<dyn Registrar>,
+    /// The queue.
+    pub spool: Spool,
+    /// What the probes say.
+    pub health: Health,
+    /// The password of the user `admin`.
+    pub password: Arc<str>,
+    /// Renders the metrics in Prometheus' text format.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+}

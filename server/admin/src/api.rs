@@ -1,0 +1,172 @@
+//! The JSON of the admin API, shared with its clients.
+
+use serde::{Deserialize, Serialize};
+
+/// Some of many.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Page<T> {
+    /// In order.
+    pub items: Vec<T>,
+    /// Value of `after` for the next page; absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// A domain whose mail is ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Domain {
+    /// As A-labels, in lower case.
+    pub name: String,
+    /// Separates a user from a detail in a local part; none: nothing does.
+    pub separator: Option<char>,
+    /// Where mail for unknown users goes; none: it is refused.
+    pub catch_all: Option<String>,
+}
+
+/// A domain to be made.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewDomain {
+    /// Its name.
+    pub name: String,
+}
+
+/// What to change of a domain; what is absent stays.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DomainChange {
+    /// One character, or an empty string for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub separator: Option<String>,
+    /// An address, or an empty string for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub catch_all: Option<String>,
+}
+
+/// A person, group or list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// Its own address.
+    pub address: String,
+    /// `person`, `group` or `list`.
+    pub kind: String,
+    /// Its id, never used again.
+    pub id: u32,
+    /// For people to read.
+    pub display_name: String,
+    /// Neither mail nor login while it is not.
+    pub enabled: bool,
+    /// Most bytes; none: no limit.
+    pub quota_bytes: Option<u64>,
+    /// Most messages; none: no limit.
+    pub quota_messages: Option<u64>,
+}
+
+/// An account to be made.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewAccount {
+    /// Its own address, in a domain of ours.
+    pub address: String,
+    /// `person`, `group` or `list`; a person if absent.
+    #[serde(default = "person")]
+    pub kind: String,
+    /// For people to read.
+    #[serde(default)]
+    pub display_name: String,
+    /// Without one nobody can log in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+    /// Most bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota_bytes: Option<u64>,
+}
+
+fn person() -> String {
+    "person".to_owned()
+}
+
+/// What to change of an account; what is absent stays.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccountChange {
+    /// Another name for people to read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    /// Whether it takes part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// Most bytes; 0 for no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota_bytes: Option<u64>,
+    /// Most messages; 0 for no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota_messages: Option<u64>,
+}
+
+/// A new password.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Password {
+    /// In clear; kept as a hash only.
+    pub password: String,
+}
+
+/// An address: an alias, or a member of a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Address {
+    /// The address.
+    pub address: String,
+}
+
+/// A member of a group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Member {
+    /// Its own address.
+    pub address: String,
+    /// Letters of RFC 4314 §2.1; all of them if absent.
+    #[serde(default = "all_rights")]
+    pub rights: String,
+}
+
+fn all_rights() -> String {
+    accounts::Rights::ALL.to_string()
+}
+
+/// A message that waits to be sent.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct QueueEntry {
+    /// Its id.
+    pub id: u64,
+    /// The reverse-path; empty for the null sender.
+    pub return_path: String,
+    /// Where it goes.
+    pub domain: String,
+    /// Octets.
+    pub size: u64,
+    /// `waiting`, `claimed` or `held`.
+    pub state: String,
+    /// In milliseconds since the epoch.
+    pub created: i64,
+    /// When it is tried next, in milliseconds since the epoch.
+    pub due: i64,
+    /// When trying ends, in milliseconds since the epoch.
+    pub expires: i64,
+    /// To whom.
+    pub recipients: Vec<QueueRecipient>,
+}
+
+/// A recipient of a message that waits to be sent.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct QueueRecipient {
+    /// The forward-path.
+    pub address: String,
+    /// `pending`, `delivered` or `failed`.
+    pub state: String,
+    /// Attempts begun.
+    pub attempts: u32,
+    /// What the last attempt ended with.
+    pub last: Option<String>,
+}

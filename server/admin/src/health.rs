@@ -1,0 +1,84 @@
+//! What the probes say: alive, started, ready.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use futures::future::BoxFuture;
+use runtime::Shutdown;
+
+use crate::Admin;
+
+/// A look at something the node needs: `Err` says what is wrong with it.
+pub type Probe = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
+/// How long a probe may take before it counts as failed.
+const PROBE_TIME: Duration = Duration::from_secs(2);
+
+/// The node's state as probes see it.
+#[derive(Clone)]
+pub struct Health {
+    started: Arc<AtomicBool>,
+    shutdown: Shutdown,
+    probes: Arc<[(&'static str, Probe)]>,
+}
+
+impl Health {
+    /// A node that has not started yet, with what it needs to be ready.
+    pub fn new(shutdown: Shutdown, probes: Vec<(&'static str, Probe)>) -> Self {
+        Self { started: Arc::default(), shutdown, probes: probes.into() }
+    }
+
+    /// Every listener accepts.
+    pub fn started(&self) {
+        self.started.store(true, Ordering::Release);
+    }
+
+    fn has_started(&self) -> bool {
+        self.started.load(Ordering::Acquire)
+    }
+
+    /// What keeps the node from being ready, nothing if it is.
+    async fn reasons(&self) -> Vec<String> {
+        let mut reasons = Vec::new();
+        if !self.has_started() {
+            reasons.push("starting".to_owned());
+        }
+        if self.shutdown.is_draining() {
+            reasons.push("draining".to_owned());
+        }
+        for (name, probe) in self.probes.iter() {
+            match tokio::time::timeout(PROBE_TIME, probe()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(reason)) => reasons.push(format!("{name}: {reason}")),
+                Err(_) => reasons.push(format!("{name}: no answer within {PROBE_TIME:?}")),
+            }
+        }
+        reasons
+    }
+}
+
+/// The process runs and answers.
+pub(crate) async fn live() -> &'static str {
+    "ok\n"
+}
+
+/// The node has started once.
+pub(crate) async fn startup(State(admin): State<Admin>) -> (StatusCode, &'static str) {
+    if admin.health.has_started() {
+        (StatusCode::OK, "ok\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "starting\n")
+    }
+}
+
+/// The node wants new clients: it has started, does not drain, and its store answers.
+pub(crate) async fn ready(State(admin): State<Admin>) -> (StatusCode, String) {
+    let reasons = admin.health.reasons().await;
+    if reasons.is_empty() {
+        return (StatusCode::OK, "ok\n".to_owned());
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n")
+}

@@ -1,0 +1,52 @@
+//! Which path does what.
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::from_fn_with_state;
+use axum::response::IntoResponse;
+use axum::routing::{delete, get, post, put};
+
+use crate::{Admin, Problem, accounts_api as accounts, auth, domains_api as domains, health};
+use crate::{members_api as members, queue_api as queue};
+
+/// Largest request body, in bytes.
+const BODY: usize = 64 * 1024;
+
+/// The service of the admin listener.
+pub fn router(admin: Admin) -> Router {
+    let api = Router::new()
+        .route("/domains", get(domains::list).post(domains::create))
+        .route("/domains/{name}", get(domains::show).patch(domains::update).delete(domains::remove))
+        .route("/accounts", get(accounts::list).post(accounts::create))
+        .route("/accounts/{address}", get(accounts::show).patch(accounts::update).delete(accounts::remove))
+        .route("/accounts/{address}/password", put(accounts::set_password))
+        .route("/accounts/{address}/aliases", get(accounts::aliases).post(accounts::add_alias))
+        .route("/aliases/{address}", delete(accounts::remove_alias))
+        .route("/groups/{address}/members", get(members::of_group).post(members::add_to_group))
+        .route("/groups/{address}/members/{member}", delete(members::remove_from_group))
+        .route("/lists/{address}/members", get(members::of_list).post(members::add_to_list))
+        .route("/lists/{address}/members/{member}", delete(members::remove_from_list))
+        .route("/queue", get(queue::list))
+        .route("/queue/{id}", get(queue::show).delete(queue::cancel))
+        .route("/queue/{id}/hold", post(queue::hold))
+        .route("/queue/{id}/retry", post(queue::retry))
+        .layer(DefaultBodyLimit::max(BODY))
+        .layer(from_fn_with_state(admin.clone(), auth::require));
+    Router::new()
+        .route("/livez", get(health::live))
+        .route("/startupz", get(health::startup))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(metrics))
+        .nest("/api/v1", api)
+        .fallback(nothing)
+        .with_state(admin)
+}
+
+async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], (admin.metrics)())
+}
+
+async fn nothing() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "there is nothing here")
+}

@@ -1,0 +1,161 @@
+//! The API through its router, on a directory and a queue in memory.
+
+use std::sync::Arc;
+
+use accounts::{Accounts, HashCost, NewAccount, Options};
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, StatusCode, header};
+use base64::Engine as _;
+use futures::future::BoxFuture;
+use runtime::{Shutdown, SystemClock, SystemRng};
+use schema::AccountId;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use crate::{Admin, Health, Registrar, router};
+
+struct Directory(Accounts);
+
+impl Registrar for Directory {
+    fn create<'a>(&'a self, new: &'a NewAccount) -> BoxFuture<'a, Result<AccountId, accounts::Error>> {
+        Box::pin(self.0.create_account(new))
+    }
+
+    fn delete(&self, id: AccountId) -> BoxFuture<'_, Result<(), accounts::Error>> {
+        Box::pin(self.0.delete_account(id))
+    }
+}
+
+struct Fixture {
+    router: Router,
+    health: Health,
+    shutdown: Shutdown,
+    _dir: tempfile::TempDir,
+}
+
+fn fixture() -> Fixture {
+    let (db, clock, rng) = (kv::memory::database(), SystemClock::shared(), SystemRng::shared());
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { default_domain: None, cost: HashCost::CHEAP };
+    let accounts = Accounts::new(db.clone(), clock.clone(), rng.clone(), options);
+    let blobs =
+        blob::Store::open(dir.path(), db.clone(), clock.clone(), rng.clone(), blob::Options::default());
+    let shutdown = Shutdown::new();
+    let health = Health::new(shutdown.clone(), Vec::new());
+    let admin = Admin {
+        registrar: Arc::new(Directory(accounts.clone())),
+        accounts,
+        spool: spool::Spool::new(db, blobs.unwrap(), clock, rng),
+        health: health.clone(),
+        password: "secret".into(),
+        metrics: Arc::new(|| "up 1\n".to_owned()),
+    };
+    Fixture { router: router(admin), health, shutdown, _dir: dir }
+}
+
+impl Fixture {
+    async fn raw(
+        &self,
+        method: &str,
+        path: &str,
+        password: Option<&str>,
+        body: Value,
+    ) -> (StatusCode, Vec<u8>) {
+        let mut request =
+            Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, "application/json");
+        if let Some(password) = password {
+            let token = base64::engine::general_purpose::STANDARD.encode(format!("admin:{password}"));
+            request = request.header(header::AUTHORIZATION, format!("Basic {token}"));
+        }
+        let request = request.body(Body::from(body.to_string())).unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        (response.status(), to_bytes(response.into_body(), 1 << 20).await.unwrap().to_vec())
+    }
+
+    async fn call(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
+        let (status, body) = self.raw(method, &format!("/api/v1{path}"), Some("secret"), body).await;
+        (status.as_u16(), serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+}
+
+#[tokio::test]
+async fn accounts_are_made_changed_and_removed() {
+    let f = fixture();
+    assert_eq!(f.call("POST", "/domains", json!({"name": "Example.Test"})).await.0, 201);
+    let new = json!({"address": "ann@example.test", "password": "x", "quota_bytes": 5});
+    let (status, account) = f.call("POST", "/accounts", new.clone()).await;
+    assert_eq!((status, &account["kind"], &account["quota_bytes"]), (201, &json!("person"), &json!(5)));
+    assert_eq!(f.call("POST", "/accounts", new).await.0, 409);
+    let change = json!({"enabled": false, "quota_bytes": 0});
+    let (_, account) = f.call("PATCH", "/accounts/ann@example.test", change).await;
+    assert_eq!((&account["enabled"], &account["quota_bytes"]), (&json!(false), &Value::Null));
+    let alias = json!({"address": "a@example.test"});
+    assert_eq!(f.call("POST", "/accounts/ann@example.test/aliases", alias.clone()).await.0, 201);
+    let (_, aliases) = f.call("GET", "/accounts/ann@example.test/aliases", Value::Null).await;
+    assert_eq!(aliases["items"], json!([alias]));
+    assert_eq!(f.call("DELETE", "/aliases/a@example.test", Value::Null).await.0, 204);
+    let password = json!({"password": "y"});
+    assert_eq!(f.call("PUT", "/accounts/ann@example.test/password", password).await.0, 204);
+    assert_eq!(f.call("PUT", "/accounts/ann@example.test/password", json!({"password": ""})).await.0, 400);
+    assert_eq!(f.call("DELETE", "/accounts/ann@example.test", Value::Null).await.0, 204);
+    let (status, problem) = f.call("GET", "/accounts/ann@example.test", Value::Null).await;
+    assert_eq!((status, &problem["title"]), (404, &json!("Not Found")));
+    assert_eq!(f.call("DELETE", "/domains/example.test", Value::Null).await.0, 204);
+}
+
+#[tokio::test]
+async fn groups_and_lists_have_members() {
+    let f = fixture();
+    f.call("POST", "/domains", json!({"name": "example.test"})).await;
+    for (address, kind) in [("ann", "person"), ("team", "group"), ("news", "list")] {
+        let new = json!({"address": format!("{address}@example.test"), "kind": kind});
+        assert_eq!(f.call("POST", "/accounts", new).await.0, 201);
+    }
+    let member = json!({"address": "ann@example.test", "rights": "lr"});
+    assert_eq!(f.call("POST", "/groups/team@example.test/members", member.clone()).await.0, 201);
+    let (_, members) = f.call("GET", "/groups/team@example.test/members", Value::Null).await;
+    assert_eq!(members["items"], json!([member]));
+    let bad = json!({"address": "ann@example.test", "rights": "?"});
+    assert_eq!(f.call("POST", "/groups/team@example.test/members", bad).await.0, 400);
+    let member = json!({"address": "someone@elsewhere.example"});
+    assert_eq!(f.call("POST", "/lists/news@example.test/members", member.clone()).await.0, 201);
+    let (_, members) = f.call("GET", "/lists/news@example.test/members", Value::Null).await;
+    assert_eq!(members["items"], json!([member]));
+    let path = "/lists/news@example.test/members/someone@elsewhere.example";
+    assert_eq!(f.call("DELETE", path, Value::Null).await.0, 204);
+    let path = "/groups/team@example.test/members/ann@example.test";
+    assert_eq!(f.call("DELETE", path, Value::Null).await.0, 204);
+}
+
+#[tokio::test]
+async fn the_api_needs_the_password_and_probes_do_not() {
+    let f = fixture();
+    for password in [None, Some("wrong"), Some("")] {
+        assert_eq!(f.raw("GET", "/api/v1/domains", password, Value::Null).await.0, StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(f.raw("GET", "/metrics", None, Value::Null).await, (StatusCode::OK, b"up 1\n".to_vec()));
+    assert_eq!(f.raw("GET", "/livez", None, Value::Null).await.0, StatusCode::OK);
+    assert_eq!(f.raw("GET", "/unheard-of", None, Value::Null).await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn readiness_follows_the_node() {
+    let f = fixture();
+    let ready = async || f.raw("GET", "/readyz", None, Value::Null).await;
+    assert_eq!(ready().await, (StatusCode::SERVICE_UNAVAILABLE, b"starting\n".to_vec()));
+    f.health.started();
+    assert_eq!(ready().await.0, StatusCode::OK);
+    assert_eq!(f.raw("GET", "/startupz", None, Value::Null).await.0, StatusCode::OK);
+    f.shutdown.begin();
+    assert_eq!(ready().await, (StatusCode::SERVICE_UNAVAILABLE, b"draining\n".to_vec()));
+    assert_eq!(f.raw("GET", "/livez", None, Value::Null).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_queue_is_listed() {
+    let f = fixture();
+    assert_eq!(f.call("GET", "/queue", Value::Null).await, (200, json!({"items": []})));
+    assert_eq!(f.call("POST", "/queue/7/retry", Value::Null).await.0, 404);
+    assert_eq!(f.call("GET", "/queue?after=x", Value::Null).await.0, 400);
+}
