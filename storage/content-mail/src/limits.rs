@@ -2,6 +2,9 @@
 
 /// Caps on what is interpreted of one message. What lies beyond a cap is still stored and fetched byte for
 /// byte; it is only not taken apart.
+///
+/// With the default ones a stored summary has at most about half a megabyte, so that several fit into one
+/// transaction; an ordinary one has some hundred bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Levels of multipart and message nesting that are entered; what is deeper is an opaque leaf.
@@ -28,11 +31,11 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             depth: 50,
-            parts: 10_000,
+            parts: 2_000,
             header_bytes: 1 << 20,
-            header_fields: 10_000,
+            header_fields: 5_000,
             string_bytes: 16 << 10,
-            text_bytes: 512 << 10,
+            text_bytes: 256 << 10,
             addresses: 10_000,
             references: 200,
             preview_bytes: 32 << 10,
