@@ -1,1 +1,9 @@
-//! Operator subcommands: clients of the admin API.
+//! Operator subcommands of the `godwit` binary: each a client of the admin API, but `key explain`, which needs none.
+
+mod client;
+mod command;
+mod commands;
+mod output;
+
+pub use command::{Command, Connection};
+pub use commands::run;

@@ -1,0 +1,100 @@
+//! One admin API, spoken to in JSON.
+
+use anyhow::{Context, bail};
+use reqwest::{Method, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::Connection;
+use admin::{Problem, api};
+
+/// A client of one node's admin API.
+pub(crate) struct Client {
+    http: reqwest::Client,
+    base: String,
+    password: String,
+}
+
+impl Client {
+    /// From what the operator said, and what the node left in its data directory.
+    pub(crate) fn new(connection: &Connection) -> anyhow::Result<Self> {
+        let left = |name: &str| {
+            let path = connection.data.join(name);
+            let text =
+                std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            anyhow::Ok(text.trim().to_owned())
+        };
+        let base = match &connection.admin {
+            Some(url) => url.clone(),
+            None => left("admin-url").context("name the admin listener with --admin URL")?,
+        };
+        let password = match &connection.password {
+            Some(password) => password.clone(),
+            None => left("admin-password").context("give the admin password in GODWIT_ADMIN_PASSWORD")?,
+        };
+        Ok(Self { http: reqwest::Client::new(), base: base.trim_end_matches('/').to_owned(), password })
+    }
+
+    /// Asks for something.
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> anyhow::Result<T> {
+        Ok(self.send(Method::GET, path, &[], None::<&()>).await?.json().await?)
+    }
+
+    /// All items of a list, page by page.
+    pub(crate) async fn all<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        filter: &[(&str, &str)],
+    ) -> anyhow::Result<Vec<T>> {
+        let mut items = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let mut query = filter.to_vec();
+            query.extend(after.iter().map(|after| ("after", after.as_str())));
+            let page: api::Page<T> = self.send(Method::GET, path, &query, None::<&()>).await?.json().await?;
+            items.extend(page.items);
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(items),
+            }
+        }
+    }
+
+    /// Does something.
+    pub(crate) async fn act(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: Option<&impl Serialize>,
+    ) -> anyhow::Result<()> {
+        self.send(method, path, &[], body).await.map(drop)
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, &str)],
+        body: Option<&impl Serialize>,
+    ) -> anyhow::Result<Response> {
+        let mut url = reqwest::Url::parse(&self.base).context("the admin URL")?;
+        let segments = ["api", "v1"].iter().chain(path);
+        url.path_segments_mut().map_err(|()| anyhow::anyhow!("the admin URL has no path"))?.extend(segments);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let mut request = self.http.request(method, url).basic_auth("admin", Some(&self.password));
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await.with_context(|| format!("no admin API at {}", self.base))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status();
+        match response.json::<Problem>().await {
+            Ok(problem) => bail!("{}: {}", problem.title, problem.detail),
+            Err(_) => bail!("the admin API says {status}"),
+        }
+    }
+}

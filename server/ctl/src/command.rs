@@ -1,0 +1,259 @@
+//! What operators can say.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+/// Where the admin API is and what it wants.
+#[derive(Debug, Clone, Args)]
+pub struct Connection {
+    /// URL of the admin listener; read from DATA/admin-url when absent
+    #[arg(long, global = true, env = "GODWIT_ADMIN")]
+    pub admin: Option<String>,
+    /// The admin password; read from DATA/admin-password when absent
+    #[arg(long, global = true, env = "GODWIT_ADMIN_PASSWORD", hide_env_values = true)]
+    pub password: Option<String>,
+    /// Data directory of the node, where it leaves its admin URL and password
+    #[arg(long, global = true, default_value = "data")]
+    pub data: PathBuf,
+    /// Print JSON instead of tables
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// Operator commands.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Domains whose mail is ours
+    #[command(subcommand)]
+    Domain(Domain),
+    /// Persons, and whatever else has an address
+    #[command(subcommand)]
+    Account(Account),
+    /// Other addresses of an account
+    #[command(subcommand)]
+    Alias(Alias),
+    /// Groups with mailboxes that their members share
+    #[command(subcommand)]
+    Group(Group),
+    /// Mailing lists
+    #[command(subcommand)]
+    List(List),
+    /// Mail that waits to be sent
+    #[command(subcommand)]
+    Queue(Queue),
+    /// Keys of the database
+    #[command(subcommand)]
+    Key(Key),
+}
+
+/// `godwit domain …`
+#[derive(Debug, Clone, Subcommand)]
+pub enum Domain {
+    /// Add a domain
+    Create {
+        /// Its name
+        name: String,
+    },
+    /// List domains
+    List,
+    /// Say where mail for unknown users of a domain goes
+    CatchAll {
+        /// The domain
+        name: String,
+        /// An address; nothing to refuse such mail
+        address: Option<String>,
+    },
+    /// Say what separates a user from a detail, as in user+detail
+    Separator {
+        /// The domain
+        name: String,
+        /// One character; nothing for none
+        separator: Option<String>,
+    },
+    /// Remove a domain without addresses
+    Delete {
+        /// Its name
+        name: String,
+    },
+}
+
+/// `godwit account …`
+#[derive(Debug, Clone, Subcommand)]
+pub enum Account {
+    /// Add an account; a password is read from standard input with --password-stdin
+    Create {
+        /// Its address
+        address: String,
+        /// Name for people to read
+        #[arg(long, default_value = "")]
+        name: String,
+        /// Read the password from the first line of standard input
+        #[arg(long)]
+        password_stdin: bool,
+        /// Most bytes it may keep
+        #[arg(long)]
+        quota: Option<u64>,
+    },
+    /// List accounts
+    List {
+        /// Only of this domain
+        #[arg(long)]
+        domain: Option<String>,
+    },
+    /// Show an account
+    Show {
+        /// Its address
+        address: String,
+    },
+    /// Set the password, read from the first line of standard input
+    Password {
+        /// Its address
+        address: String,
+    },
+    /// Set how many bytes it may keep; 0 for no limit
+    Quota {
+        /// Its address
+        address: String,
+        /// Most bytes
+        bytes: u64,
+    },
+    /// Let it log in and receive mail
+    Enable {
+        /// Its address
+        address: String,
+    },
+    /// Let it neither log in nor receive mail
+    Disable {
+        /// Its address
+        address: String,
+    },
+    /// Remove an account and its mail
+    Delete {
+        /// Its address
+        address: String,
+    },
+}
+
+/// `godwit alias …`
+#[derive(Debug, Clone, Subcommand)]
+pub enum Alias {
+    /// Add an alias
+    Add {
+        /// The other address
+        alias: String,
+        /// The account's address
+        account: String,
+    },
+    /// List the aliases of an account
+    List {
+        /// The account's address
+        account: String,
+    },
+    /// Remove an alias
+    Remove {
+        /// The other address
+        alias: String,
+    },
+}
+
+/// `godwit group …`
+#[derive(Debug, Clone, Subcommand)]
+pub enum Group {
+    /// Add a group
+    Create {
+        /// Its address
+        address: String,
+        /// Name for people to read: what its mailboxes stand under
+        #[arg(long, default_value = "")]
+        name: String,
+    },
+    /// Add a member, or change its rights
+    Add {
+        /// The group's address
+        group: String,
+        /// The member's address
+        member: String,
+        /// Letters of RFC 4314; all if absent
+        #[arg(long)]
+        rights: Option<String>,
+    },
+    /// Remove a member
+    Remove {
+        /// The group's address
+        group: String,
+        /// The member's address
+        member: String,
+    },
+    /// List members and their rights
+    Members {
+        /// The group's address
+        group: String,
+    },
+}
+
+/// `godwit list …`
+#[derive(Debug, Clone, Subcommand)]
+pub enum List {
+    /// Add a list
+    Create {
+        /// Its address
+        address: String,
+    },
+    /// Add a member, an address of any kind
+    Add {
+        /// The list's address
+        list: String,
+        /// The member
+        member: String,
+    },
+    /// Remove a member
+    Remove {
+        /// The list's address
+        list: String,
+        /// The member
+        member: String,
+    },
+    /// List members
+    Members {
+        /// The list's address
+        list: String,
+    },
+}
+
+/// `godwit queue …`
+#[derive(Debug, Clone, Subcommand)]
+pub enum Queue {
+    /// List what waits
+    List,
+    /// Show one entry with what its last attempts ended with
+    Show {
+        /// Its id
+        id: u64,
+    },
+    /// Try it now, held or not
+    Retry {
+        /// Its id
+        id: u64,
+    },
+    /// Keep it from being sent until it is retried
+    Hold {
+        /// Its id
+        id: u64,
+    },
+    /// Remove it without telling its sender
+    Cancel {
+        /// Its id
+        id: u64,
+    },
+}
+
+/// `godwit key …`
+#[derive(Debug, Clone, Subcommand)]
+pub enum Key {
+    /// Say in words what a key of the database is
+    Explain {
+        /// Its bytes in hexadecimal digits
+        hex: String,
+    },
+}
