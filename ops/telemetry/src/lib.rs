@@ -1,1 +1,82 @@
-//! Tracing subscriber and metrics exporter; linked by server/node only.
+//! Tracing subscriber and metrics exporter; linked by `server/node` only.
+//!
+//! Everything else uses the facades `tracing` and `metrics` and knows neither format nor destination.
+
+mod process;
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
+use tracing_subscriber::EnvFilter;
+
+/// Why telemetry cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The filter is not in `tracing`'s syntax: the operator's configuration is wrong.
+    #[error("log filter {0:?}: {1}")]
+    Filter(String, tracing_subscriber::filter::ParseError),
+    /// Logs or metrics have a destination already.
+    #[error("telemetry was set up before: {0}")]
+    Twice(String),
+}
+
+/// Upper bounds of histogram buckets, in seconds: from a cached read to a patient client.
+const SECONDS: [f64; 12] = [0.000_1, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 5.0, 30.0];
+
+/// Sends logs to standard error: text on a terminal, one JSON object a line otherwise. `RUST_LOG` overrides `filter`.
+///
+/// # Errors
+/// When the filter is wrong, or logs have a destination already.
+pub fn log(filter: &str) -> Result<(), Error> {
+    let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| filter.to_owned());
+    let parsed = EnvFilter::try_new(&filter).map_err(|e| Error::Filter(filter, e))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(std::io::stderr);
+    let set = if std::io::stderr().is_terminal() {
+        builder.with_target(false).try_init()
+    } else {
+        builder.json().flatten_event(true).try_init()
+    };
+    set.map_err(|e| Error::Twice(e.to_string()))
+}
+
+/// Starts to collect metrics, and returns what renders them in Prometheus' text format.
+///
+/// # Errors
+/// When metrics have a destination already.
+pub fn metrics() -> Result<Arc<dyn Fn() -> String + Send + Sync>, Error> {
+    let twice = |e: metrics_exporter_prometheus::BuildError| Error::Twice(e.to_string());
+    let builder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
+        .map_err(twice)?;
+    let handle = builder.install_recorder().map_err(twice)?;
+    process::describe();
+    Ok(Arc::new(move || {
+        process::observe();
+        handle.run_upkeep();
+        handle.render()
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_of_the_process_are_rendered() {
+        let render = metrics().unwrap();
+        metrics::counter!("test_total", "kind" => "a").increment(2);
+        metrics::histogram!("test_seconds").record(0.003);
+        let text = render();
+        assert!(text.contains("test_total{kind=\"a\"} 2"), "{text}");
+        assert!(text.contains("test_seconds_bucket{le=\"0.005\"} 1"), "{text}");
+        assert!(text.contains("process_resident_memory_bytes "), "{text}");
+        assert!(matches!(super::metrics(), Err(Error::Twice(_))));
+    }
+
+    #[test]
+    fn a_wrong_filter_is_named() {
+        let error = log("info,[[[").unwrap_err();
+        assert!(error.to_string().contains("[[["), "{error}");
+    }
+}
