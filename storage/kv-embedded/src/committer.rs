@@ -15,6 +15,7 @@ use parking_lot::{Condvar, Mutex};
 use runtime::SharedClock;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -75,6 +76,7 @@ pub(crate) struct Committer {
     engine: Arc<dyn Engine>,
     queue: Arc<Queue>,
     watches: Arc<Watches>,
+    groups: Arc<AtomicU64>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -96,11 +98,13 @@ struct Waiting {
 impl Committer {
     pub(crate) fn start(engine: Arc<dyn Engine>, clock: SharedClock) -> std::io::Result<Arc<Self>> {
         let (queue, watches) = (Arc::new(Queue::default()), Arc::new(Watches::default()));
+        let groups = Arc::new(AtomicU64::new(0));
         let last = engine.last_version();
         let worker = Worker {
             engine: engine.clone(),
             queue: queue.clone(),
             watches: watches.clone(),
+            groups: groups.clone(),
             window: Window::new(last),
             first: last,
             last,
@@ -108,11 +112,16 @@ impl Committer {
             clock,
         };
         let thread = std::thread::Builder::new().name("godwit-commit".into()).spawn(move || worker.run())?;
-        Ok(Arc::new(Committer { engine, queue, watches, thread: Mutex::new(Some(thread)) }))
+        Ok(Arc::new(Committer { engine, queue, watches, groups, thread: Mutex::new(Some(thread)) }))
     }
 
     pub(crate) fn engine(&self) -> &dyn Engine {
         &*self.engine
+    }
+
+    /// Groups written since the store was opened.
+    pub(crate) fn groups(&self) -> u64 {
+        self.groups.load(Ordering::Relaxed)
     }
 
     pub(crate) fn watch(&self, watch: Watch) {
@@ -199,6 +208,7 @@ struct Worker {
     engine: Arc<dyn Engine>,
     queue: Arc<Queue>,
     watches: Arc<Watches>,
+    groups: Arc<AtomicU64>,
     window: Window,
     clock: SharedClock,
     opened: Duration,
@@ -245,6 +255,7 @@ impl Worker {
         }
         let result = self.engine.apply(&group.batches).map_err(Error::from);
         if result.is_ok() {
+            self.groups.fetch_add(1, Ordering::Relaxed);
             self.wake(&group);
         }
         answer(replies, &result);

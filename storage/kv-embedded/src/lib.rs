@@ -82,6 +82,11 @@ impl Embedded {
         self.engine.checkpoint()
     }
 
+    /// Groups of commits written since the store was opened: each cost one fsync.
+    pub fn groups(&self) -> u64 {
+        self.committer.groups()
+    }
+
     /// Fails if the store is closed or has stopped.
     pub fn check(&self) -> Result<(), Error> {
         self.engine.check()

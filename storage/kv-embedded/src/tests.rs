@@ -1,5 +1,8 @@
 //! The store as a whole: power cuts, the contract, versions, limits of time.
 
+// A backend is tested below the retry loop.
+#![allow(clippy::disallowed_methods)]
+
 use crate::engine::simdisk::SimDisk;
 use crate::{Embedded, Options, is_out_of_space, open, open_on};
 use bytes::Bytes;
