@@ -214,7 +214,23 @@ fn storm(store: &Arc<Embedded>, from: [u64; WRITERS], each: u64) -> [u64; WRITER
     acknowledged.into_inner()
 }
 
-/// Power cuts at any change on the disk, the first ones of a store and those during recovery included.
+/// Power cuts at each of the first changes, when the store is made.
+#[test]
+fn a_power_cut_in_the_beginning_leaves_a_store_that_opens() {
+    for after in 1..60 {
+        for seed in 0..4 {
+            let disk = SimDisk::default();
+            disk.faults(|faults| faults.cut_after = Some(after));
+            drop(open_on(Arc::new(disk.clone()), options()));
+            disk.faults(|faults| faults.cut_after = Some(1));
+            let found = disk.after_power_loss(seed);
+            let opened = open_on(Arc::new(found), options());
+            assert!(opened.is_ok(), "cut {after}, seed {seed}: {:?}", opened.err());
+        }
+    }
+}
+
+/// Power cuts at any change on the disk, those during recovery included.
 #[test]
 fn no_power_cut_takes_what_was_acknowledged() {
     const SEEDS: u64 = 20;

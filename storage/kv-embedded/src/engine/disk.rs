@@ -17,7 +17,9 @@ pub trait Disk: Debug + Send + Sync {
     fn list(&self) -> io::Result<Vec<String>>;
     /// Removes a file.
     fn remove(&self, name: &str) -> io::Result<()>;
-    /// Makes creations and removals durable.
+    /// Gives a file another name, which no other file has.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+    /// Makes creations, removals and renamings durable.
     fn sync_folder(&self) -> io::Result<()>;
     /// Takes the lock that keeps other processes out, until the guard is dropped; `None` if it is taken.
     fn lock(&self) -> io::Result<Option<Box<dyn Send + Sync>>>;
@@ -77,6 +79,10 @@ impl Disk for OsDisk {
 
     fn remove(&self, name: &str) -> io::Result<()> {
         fs::remove_file(self.folder.join(name))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.folder.join(from), self.folder.join(to))
     }
 
     fn sync_folder(&self) -> io::Result<()> {
@@ -166,9 +172,11 @@ mod tests {
         file.set_len(50).unwrap();
         assert_eq!(file.read_at(&mut [0; 100], 10).unwrap(), 40);
         assert_eq!(disk.list().unwrap(), vec!["a"]);
-        disk.remove("a").unwrap();
-        disk.sync_folder().unwrap();
+        disk.rename("a", "b").unwrap();
         assert!(disk.open("a", false).is_err());
+        disk.remove("b").unwrap();
+        disk.sync_folder().unwrap();
+        assert!(disk.open("b", false).is_err());
     }
 
     #[test]

@@ -25,6 +25,9 @@ const STATE: TableDefinition<'static, &'static str, &'static [u8]> = TableDefini
 /// The index's file.
 pub(crate) const FILE: &str = "index";
 
+/// Its name while it is made.
+pub(crate) const NEW_FILE: &str = "index.new";
+
 /// How far the index reaches, and which store it belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct State {
@@ -74,7 +77,7 @@ impl State {
     }
 }
 
-fn corrupt(what: &'static str) -> Error {
+pub(crate) fn corrupt(what: &'static str) -> Error {
     Error::Corrupt { file: FILE.into(), offset: 0, what }
 }
 

@@ -23,6 +23,7 @@
 //! |---|---|
 //! | while a group is written, or before its fdatasync ends | The group is whole (then it counts; nobody was told otherwise) or it fails its checksum and nothing valid follows: the torn tail is cut off. |
 //! | after its fdatasync | The group is read back from the log. |
+//! | while a new store is made | The index is absent or whole: it gets its name when it is complete. |
 //! | while a segment is begun | The segment is absent, empty or has a header and no group: it is made anew. |
 //! | while the index is written | redb's old root stands, with the old log position: the log from there is read again. |
 //! | between the index commit and the reclaiming | The index lists what is dead: reclaiming goes on from it. |

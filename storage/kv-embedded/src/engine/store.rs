@@ -105,9 +105,7 @@ impl LogEngine {
     pub fn open(disk: Arc<dyn Disk>, settings: Settings, rng: &SharedRng) -> Result<Arc<Self>, Error> {
         let lock = disk.lock().map_err(Error::io("lock the store's folder"))?.ok_or(Error::Locked)?;
         let gate = Arc::new(SpaceGate::default());
-        let file = disk.open(index::FILE, true).map_err(Error::io("open the index"))?;
-        let database = index::open(file, gate.clone(), settings.cache_bytes)?;
-        let state = first_state(&database, &*disk, rng)?;
+        let (database, state) = open_index(&*disk, &gate, settings.cache_bytes, rng)?;
         let segments = Arc::new(Segments::new(disk, state.store));
         let table = Arc::new(Memtable::default());
         let recovered = recovery::replay(&segments, &state, &table)?;
@@ -146,18 +144,35 @@ impl LogEngine {
     }
 }
 
-fn first_state(database: &redb::Database, disk: &dyn Disk, rng: &SharedRng) -> Result<State, Error> {
-    if let Some(state) = State::read(database)? {
-        return Ok(state);
-    }
-    let position = Position { segment: 1, offset: SEGMENT_HEADER, sequence: 1 };
-    let state = State { store: rng.u64(), position, version: 0 };
+/// Makes the index of a new store under another name, so that a file called `index` is a whole one.
+fn create_index(disk: &dyn Disk, gate: Arc<SpaceGate>, cache: usize, rng: &SharedRng) -> Result<(), Error> {
     if !segment::list(disk)?.is_empty() {
-        return Err(Error::Corrupt { file: index::FILE.into(), offset: 0, what: "a log but no index" });
+        return Err(index::corrupt("it is missing, and there is a log"));
     }
-    recovery::initialize(database, &state)?;
-    disk.sync_folder().map_err(Error::io("fsync of the store's folder"))?;
-    Ok(state)
+    let file = disk.open(index::NEW_FILE, true).map_err(Error::io("make the index"))?;
+    file.set_len(0).map_err(Error::io("make the index"))?;
+    let position = Position { segment: 1, offset: SEGMENT_HEADER, sequence: 1 };
+    let database = index::open(file, gate, cache)?;
+    recovery::initialize(&database, &State { store: rng.u64(), position, version: 0 })?;
+    drop(database);
+    let renamed = disk.rename(index::NEW_FILE, index::FILE).and_then(|()| disk.sync_folder());
+    renamed.map_err(Error::io("make the index"))
+}
+
+fn open_index(
+    disk: &dyn Disk,
+    gate: &Arc<SpaceGate>,
+    cache: usize,
+    rng: &SharedRng,
+) -> Result<(redb::Database, State), Error> {
+    let names = disk.list().map_err(Error::io("list the store's folder"))?;
+    if !names.iter().any(|name| name == index::FILE) {
+        create_index(disk, gate.clone(), cache, rng)?;
+    }
+    let file = disk.open(index::FILE, false).map_err(Error::io("open the index"))?;
+    let database = index::open(file, gate.clone(), cache)?;
+    let state = State::read(&database)?.ok_or_else(|| index::corrupt("it has no state"))?;
+    Ok((database, state))
 }
 
 impl Engine for LogEngine {
@@ -196,7 +211,8 @@ impl Engine for LogEngine {
         let healthy = self.shared.health.check();
         self.shared.health.close();
         ended.map_err(|_| Error::Stopped("the index thread has panicked".into()))?;
-        healthy
+        // Closed already: it gave up waiting for space, and what it has not applied is in the log.
+        healthy.or_else(|error| if matches!(error, Error::Closed) { Ok(()) } else { Err(error) })
     }
 }
 

@@ -293,21 +293,26 @@ fn a_full_disk_fails_commits_until_there_is_space() {
 #[test]
 fn the_index_waits_for_space_and_closing_does_not() {
     let disk = SimDisk::default();
-    let engine = open_with(&disk, Settings { segment_bytes: 8 << 20, ..settings() }).unwrap();
-    write(&engine, (0..2000).map(|i| set(format!("k{i}"), noise(i, 900))).collect()).unwrap();
+    let roomy =
+        Settings { memtable_bytes: 1 << 30, log_bytes: 1 << 30, segment_bytes: 32 << 20, ..settings() };
+    let engine = open_with(&disk, roomy).unwrap();
+    write(&engine, (0..4000).map(|i| set(format!("a{i}"), noise(i, 900))).collect()).unwrap();
+    engine.checkpoint().unwrap();
+    write(&engine, (0..9000).map(|i| set(format!("k{i}"), noise(i, 900))).collect()).unwrap();
     disk.faults(|faults| faults.capacity = Some(0));
     assert!(matches!(engine.checkpoint(), Err(Error::OutOfSpace)));
+    assert_eq!(all(&*engine.snapshot()).len(), 13_000, "reads go on, from the index too");
     disk.faults(|faults| faults.capacity = None);
     while engine.checkpoint().is_err() {
         std::thread::yield_now();
     }
-    assert_eq!(all(&*engine.snapshot()).len(), 2000);
+    assert_eq!(all(&*engine.snapshot()).len(), 13_000);
     write(&engine, (0..9000).map(|i| set(format!("l{i}"), noise(i, 900))).collect()).unwrap();
     disk.faults(|faults| faults.capacity = Some(0));
-    engine.close().unwrap_or_default();
+    engine.close().unwrap();
     drop(engine);
     disk.faults(|faults| faults.capacity = None);
-    assert_eq!(all(&*open(&disk).unwrap().snapshot()).len(), 11_000);
+    assert_eq!(all(&*open(&disk).unwrap().snapshot()).len(), 22_000);
 }
 
 /// Checkpoints, and lets the index thread run until `done`.
