@@ -1,0 +1,192 @@
+//! Hints after a commit: who writes tells a [`Sink`], who waits holds a [`Subscription`].
+
+use kv::Versionstamp;
+use parking_lot::Mutex;
+use schema::{AccountId, MailboxId};
+use smallvec::SmallVec;
+use std::collections::HashMap;
+use std::ops::BitOr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::Notify;
+
+/// What sort of change it was, as a set of bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Kinds(u8);
+
+impl Kinds {
+    /// Messages came.
+    pub const MESSAGES: Kinds = Kinds(1);
+    /// Flags changed.
+    pub const FLAGS: Kinds = Kinds(2);
+    /// Messages went.
+    pub const EXPUNGE: Kinds = Kinds(4);
+    /// The tree of mailboxes changed.
+    pub const MAILBOXES: Kinds = Kinds(8);
+    /// Subscriptions changed.
+    pub const SUBSCRIPTIONS: Kinds = Kinds(16);
+
+    /// Whether any of `other` is in the set.
+    pub const fn intersects(self, other: Kinds) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+impl BitOr for Kinds {
+    type Output = Self;
+    fn bitor(self, other: Self) -> Self {
+        Kinds(self.0 | other.0)
+    }
+}
+
+/// A committed change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Whose.
+    pub account: AccountId,
+    /// Where; empty for a change of the account itself.
+    pub mailboxes: SmallVec<[MailboxId; 2]>,
+    /// The commit.
+    pub version: Versionstamp,
+    /// What.
+    pub kinds: Kinds,
+}
+
+/// Takes hints from those who write.
+pub trait Sink: Send + Sync {
+    /// Called once after a commit; must not block.
+    fn committed(&self, change: &Change);
+}
+
+/// Gives hints to those who wait.
+pub trait Feed: Send + Sync {
+    /// Waits for changes of one account. Cheap to hold.
+    fn subscribe(&self, account: AccountId) -> Subscription;
+}
+
+/// A wait for changes of one account.
+#[derive(Debug)]
+pub struct Subscription {
+    slot: Arc<Slot>,
+    seen: u64,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    generation: AtomicU64,
+    notify: Notify,
+}
+
+impl Subscription {
+    /// Returns once there was a hint since the subscription was made or this returned last. May return
+    /// without one. Safe to drop and call again.
+    pub async fn changed(&mut self) {
+        loop {
+            // Registered before the generation is read, so that a hint in between is not missed.
+            let notified = self.slot.notify.notified();
+            let generation = self.slot.generation.load(Ordering::Acquire);
+            if generation != self.seen {
+                self.seen = generation;
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    /// Whether [`Subscription::changed`] would return at once; the hint stays.
+    pub fn is_changed(&self) -> bool {
+        self.slot.generation.load(Ordering::Acquire) != self.seen
+    }
+}
+
+/// Sink and feed of one process. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct LocalFeed {
+    slots: Arc<Mutex<HashMap<AccountId, Arc<Slot>>>>,
+}
+
+/// After so many accounts were added, those nobody waits for are dropped.
+const SWEEP: usize = 1024;
+
+impl LocalFeed {
+    /// A feed with no subscriptions.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Sink for LocalFeed {
+    fn committed(&self, change: &Change) {
+        let slot = self.slots.lock().get(&change.account).cloned();
+        if let Some(slot) = slot {
+            slot.generation.fetch_add(1, Ordering::Release);
+            slot.notify.notify_waiters();
+        }
+    }
+}
+
+impl Feed for LocalFeed {
+    fn subscribe(&self, account: AccountId) -> Subscription {
+        let mut slots = self.slots.lock();
+        if slots.len() % SWEEP == SWEEP - 1 {
+            slots.retain(|_, slot| Arc::strong_count(slot) > 1);
+        }
+        let slot = Arc::clone(slots.entry(account).or_default());
+        let seen = slot.generation.load(Ordering::Acquire);
+        Subscription { slot, seen }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt;
+
+    fn change(account: u32) -> Change {
+        Change {
+            account: AccountId(account),
+            mailboxes: SmallVec::new(),
+            version: Versionstamp::ZERO,
+            kinds: Kinds::MESSAGES,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_hint_before_the_wait_is_not_lost() {
+        let feed = LocalFeed::new();
+        let mut subscription = feed.subscribe(AccountId(1));
+        assert!(subscription.changed().now_or_never().is_none());
+        feed.committed(&change(2));
+        assert!(!subscription.is_changed());
+        feed.committed(&change(1));
+        feed.committed(&change(1));
+        assert!(subscription.is_changed());
+        assert!(subscription.changed().now_or_never().is_some());
+        assert!(subscription.changed().now_or_never().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_hint_wakes_all_who_wait() {
+        let feed = LocalFeed::new();
+        let waiting: Vec<_> = (0..3)
+            .map(|_| {
+                let mut subscription = feed.subscribe(AccountId(1));
+                tokio::spawn(async move { subscription.changed().await })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        feed.committed(&change(1));
+        for task in waiting {
+            task.await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn who_left_takes_no_room() {
+        let feed = LocalFeed::new();
+        for account in 0..5000 {
+            drop(feed.subscribe(AccountId(account)));
+        }
+        assert!(feed.slots.lock().len() <= SWEEP);
+    }
+}
