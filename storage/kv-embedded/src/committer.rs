@@ -106,6 +106,8 @@ impl Committer {
             watches: watches.clone(),
             groups: groups.clone(),
             window: Window::new(last),
+            // What opening has read from the log.
+            untidy: true,
             first: last,
             last,
             opened: clock.monotonic(),
@@ -210,6 +212,8 @@ struct Worker {
     watches: Arc<Watches>,
     groups: Arc<AtomicU64>,
     window: Window,
+    /// Whether there is something to tidy when nobody writes.
+    untidy: bool,
     clock: SharedClock,
     opened: Duration,
     /// The last version before this opening.
@@ -220,9 +224,9 @@ struct Worker {
 impl Worker {
     fn run(mut self) {
         loop {
-            match self.queue.next(self.engine.batch_target(), !self.window.is_empty()) {
+            match self.queue.next(self.engine.batch_target(), self.untidy) {
                 Ok(Some(requests)) => self.commit(requests),
-                Ok(None) => self.window.forget(self.clock.monotonic()),
+                Ok(None) => self.tidy(),
                 Err(Closing) => break,
             }
         }
@@ -235,7 +239,14 @@ impl Worker {
         }
     }
 
+    /// Nobody has written for a while.
+    fn tidy(&mut self) {
+        self.window.forget(self.clock.monotonic());
+        self.untidy = self.engine.rest() || !self.window.is_empty();
+    }
+
     fn commit(&mut self, requests: Vec<(Request, Reply)>) {
+        self.untidy = true;
         let now = self.clock.monotonic();
         let mut group = Group::new(self.engine.clone());
         let mut replies = Vec::with_capacity(requests.len());

@@ -48,10 +48,19 @@ pub struct Options {
 }
 
 impl Options {
-    /// The default sizes.
+    /// Sizes that fit this machine's memory.
     pub fn new(clock: SharedClock, rng: SharedRng) -> Self {
-        Options { clock, rng, engine: Settings::default() }
+        Options { clock, rng, engine: memory().map_or_else(Settings::default, Settings::for_memory) }
     }
+}
+
+/// Bytes of memory that this process may use: the machine's, or its control group's if that is less.
+fn memory() -> Option<u64> {
+    let machine = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let total = machine.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let total = 1024 * total.trim().strip_suffix(" kB")?.parse::<u64>().ok()?;
+    let group = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
+    Some(group.and_then(|max| max.trim().parse().ok()).map_or(total, |max: u64| max.min(total)))
 }
 
 /// An open store.

@@ -58,6 +58,13 @@ async fn histories_are_serializable() {
     }
 }
 
+#[test]
+fn sizes_follow_the_memory() {
+    let sizes = |memory: u64| crate::engine::Settings::for_memory(memory).memtable_bytes >> 20;
+    assert_eq!((sizes(256 << 20), sizes(4 << 30), sizes(1 << 40)), (8, 32, 128));
+    assert!(crate::memory().is_some_and(|memory| memory > 64 << 20));
+}
+
 #[tokio::test]
 async fn versions_follow_time_and_never_go_down() {
     let disk = SimDisk::default();

@@ -132,17 +132,17 @@ pub(crate) fn encode(
     out.clear();
     out.resize(GROUP_HEADER, 0);
     let mut meta = Vec::with_capacity(4096);
-    let mut placed = Vec::with_capacity(batches.len());
     for batch in batches {
         put_number(&mut meta, batch.version);
         put_number(&mut meta, batch.ops.len() as u64);
-        let ops = batch.ops.iter().map(|op| place(out, &mut meta, op, (segment, offset))).collect();
-        placed.push(PlacedBatch { version: batch.version, ops });
+        batch.ops.iter().for_each(|op| put_op(out, &mut meta, op));
     }
     let values_len = (out.len() - GROUP_HEADER) as u32;
-    let meta_raw_len = match compress(&meta) {
-        Some(smaller) => std::mem::replace(&mut meta, smaller).len() as u32,
-        None => 0,
+    // What the memory table keeps are slices of this one buffer.
+    let raw = Bytes::from(meta);
+    let (meta, meta_raw_len) = match compress(&raw) {
+        Some(smaller) => (Bytes::from(smaller), raw.len() as u32),
+        None => (raw.clone(), 0),
     };
     let mut header = GroupHeader {
         crc: 0,
@@ -157,49 +157,39 @@ pub(crate) fn encode(
     header.crc = header.checksum(&meta);
     out[..GROUP_HEADER].copy_from_slice(&header.encode());
     out.extend_from_slice(&meta);
-    placed
+    // It was written just now, so it reads back.
+    decode(raw, header.batches, values_len, (segment, offset)).unwrap_or_default()
 }
 
-fn place(out: &mut Vec<u8>, meta: &mut Vec<u8>, op: &Op, (segment, offset): (u64, u64)) -> Placed {
+fn put_op(out: &mut Vec<u8>, meta: &mut Vec<u8>, op: &Op) {
     match op {
         Op::Clear(key) => {
             meta.push(0);
             put_bytes(meta, key);
-            Placed::Put(key.clone(), Slot::Clear)
         }
         Op::Set(key, Value::Small(value)) => {
             meta.push(1);
             put_bytes(meta, key);
             put_bytes(meta, value);
-            Placed::Put(key.clone(), Slot::Inline(value.clone()))
         }
         Op::Set(key, Value::Large { stored, raw_len, crc }) => {
-            let pointer = Pointer {
-                segment,
-                offset: (offset + out.len() as u64) as u32,
-                len: stored.len() as u32,
-                raw_len: *raw_len,
-                crc: *crc,
-            };
             out.extend_from_slice(stored);
             meta.push(2);
             put_bytes(meta, key);
-            put_number(meta, u64::from(pointer.len));
-            put_number(meta, u64::from(pointer.raw_len));
+            put_number(meta, stored.len() as u64);
+            put_number(meta, u64::from(*raw_len));
             meta.extend_from_slice(&crc.to_le_bytes());
-            Placed::Put(key.clone(), Slot::Pointer(pointer))
         }
         Op::ClearRange(begin, end) => {
             meta.push(3);
             put_bytes(meta, begin);
             put_bytes(meta, end);
-            Placed::ClearRange(begin.clone(), end.clone())
         }
     }
 }
 
 /// Reads the batches back from meta, expanded, of the group at `offset` of `segment`; `None` if it is not
-/// what [`encode`] writes.
+/// what [`encode`] writes. Keys and small values are slices of `meta`.
 pub(crate) fn decode(
     meta: Bytes,
     batches: u32,
@@ -261,10 +251,9 @@ impl Reader {
         None
     }
 
-    /// A copy, so that a key kept for long does not hold the whole group in memory.
     fn bytes(&mut self) -> Option<Bytes> {
         let len = usize::try_from(self.number()?).ok()?;
-        self.take(len).map(|bytes| Bytes::copy_from_slice(&bytes))
+        self.take(len)
     }
 
     fn take(&mut self, len: usize) -> Option<Bytes> {

@@ -78,6 +78,10 @@ pub trait Engine: Send + Sync + 'static {
     /// Bytes of batches that one call of [`Engine::apply`] should not exceed.
     fn batch_target(&self) -> usize;
 
+    /// Called from time to time while nobody writes, by the thread that calls [`Engine::apply`]: gives memory
+    /// back. Whether there is more to give, later.
+    fn rest(&self) -> bool;
+
     /// Fails if the engine has stopped.
     fn check(&self) -> Result<(), Error>;
 

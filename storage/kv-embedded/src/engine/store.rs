@@ -38,12 +38,21 @@ pub struct Settings {
     pub fatality: Fatality,
 }
 
+impl Settings {
+    /// Sizes for a process that may use `memory` bytes. The larger the memory table, the more keys share a page of
+    /// the index when they are applied to it, and the fewer bytes are written for each.
+    pub fn for_memory(memory: u64) -> Self {
+        let memtable = (memory / 128).clamp(8 << 20, 128 << 20);
+        Settings { memtable_bytes: memtable as usize, log_bytes: 8 * memtable, ..Settings::default() }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Settings {
             cache_bytes: 8 << 20,
             memtable_bytes: 32 << 20,
-            log_bytes: 128 << 20,
+            log_bytes: 256 << 20,
             segment_bytes: 64 << 20,
             allocation_step: 4 << 20,
             fatality: Fatality::abort(),
@@ -54,8 +63,8 @@ impl Default for Settings {
 /// A memory table larger than this is applied when nobody has written for a while, to free its memory.
 const WORTH_FREEING: usize = 1 << 20;
 
-/// How long nobody must have written for that.
-const IDLE: Duration = Duration::from_secs(5);
+/// How often the index thread looks whether dead space can be given back.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Bytes that a group of batches aims at.
 const BATCH_TARGET: usize = 4 << 20;
@@ -92,12 +101,16 @@ struct Work {
     written: u64,
     /// Views that were replaced and may be in use.
     views: Vec<Weak<View>>,
+    /// Memory tables applied at rest: an allocator frees best in the thread that has allocated.
+    retired: Vec<Arc<Memtable>>,
 }
 
 #[derive(Clone)]
 struct Frozen {
     table: Arc<Memtable>,
     state: State,
+    /// Frozen not because it had grown, but because nobody writes.
+    at_rest: bool,
 }
 
 impl LogEngine {
@@ -123,7 +136,13 @@ impl LogEngine {
             database,
             published: RwLock::new(Published { view, version: recovered.version }),
             log: Mutex::new(log),
-            work: Mutex::new(Work { frozen: None, closing: false, written: 0, views: Vec::new() }),
+            work: Mutex::new(Work {
+                frozen: None,
+                closing: false,
+                written: 0,
+                views: Vec::new(),
+                retired: Vec::new(),
+            }),
             changed: Condvar::new(),
             _lock: lock,
         });
@@ -139,7 +158,7 @@ impl LogEngine {
     /// Applies the memory table to the index now, and waits for it.
     pub fn checkpoint(&self) -> Result<(), Error> {
         self.shared.wait_for_index()?;
-        self.shared.freeze(&self.shared.log.lock());
+        self.shared.freeze(&self.shared.log.lock(), false);
         self.shared.wait_for_index()
     }
 }
@@ -195,6 +214,10 @@ impl Engine for LogEngine {
         BATCH_TARGET.min(self.shared.settings.segment_bytes as usize / 4)
     }
 
+    fn rest(&self) -> bool {
+        self.shared.rest()
+    }
+
     fn check(&self) -> Result<(), Error> {
         self.shared.health.check()
     }
@@ -248,17 +271,17 @@ impl Shared {
         let bytes = self.published.read().view.active.bytes();
         let behind = log.written - self.work.lock().written;
         if bytes >= self.settings.memtable_bytes || behind >= self.settings.log_bytes {
-            self.freeze(log);
+            self.freeze(log, false);
         }
     }
 
     /// Begins a new memory table, unless the last frozen one is still there. The log is locked.
-    fn freeze(&self, log: &Log) -> bool {
+    fn freeze(&self, log: &Log, at_rest: bool) {
         let mut work = self.work.lock();
         let mut published = self.published.write();
         let old = published.view.clone();
         if work.frozen.is_some() || old.active.bytes() == 0 {
-            return false;
+            return;
         }
         let table = old.active.clone();
         let view = View { active: Arc::default(), frozen: Some(table.clone()), index: old.index.clone() };
@@ -267,9 +290,8 @@ impl Shared {
             State { store: self.segments.store, position: log.position(), version: published.version };
         work.written = log.written;
         work.views.push(Arc::downgrade(&old));
-        work.frozen = Some(Frozen { table, state });
+        work.frozen = Some(Frozen { table, state, at_rest });
         self.changed.notify_all();
-        true
     }
 
     /// Holds writes back when the index is a whole memory table behind.
@@ -302,7 +324,6 @@ impl Shared {
 
     /// The index thread.
     fn run(&self, mut reclaimer: Reclaimer, mut oldest: u64) {
-        let mut seen = self.log.lock().written;
         loop {
             let (frozen, closing) = self.next_work(&reclaimer);
             let result = match frozen {
@@ -311,10 +332,7 @@ impl Shared {
                     self.checkpoint(&frozen, &mut reclaimer)
                 }
                 None if closing => return,
-                None => {
-                    self.free_memory_if_idle(&mut seen);
-                    Ok(())
-                }
+                None => Ok(()),
             };
             match result {
                 // It was told to give up waiting for space.
@@ -331,20 +349,27 @@ impl Shared {
     }
 
     fn next_work(&self, reclaimer: &Reclaimer) -> (Option<Frozen>, bool) {
-        let pause = if reclaimer.is_waiting() { IDLE / 5 } else { IDLE };
         let mut work = self.work.lock();
         if work.frozen.is_none() && !work.closing {
-            self.changed.wait_for(&mut work, pause);
+            if reclaimer.is_waiting() {
+                self.changed.wait_for(&mut work, LOOK);
+            } else {
+                self.changed.wait(&mut work);
+            }
         }
         (work.frozen.clone(), work.closing)
     }
 
-    fn free_memory_if_idle(&self, seen: &mut u64) {
-        let Some(log) = self.log.try_lock() else { return };
-        let idle = std::mem::replace(seen, log.written) == log.written;
-        if idle && self.published.read().view.active.bytes() > WORTH_FREEING {
-            self.freeze(&log);
+    fn rest(&self) -> bool {
+        let retired = std::mem::take(&mut self.work.lock().retired);
+        drop(retired);
+        if let Some(log) = self.log.try_lock()
+            && self.published.read().view.active.bytes() > WORTH_FREEING
+        {
+            self.freeze(&log, true);
         }
+        let work = self.work.lock();
+        work.frozen.is_some() || !work.retired.is_empty()
     }
 
     fn checkpoint(&self, frozen: &Frozen, reclaimer: &mut Reclaimer) -> Result<(), Error> {
@@ -359,6 +384,9 @@ impl Shared {
             published.view = Arc::new(view);
         }
         work.frozen = None;
+        if frozen.at_rest {
+            work.retired.push(frozen.table.clone());
+        }
         work.views.retain(|view| view.strong_count() > 0);
         let views = work.views.clone();
         drop(work);

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-/// Entries taken from a memory table at a time.
-const RUN: usize = 512;
+/// Entries taken from a memory table at a time: so many at least and at most.
+const RUN: (usize, usize) = (16, 512);
 
 /// The tables that make up the store, newest first. It is replaced as a whole.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl ViewSnapshot {
     ) -> Result<bool, Error> {
         let (mut begin, mut end) = (scan.begin.clone(), scan.end.clone());
         while begin < end {
-            let upper = self.upper(&begin, &end, scan.reverse);
+            let upper = self.upper(&begin, &end, scan.reverse, scan.rows.clamp(RUN.0, RUN.1));
             // The memory tables spoke only of a part of the range: deal with that part first.
             let part = match (&upper.frontier, scan.reverse) {
                 (None, _) => (begin.clone(), end.clone()),
@@ -87,10 +87,10 @@ impl ViewSnapshot {
     }
 
     /// The memory tables' say about the first part of `begin..end`.
-    fn upper(&self, begin: &Bytes, end: &Bytes, reverse: bool) -> Upper {
-        let active = self.view.active.run(begin, end, self.version, reverse, RUN);
+    fn upper(&self, begin: &Bytes, end: &Bytes, reverse: bool, limit: usize) -> Upper {
+        let active = self.view.active.run(begin, end, self.version, reverse, limit);
         let frozen = match &self.view.frozen {
-            Some(frozen) => frozen.run(begin, end, self.version, reverse, RUN),
+            Some(frozen) => frozen.run(begin, end, self.version, reverse, limit),
             None => Run::default(),
         };
         let order = |a: &Bytes, b: &Bytes| if reverse { b.cmp(a) } else { a.cmp(b) };
