@@ -1,1 +1,111 @@
 //! The mail model: mailboxes and messages, one verb, one file.
+//!
+//! Every verb is one transaction, or a page of one with a cursor (`next`); forms ending in `_in` work inside the
+//! caller's. What a verb touches is listed in `schema::keys::mail`.
+//!
+//! # What holds
+//! - modseq is the commit version: rows and indexes carry the versionstamp of the commit that wrote them.
+//! - UID, row, indexes, thread, quota and change log of a message are written by one transaction. Two inserts into one
+//!   mailbox conflict on its UIDNEXT, and nothing else does.
+//! - Counters equal what they count, pages equal rows, indexes equal rows: [`verify`] recounts.
+//! - A cache is never trusted: keyword names are looked up in the transaction that uses them.
+
+mod convert;
+mod copy;
+mod counters;
+mod error;
+mod expunge;
+mod flags;
+mod index;
+mod ingest;
+mod keywords;
+mod mailbox;
+mod messages;
+mod open;
+mod path;
+mod quota;
+mod since;
+mod subscriptions;
+#[cfg(test)]
+mod tests;
+mod thread;
+mod uidset;
+mod verify;
+
+pub use copy::Copied;
+pub use error::Error;
+pub use expunge::Expunged;
+pub use flags::{FlagChange, StoreOutcome};
+pub use index::SortKey;
+pub use ingest::{Appended, Incoming, PendingAppend};
+pub use mailbox::{Mailbox, Role};
+pub use messages::{MessageRow, Page};
+pub use open::{Opened, Status};
+pub use path::MailboxPath;
+pub use quota::Usage;
+pub use since::Delta;
+pub use uidset::UidSet;
+pub use verify::verify;
+
+use std::sync::Arc;
+
+use changes::{Change, Kinds, Sink};
+use kv::{Database, Versionstamp};
+use runtime::{SharedClock, SharedRng};
+use schema::{AccountId, MailboxId};
+
+/// A mailbox of an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MailboxRef {
+    /// Whose.
+    pub account: AccountId,
+    /// Which.
+    pub mailbox: MailboxId,
+}
+
+/// The mail store. A cheap handle.
+#[derive(Clone)]
+pub struct Store {
+    db: Database,
+    blobs: blob::Store,
+    sink: Arc<dyn Sink>,
+    clock: SharedClock,
+    rng: SharedRng,
+}
+
+impl Store {
+    /// The mail in a database, its bodies in a blob store; `sink` is told of every committed change.
+    pub fn new(
+        db: Database,
+        blobs: blob::Store,
+        sink: Arc<dyn Sink>,
+        clock: SharedClock,
+        rng: SharedRng,
+    ) -> Self {
+        Self { db, blobs, sink, clock, rng }
+    }
+
+    /// Where the bodies are.
+    pub fn blobs(&self) -> &blob::Store {
+        &self.blobs
+    }
+
+    /// The database, for verbs of other crates that compose with these in one transaction.
+    pub fn database(&self) -> &Database {
+        &self.db
+    }
+
+    fn now_secs(&self) -> i64 {
+        self.clock.now().secs()
+    }
+
+    /// Tells who waits.
+    fn tell(&self, account: AccountId, mailboxes: &[MailboxId], version: Versionstamp, kinds: Kinds) {
+        self.sink.committed(&Change {
+            account,
+            mailboxes: mailboxes.iter().copied().collect(),
+            version,
+            kinds,
+        });
+    }
+}

@@ -1,0 +1,173 @@
+//! COPY and MOVE (RFC 9051 §6.4.7, §6.4.8): the email stays the same, its message gets a new UID.
+
+use changes::Kinds;
+use kv::Transaction;
+use schema::codec::PENDING;
+use schema::keys::mail::EmailKey;
+use schema::records::mail::{ChangeKind, ChangeRecord, EmailRecord, MessageRecord};
+use schema::{EmailId, Flags, Key, ModSeq, Record, SystemFlags, Uid};
+
+use crate::keywords::{self, Names};
+use crate::{Error, MailboxRef, Store, UidSet, expunge, ingest, mailbox, messages, quota, thread};
+
+/// What became of a page of a COPY or MOVE.
+#[derive(Debug, Clone, Default)]
+pub struct Copied {
+    /// UIDVALIDITY of the target.
+    pub uid_validity: u32,
+    /// UIDs there and here: (source, target), ascending.
+    pub pairs: Vec<(u32, u32)>,
+    /// The commit; zero if nothing was copied.
+    pub modseq: ModSeq,
+    /// Where to go on; none at the end.
+    pub next: Option<u32>,
+}
+
+/// Messages of one transaction.
+const PAGE: usize = 500;
+
+impl Store {
+    /// Copies messages from `start` on, as many as one transaction takes. UIDs that are not there are passed over.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for the target, [`Error::OverQuota`]; else the store's.
+    pub async fn copy(
+        &self,
+        from: MailboxRef,
+        uids: &UidSet,
+        start: u32,
+        to: MailboxRef,
+    ) -> Result<Copied, Error> {
+        self.transfer(from, uids, start, to, false).await
+    }
+
+    /// Moves messages likewise.
+    ///
+    /// # Errors
+    /// As [`Store::copy`].
+    pub async fn move_(
+        &self,
+        from: MailboxRef,
+        uids: &UidSet,
+        start: u32,
+        to: MailboxRef,
+    ) -> Result<Copied, Error> {
+        self.transfer(from, uids, start, to, true).await
+    }
+
+    async fn transfer(
+        &self,
+        from: MailboxRef,
+        uids: &UidSet,
+        start: u32,
+        to: MailboxRef,
+        and_remove: bool,
+    ) -> Result<Copied, Error> {
+        let mut wanted: Vec<u32> = uids.iter().skip(uids.rank(start) as usize).take(PAGE + 1).collect();
+        let next = if wanted.len() > PAGE { wanted.pop() } else { None };
+        let wanted = &wanted;
+        let (mut copied, version) = self
+            .db
+            .transact_versioned("mail.copy", |txn| async move {
+                self.transfer_in(&txn, from, wanted, to, and_remove).await
+            })
+            .await?;
+        copied.next = next;
+        if !copied.pairs.is_empty() {
+            copied.modseq = ModSeq(version.version());
+            self.tell(to.account, &[to.mailbox], version, Kinds::MESSAGES);
+            if and_remove {
+                self.tell(from.account, &[from.mailbox], version, Kinds::EXPUNGE);
+            }
+        }
+        Ok(copied)
+    }
+
+    async fn transfer_in(
+        &self,
+        txn: &Transaction,
+        from: MailboxRef,
+        uids: &[u32],
+        to: MailboxRef,
+        and_remove: bool,
+    ) -> Result<Copied, Error> {
+        let target = mailbox::record_in(txn, to).await?;
+        let mut copied = Copied { uid_validity: target.uid_validity, ..Copied::default() };
+        let mut moved = Vec::new();
+        let mut names = Names::default();
+        let mut log =
+            ChangeRecord { at: self.now_secs(), mailboxes: vec![to.mailbox.0], ..ChangeRecord::default() };
+        for uid in uids.iter().filter_map(|uid| Uid::new(*uid)) {
+            let Some(record) = messages::record_in(txn, from, uid).await? else { continue };
+            if !(and_remove && from.account == to.account) {
+                quota::check_in(txn, to.account, record.size, 1).await?;
+            }
+            let flags = names.flags(txn, from.account, record.system, &record.keywords).await?;
+            let values = expunge::sort_values_in(txn, from, &record).await?;
+            let row = self.adopt_in(txn, from, to, &record, &flags, &mut log).await?;
+            let new = ingest::insert_in(txn, to, &row, &values).await?;
+            copied.pairs.push((uid.get(), new.get()));
+            moved.push(uid);
+        }
+        if and_remove {
+            expunge::remove_in(self, txn, from, &moved, SystemFlags::NONE).await?;
+        }
+        if let Some(discriminator) = log.emails.first() {
+            // Not the number that a removal in the same commit and account uses.
+            changes::log::record_in(txn, to.account, !discriminator, &log);
+        }
+        Ok(copied)
+    }
+
+    /// The row of a copy: of the same email within an account, of a new one in another.
+    async fn adopt_in(
+        &self,
+        txn: &Transaction,
+        from: MailboxRef,
+        to: MailboxRef,
+        record: &MessageRecord,
+        flags: &Flags,
+        log: &mut ChangeRecord,
+    ) -> Result<MessageRecord, Error> {
+        let mut row = MessageRecord { stamp: PENDING, save_date: self.now_secs(), ..record.clone() };
+        log.kind = ChangeKind::EmailUpdated as i32;
+        if from.account != to.account {
+            log.kind = ChangeKind::EmailCreated as i32;
+            row.email = self.clone_email_in(txn, from, to, record).await?;
+            let structure = messages::structure_in(txn, from.account, record.email).await?;
+            let summary = crate::convert::from_record(structure);
+            let (thread, begun) =
+                thread::join_in(txn, to.account, row.email, &thread::hashes(&summary)).await?;
+            row.thread = thread;
+            log.threads_ended_or_begun.extend(begun.then_some(thread.0));
+            messages::write_structure_in(txn, to.account, row.email, &summary);
+            let email = EmailRecord {
+                blob: record.blob.0.to_vec(),
+                size: record.size,
+                thread: thread.0,
+                received: record.internal_date,
+            };
+            txn.set_bytes(EmailKey { account: to.account, email: row.email }.encode(), email.to_bytes());
+            row.keywords = keywords::numbers_in(txn, to.account, &flags.keywords).await?;
+        }
+        log.emails.push(row.email.0);
+        if !log.threads.contains(&row.thread.0) {
+            log.threads.push(row.thread.0);
+        }
+        Ok(row)
+    }
+
+    async fn clone_email_in(
+        &self,
+        txn: &Transaction,
+        from: MailboxRef,
+        to: MailboxRef,
+        record: &MessageRecord,
+    ) -> Result<EmailId, Error> {
+        let email = self.free_email_id(txn, to.account).await?;
+        let (source, target) =
+            (mailbox::owner(from.account, record.email), mailbox::owner(to.account, email));
+        self.blobs.copy_reference_in(txn, record.blob, source, target).await?;
+        Ok(email)
+    }
+}

@@ -1,0 +1,51 @@
+//! What can go wrong with mailboxes and messages, and who must act.
+
+use kv::TransactError;
+
+/// What can go wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store: retried by the retry loop if it can be.
+    #[error(transparent)]
+    Kv(#[from] kv::Error),
+    /// A key that this version cannot read: the operator must look.
+    #[error(transparent)]
+    Key(#[from] schema::KeyError),
+    /// A record that this version cannot read: the operator must look.
+    #[error(transparent)]
+    Record(#[from] schema::RecordError),
+    /// A body.
+    #[error(transparent)]
+    Blob(#[from] blob::Error),
+    /// There is no such mailbox or message, any more.
+    #[error("not found")]
+    NotFound,
+    /// A mailbox of that name exists.
+    #[error("a mailbox of that name exists")]
+    AlreadyExists,
+    /// The mailbox has others below it.
+    #[error("the mailbox has others below it")]
+    HasChildren,
+    /// INBOX can be neither made nor removed, nor moved below itself.
+    #[error("{0}")]
+    Reserved(&'static str),
+    /// The client says what cannot be.
+    #[error("{0}")]
+    Invalid(&'static str),
+    /// The account is full.
+    #[error("over quota")]
+    OverQuota,
+    /// A limit of this crate is reached.
+    #[error("limit reached: {0}")]
+    LimitReached(&'static str),
+}
+
+impl TransactError for Error {
+    fn as_kv(&self) -> Option<&kv::Error> {
+        match self {
+            Error::Kv(error) => Some(error),
+            Error::Blob(error) => error.as_kv(),
+            _ => None,
+        }
+    }
+}

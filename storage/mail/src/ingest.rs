@@ -1,0 +1,226 @@
+//! A new message: everything it needs, in one transaction.
+
+use std::sync::Arc;
+
+use changes::Kinds;
+use kv::{Transaction, Versionstamp};
+use schema::codec::PENDING;
+use schema::keys::mail::{EmailKey, HighestKey, MembershipKey, MessageKey, OrderKey, PageKey, UidNextKey};
+use schema::page::{PAGE_UIDS, Page, page_of};
+use schema::records::mail::{ChangeKind, ChangeRecord, EmailRecord, MessageRecord};
+use schema::{AccountId, EmailId, Flags, Key, ModSeq, Record, ThreadId, Uid};
+
+use crate::counters::Counters;
+use crate::index::{SortValues, flag_numbers, update_flags_in};
+use crate::{Error, MailboxRef, Store, keywords, mailbox, messages, quota, thread};
+use content_mail::Summary;
+
+/// A message that is about to be stored: its body staged, its structure parsed. Shared by all its recipients.
+#[derive(Debug, Clone)]
+pub struct Incoming {
+    /// The body.
+    pub staged: blob::Staged,
+    /// What is known of it.
+    pub summary: Arc<Summary>,
+}
+
+/// A message that was stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// Where.
+    pub mailbox: MailboxRef,
+    /// Its UID.
+    pub uid: u32,
+    /// UIDVALIDITY of the mailbox.
+    pub uid_validity: u32,
+    /// Its email.
+    pub email: EmailId,
+    /// Its thread.
+    pub thread: ThreadId,
+    /// The commit.
+    pub modseq: ModSeq,
+}
+
+/// A message stored by a transaction that is not committed yet.
+#[derive(Debug, Clone, Copy)]
+pub struct PendingAppend(Appended);
+
+impl Store {
+    /// Stores a message.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for the mailbox, [`Error::OverQuota`]; else the store's.
+    pub async fn append(
+        &self,
+        at: MailboxRef,
+        incoming: &Incoming,
+        flags: &Flags,
+        internal_date: i64,
+    ) -> Result<Appended, Error> {
+        let (pending, version) = self
+            .db
+            .transact_versioned("mail.append", |txn| async move {
+                self.append_in(&txn, at, incoming, flags, internal_date).await
+            })
+            .await?;
+        Ok(self.committed(&pending, version))
+    }
+
+    /// Stores a message within a transaction that may store others and do more.
+    ///
+    /// # Errors
+    /// As [`Store::append`].
+    pub async fn append_in(
+        &self,
+        txn: &Transaction,
+        at: MailboxRef,
+        incoming: &Incoming,
+        flags: &Flags,
+        internal_date: i64,
+    ) -> Result<PendingAppend, Error> {
+        let account = at.account;
+        let size = incoming.staged.size();
+        let record = mailbox::record_in(txn, at).await?;
+        quota::check_in(txn, account, size, 1).await?;
+        let email = self.free_email_id(txn, account).await?;
+        self.blobs.reference_in(txn, &incoming.staged, mailbox::owner(account, email)).await?;
+        let hashes = thread::hashes(&incoming.summary);
+        let (thread, begun) = thread::join_in(txn, account, email, &hashes).await?;
+        let new = EmailRecord {
+            blob: incoming.staged.hash().0.to_vec(),
+            size,
+            thread: thread.0,
+            received: internal_date,
+        };
+        txn.set_bytes(EmailKey { account, email }.encode(), new.to_bytes());
+        messages::write_structure_in(txn, account, email, &incoming.summary);
+        let row = MessageRecord {
+            stamp: PENDING,
+            blob: incoming.staged.hash(),
+            email,
+            thread,
+            system: flags.system,
+            keywords: keywords::numbers_in(txn, account, &flags.keywords).await?,
+            internal_date,
+            save_date: self.now_secs(),
+            size,
+        };
+        let values = SortValues::of(&incoming.summary, internal_date, size);
+        let uid = insert_in(txn, at, &row, &values).await?;
+        let change = ChangeRecord {
+            kind: ChangeKind::EmailCreated as i32,
+            at: row.save_date,
+            emails: vec![email.0],
+            threads: vec![thread.0],
+            mailboxes: vec![at.mailbox.0],
+            threads_ended_or_begun: if begun { vec![thread.0] } else { Vec::new() },
+        };
+        changes::log::record_in(txn, account, email.0, &change);
+        let uid_validity = record.uid_validity;
+        Ok(PendingAppend(Appended {
+            mailbox: at,
+            uid: uid.get(),
+            uid_validity,
+            email,
+            thread,
+            modseq: ModSeq(0),
+        }))
+    }
+
+    /// After the commit: tells who waits, and what became of the message.
+    pub fn committed(&self, pending: &PendingAppend, version: Versionstamp) -> Appended {
+        let at = pending.0.mailbox;
+        self.tell(at.account, &[at.mailbox], version, Kinds::MESSAGES);
+        Appended { modseq: ModSeq(version.version()), ..pending.0 }
+    }
+
+    /// An id no email of the account has: time and randomness, looked up in the transaction that uses it.
+    pub(crate) async fn free_email_id(
+        &self,
+        txn: &Transaction,
+        account: AccountId,
+    ) -> Result<EmailId, Error> {
+        let millis = u64::try_from(self.clock.now().millis()).unwrap_or(0);
+        loop {
+            let email = EmailId((millis << 20) | self.rng.below(1 << 20));
+            if txn.get(&EmailKey { account, email }.encode()).await?.is_none() {
+                return Ok(email);
+            }
+        }
+    }
+}
+
+/// Puts a message's row into a mailbox, with the next UID and all that is kept per mailbox. Counts it for quota.
+pub(crate) async fn insert_in(
+    txn: &Transaction,
+    at: MailboxRef,
+    row: &MessageRecord,
+    values: &SortValues,
+) -> Result<Uid, Error> {
+    let MailboxRef { account, mailbox } = at;
+    let uid = next_uid_in(txn, at).await?;
+    txn.set_versionstamped_value(
+        &MessageKey { account, mailbox, uid }.encode(),
+        &row.to_bytes(),
+        MessageRecord::STAMP_OFFSET,
+    );
+    txn.set(&MembershipKey { account, email: row.email, mailbox, uid }.encode(), b"");
+    order_in(txn, at, uid);
+    edit_page_in(txn, at, uid, true).await?;
+    values.insert_in(txn, at, uid);
+    update_flags_in(txn, at, uid, &[], &flag_numbers(row.system, &row.keywords));
+    Counters::of(row.system, row.size, 1).apply(txn, at);
+    quota::count_in(txn, account, i64::try_from(row.size).unwrap_or(i64::MAX), 1);
+    touch_in(txn, at);
+    Ok(uid)
+}
+
+/// UIDNEXT, read and written here: two inserts into one mailbox conflict.
+async fn next_uid_in(txn: &Transaction, at: MailboxRef) -> Result<Uid, Error> {
+    let key = UidNextKey { account: at.account, mailbox: at.mailbox }.encode();
+    let next = uid_next(txn.get(&key).await?.as_deref());
+    let after = next.checked_add(1).ok_or(Error::LimitReached("the mailbox has given out all its UIDs"))?;
+    txn.set(&key, &after.to_le_bytes());
+    Uid::new(next).ok_or(Error::LimitReached("the mailbox has given out all its UIDs"))
+}
+
+pub(crate) fn uid_next(value: Option<&[u8]>) -> u32 {
+    value.and_then(|v| v.first_chunk().map(|b| u32::from_le_bytes(*b))).unwrap_or(1)
+}
+
+/// Enters a message in the order of changes, under this commit's versionstamp.
+pub(crate) fn order_in(txn: &Transaction, at: MailboxRef, uid: Uid) {
+    let key = OrderKey { account: at.account, mailbox: at.mailbox, stamp: PENDING, uid };
+    let (key, offset) = key.encode_stamped();
+    txn.set_versionstamped_key(&key, offset, b"");
+}
+
+/// Notes that the mailbox changed: its HIGHESTMODSEQ becomes this commit's.
+pub(crate) fn touch_in(txn: &Transaction, at: MailboxRef) {
+    let key = HighestKey { account: at.account, mailbox: at.mailbox }.encode();
+    txn.set_versionstamped_value(&key, &PENDING, 0);
+}
+
+/// Notes on the mailbox's pages that a UID is there, or no longer.
+pub(crate) async fn edit_page_in(
+    txn: &Transaction,
+    at: MailboxRef,
+    uid: Uid,
+    there: bool,
+) -> Result<(), Error> {
+    let number = page_of(uid.get());
+    let key = PageKey { account: at.account, mailbox: at.mailbox, page: number }.encode();
+    let mut page = txn.get(&key).await?.map(|v| Page::from_bytes(&v)).transpose()?.unwrap_or_default();
+    let within = (uid.get() % PAGE_UIDS) as u16;
+    if there {
+        page.insert(within);
+    } else {
+        page.remove(within);
+    }
+    if page.is_empty() {
+        txn.clear(&key);
+    } else {
+        txn.set(&key, &page.to_bytes());
+    }
+    Ok(())
+}

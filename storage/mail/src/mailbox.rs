@@ -1,0 +1,463 @@
+//! Mailboxes: the tree of an account, and the verbs that change it.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+
+use changes::Kinds;
+use kv::Transaction;
+use schema::keys::blob::BlobOwner;
+use schema::keys::mail::{
+    AllocationKey, MailboxKey, MailboxNameKey, RetiredValidityKey, RoleKey, TreeKey, mailbox_range,
+};
+use schema::records::mail::{ChangeKind, ChangeRecord, MailboxRecord};
+use schema::{AccountId, Key, MailboxId, Record};
+
+use crate::{Error, MailboxPath, MailboxRef, Store, expunge, keywords};
+
+/// What a mailbox is for (RFC 6154 §2, RFC 8621 §2 `role`). The numbers are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Role {
+    /// New mail.
+    Inbox = 1,
+    /// Kept mail.
+    Archive = 2,
+    /// Mail being written.
+    Drafts = 3,
+    /// Spam.
+    Junk = 4,
+    /// Mail that was sent.
+    Sent = 5,
+    /// Mail that was thrown away.
+    Trash = 6,
+    /// All mail.
+    All = 7,
+    /// Flagged mail.
+    Flagged = 8,
+    /// Important mail (RFC 8457).
+    Important = 9,
+}
+
+impl Role {
+    const ALL_ROLES: [Role; 9] = [
+        Role::Inbox,
+        Role::Archive,
+        Role::Drafts,
+        Role::Junk,
+        Role::Sent,
+        Role::Trash,
+        Role::All,
+        Role::Flagged,
+        Role::Important,
+    ];
+
+    fn from_number(number: u32) -> Option<Role> {
+        Role::ALL_ROLES.into_iter().find(|r| u32::from(*r as u8) == number)
+    }
+}
+
+/// A mailbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mailbox {
+    /// Its id, never used again within the account.
+    pub id: MailboxId,
+    /// The mailbox it lies in; none at the top.
+    pub parent: Option<MailboxId>,
+    /// The last name of its path.
+    pub name: String,
+    /// Its path.
+    pub path: MailboxPath,
+    /// What it is for.
+    pub role: Option<Role>,
+    /// UIDVALIDITY (RFC 9051 §2.3.1.1).
+    pub uid_validity: NonZeroU32,
+}
+
+/// Most mailboxes of an account whose tree is read in one go.
+const MAX_MAILBOXES: usize = 50_000;
+
+impl Store {
+    /// INBOX and the special-use mailboxes of a new account, subscribed.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn provision_in(&self, txn: &Transaction, account: AccountId) -> Result<(), Error> {
+        let names = [
+            ("INBOX", Role::Inbox),
+            ("Drafts", Role::Drafts),
+            ("Sent", Role::Sent),
+            ("Junk", Role::Junk),
+            ("Trash", Role::Trash),
+            ("Archive", Role::Archive),
+        ];
+        for (name, role) in names {
+            let path = MailboxPath::of_names(vec![name.to_owned()]);
+            self.create_in(txn, account, &path, Some(role)).await?;
+            self.subscribe_in(txn, account, name, true);
+        }
+        Ok(())
+    }
+
+    /// All mailboxes of an account, parents before children.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn mailboxes(&self, account: AccountId) -> Result<Vec<Mailbox>, Error> {
+        self.db.read("mail.mailboxes", |txn| async move { tree_in(&txn, account).await }).await
+    }
+
+    /// The mailbox with a path.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn resolve(&self, account: AccountId, path: &MailboxPath) -> Result<Option<Mailbox>, Error> {
+        self.db.read("mail.resolve", |txn| async move { resolve_in(&txn, account, path).await }).await
+    }
+
+    /// The mailbox with a role.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn with_role(&self, account: AccountId, role: Role) -> Result<Option<MailboxId>, Error> {
+        self.db.read("mail.role", |txn| async move { with_role_in(&txn, account, role).await }).await
+    }
+
+    /// The account's INBOX, within a transaction that delivers to it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if the account has no mailboxes; else the store's.
+    pub async fn inbox_in(&self, txn: &Transaction, account: AccountId) -> Result<MailboxId, Error> {
+        with_role_in(txn, account, Role::Inbox).await?.ok_or(Error::NotFound)
+    }
+
+    /// Makes a mailbox, and those above it that are missing (RFC 9051 §6.3.4).
+    ///
+    /// # Errors
+    /// [`Error::AlreadyExists`], [`Error::LimitReached`]; else the store's.
+    pub async fn create(
+        &self,
+        account: AccountId,
+        path: &MailboxPath,
+        role: Option<Role>,
+    ) -> Result<Mailbox, Error> {
+        let (made, version) = self
+            .db
+            .transact_versioned("mail.create", |txn| async move {
+                self.create_in(&txn, account, path, role).await
+            })
+            .await?;
+        self.tell(account, &[made.id], version, Kinds::MAILBOXES);
+        Ok(made)
+    }
+
+    async fn create_in(
+        &self,
+        txn: &Transaction,
+        account: AccountId,
+        path: &MailboxPath,
+        role: Option<Role>,
+    ) -> Result<Mailbox, Error> {
+        let mut parent = None;
+        let names = path.names();
+        for (at, name) in names.iter().enumerate() {
+            let last = at + 1 == names.len();
+            let found = child_in(txn, account, parent, name).await?;
+            match (found, last) {
+                (Some(_), true) => return Err(Error::AlreadyExists),
+                (Some(id), false) => parent = Some(id),
+                (None, _) => {
+                    let here = MailboxPath::of_names(names.iter().take(at + 1).cloned().collect());
+                    let role = role.filter(|_| last);
+                    let made = self.make_in(txn, account, parent, &here, role).await?;
+                    if last {
+                        return Ok(made);
+                    }
+                    parent = Some(made.id);
+                }
+            }
+        }
+        Err(Error::Invalid("a mailbox needs a name"))
+    }
+
+    async fn make_in(
+        &self,
+        txn: &Transaction,
+        account: AccountId,
+        parent: Option<MailboxId>,
+        path: &MailboxPath,
+        role: Option<Role>,
+    ) -> Result<Mailbox, Error> {
+        if let Some(role) = role
+            && with_role_in(txn, account, role).await?.is_some()
+        {
+            return Err(Error::Reserved("another mailbox has this special use"));
+        }
+        let mut allocation = keywords::allocation_in(txn, account).await?;
+        allocation.mailbox += 1;
+        let id = MailboxId(allocation.mailbox);
+        let now = self.now_secs();
+        let since_epoch = u32::try_from(now).unwrap_or(u32::MAX - 1);
+        // Above every one this account has given out, and above what this path ever showed: never down for a name.
+        allocation.uid_validity = since_epoch.max(allocation.uid_validity.saturating_add(1)).max(1);
+        txn.set(&AllocationKey { account }.encode(), &allocation.to_bytes());
+        let record = MailboxRecord {
+            parent: parent.map(|p| p.0),
+            name: path.leaf().to_owned(),
+            role: role.map_or(0, |r| u32::from(r as u8)),
+            uid_validity: allocation.uid_validity,
+            created: now,
+        };
+        txn.set(&MailboxKey { account, mailbox: id }.encode(), &record.to_bytes());
+        let name = MailboxNameKey { account, parent, name: record.name.clone() };
+        txn.set(&name.encode(), &id.0.to_le_bytes());
+        if let Some(role) = role {
+            txn.set(&RoleKey { account, role: role as u8 }.encode(), &id.0.to_le_bytes());
+        }
+        self.log_tree_in(txn, account, ChangeKind::MailboxCreated, id);
+        mailbox_of(id, &record, path.clone())
+    }
+
+    /// Gives a mailbox, with all below it, another path. RENAME of INBOX is not this: it moves messages
+    /// (RFC 9051 §6.3.6) and leaves INBOX where it is.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::AlreadyExists`], [`Error::Reserved`]; else the store's.
+    pub async fn rename(
+        &self,
+        account: AccountId,
+        from: &MailboxPath,
+        to: &MailboxPath,
+    ) -> Result<Mailbox, Error> {
+        if from.is_inbox() || to.is_inbox() {
+            return Err(Error::Reserved("INBOX keeps its name"));
+        }
+        if to.is_below(from) {
+            return Err(Error::Reserved("a mailbox cannot be moved below itself"));
+        }
+        let (renamed, version) =
+            self.db
+                .transact_versioned("mail.rename", |txn| async move {
+                    self.rename_in(&txn, account, from, to).await
+                })
+                .await?;
+        self.tell(account, &[renamed.id], version, Kinds::MAILBOXES);
+        Ok(renamed)
+    }
+
+    async fn rename_in(
+        &self,
+        txn: &Transaction,
+        account: AccountId,
+        from: &MailboxPath,
+        to: &MailboxPath,
+    ) -> Result<Mailbox, Error> {
+        let old = resolve_in(txn, account, from).await?.ok_or(Error::NotFound)?;
+        if resolve_in(txn, account, to).await?.is_some() {
+            return Err(Error::AlreadyExists);
+        }
+        let parent = match to.parent() {
+            None => None,
+            Some(above) => match resolve_in(txn, account, &above).await? {
+                Some(parent) => Some(parent.id),
+                None => Some(self.create_in(txn, account, &above, None).await?.id),
+            },
+        };
+        let key = MailboxKey { account, mailbox: old.id }.encode();
+        let value = txn.get(&key).await?.ok_or(Error::NotFound)?;
+        let mut record = MailboxRecord::from_bytes(&value)?;
+        txn.clear(&MailboxNameKey { account, parent: old.parent, name: record.name.clone() }.encode());
+        retire_in(txn, account, from, record.uid_validity);
+        let shown = txn
+            .get(&retired(account, to))
+            .await?
+            .and_then(|v| v.first_chunk().map(|b| u64::from_le_bytes(*b)));
+        if shown.is_some_and(|shown| shown >= u64::from(record.uid_validity)) {
+            // RFC 9051 §2.3.1.1: a mailbox that takes another's name must not show a lower UIDVALIDITY there.
+            let mut allocation = keywords::allocation_in(txn, account).await?;
+            allocation.uid_validity = allocation.uid_validity.saturating_add(1);
+            record.uid_validity = allocation.uid_validity;
+            txn.set(&AllocationKey { account }.encode(), &allocation.to_bytes());
+        }
+        record.parent = parent.map(|p| p.0);
+        to.leaf().clone_into(&mut record.name);
+        txn.set(&key, &record.to_bytes());
+        txn.set(
+            &MailboxNameKey { account, parent, name: record.name.clone() }.encode(),
+            &old.id.0.to_le_bytes(),
+        );
+        self.log_tree_in(txn, account, ChangeKind::MailboxUpdated, old.id);
+        mailbox_of(old.id, &record, to.clone())
+    }
+
+    /// Removes a mailbox and the messages in it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::HasChildren`], [`Error::Reserved`]; else the store's.
+    pub async fn delete(&self, account: AccountId, path: &MailboxPath) -> Result<(), Error> {
+        if path.is_inbox() {
+            return Err(Error::Reserved("INBOX cannot be deleted"));
+        }
+        let target = self.resolve(account, path).await?.ok_or(Error::NotFound)?;
+        let at = MailboxRef { account, mailbox: target.id };
+        loop {
+            let (left, version) =
+                self.db
+                    .transact_versioned("mail.delete", |txn| async move {
+                        self.delete_page_in(&txn, at, path).await
+                    })
+                    .await?;
+            self.tell(account, &[target.id], version, Kinds::MAILBOXES | Kinds::EXPUNGE);
+            if !left {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Removes some messages, and the mailbox once there are none; says whether messages are left.
+    async fn delete_page_in(
+        &self,
+        txn: &Transaction,
+        at: MailboxRef,
+        path: &MailboxPath,
+    ) -> Result<bool, Error> {
+        let account = at.account;
+        let found =
+            resolve_in(txn, account, path).await?.filter(|m| m.id == at.mailbox).ok_or(Error::NotFound)?;
+        // A name key without its name is what those of all children begin with.
+        let children = MailboxNameKey { account, parent: Some(found.id), name: String::new() }.encode();
+        if txn.scan_prefix(&children).first().await?.is_some() {
+            return Err(Error::HasChildren);
+        }
+        if expunge::remove_page_in(self, txn, at).await? {
+            return Ok(true);
+        }
+        let (begin, end) = mailbox_range(account, at.mailbox);
+        txn.clear_range(&begin, &end);
+        txn.clear(&MailboxKey { account, mailbox: at.mailbox }.encode());
+        txn.clear(&MailboxNameKey { account, parent: found.parent, name: found.name.clone() }.encode());
+        retire_in(txn, account, path, found.uid_validity.get());
+        if let Some(role) = found.role {
+            txn.clear(&RoleKey { account, role: role as u8 }.encode());
+        }
+        self.log_tree_in(txn, account, ChangeKind::MailboxDestroyed, at.mailbox);
+        Ok(false)
+    }
+
+    fn log_tree_in(&self, txn: &Transaction, account: AccountId, kind: ChangeKind, id: MailboxId) {
+        let record = ChangeRecord {
+            kind: kind as i32,
+            at: self.now_secs(),
+            mailboxes: vec![id.0],
+            ..ChangeRecord::default()
+        };
+        changes::log::record_in(txn, account, u64::from(id.0), &record);
+        txn.set_versionstamped_value(&TreeKey { account }.encode(), &schema::codec::PENDING, 0);
+    }
+}
+
+/// Whose a body is that an email holds.
+pub(crate) fn owner(account: AccountId, email: schema::EmailId) -> BlobOwner {
+    BlobOwner::Email(account, email)
+}
+
+fn mailbox_of(id: MailboxId, record: &MailboxRecord, path: MailboxPath) -> Result<Mailbox, Error> {
+    let uid_validity =
+        NonZeroU32::new(record.uid_validity).ok_or(schema::RecordError::Value("uid_validity"))?;
+    let role = Role::from_number(record.role);
+    Ok(Mailbox {
+        id,
+        parent: record.parent.map(MailboxId),
+        name: record.name.clone(),
+        path,
+        role,
+        uid_validity,
+    })
+}
+
+async fn child_in(
+    txn: &Transaction,
+    account: AccountId,
+    parent: Option<MailboxId>,
+    name: &str,
+) -> Result<Option<MailboxId>, Error> {
+    let value = txn.get(&MailboxNameKey { account, parent, name: name.to_owned() }.encode()).await?;
+    Ok(value.and_then(|v| id_of(&v)))
+}
+
+fn id_of(value: &[u8]) -> Option<MailboxId> {
+    value.first_chunk().map(|b| MailboxId(u32::from_le_bytes(*b)))
+}
+
+async fn with_role_in(txn: &Transaction, account: AccountId, role: Role) -> Result<Option<MailboxId>, Error> {
+    let value = txn.get(&RoleKey { account, role: role as u8 }.encode()).await?;
+    Ok(value.and_then(|v| id_of(&v)))
+}
+
+pub(crate) async fn resolve_in(
+    txn: &Transaction,
+    account: AccountId,
+    path: &MailboxPath,
+) -> Result<Option<Mailbox>, Error> {
+    let mut at = None;
+    for name in path.names() {
+        match child_in(txn, account, at, name).await? {
+            Some(id) => at = Some(id),
+            None => return Ok(None),
+        }
+    }
+    let Some(id) = at else { return Ok(None) };
+    let record = record_in(txn, MailboxRef { account, mailbox: id }).await?;
+    Ok(Some(mailbox_of(id, &record, path.clone())?))
+}
+
+/// A mailbox's record, read so that its deletion conflicts.
+pub(crate) async fn record_in(txn: &Transaction, at: MailboxRef) -> Result<MailboxRecord, Error> {
+    let key = MailboxKey { account: at.account, mailbox: at.mailbox }.encode();
+    let value = txn.get(&key).await?.ok_or(Error::NotFound)?;
+    Ok(MailboxRecord::from_bytes(&value)?)
+}
+
+async fn tree_in(txn: &Transaction, account: AccountId) -> Result<Vec<Mailbox>, Error> {
+    let (begin, end) = MailboxKey::range(account);
+    let mut records = HashMap::new();
+    let mut rows = txn.range(&begin, &end).snapshot().limit(MAX_MAILBOXES);
+    while let Some((key, value)) = rows.try_next().await? {
+        records.insert(MailboxKey::decode(&key)?.mailbox, MailboxRecord::from_bytes(&value)?);
+    }
+    let mut tree = Vec::with_capacity(records.len());
+    for (id, record) in &records {
+        if let Some(path) = path_of(&records, record) {
+            tree.push(mailbox_of(*id, record, path)?);
+        }
+    }
+    tree.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(tree)
+}
+
+/// The path of a record, walked up through its parents.
+fn path_of(records: &HashMap<MailboxId, MailboxRecord>, record: &MailboxRecord) -> Option<MailboxPath> {
+    let mut names = vec![record.name.clone()];
+    let mut parent = record.parent;
+    while let Some(id) = parent {
+        if names.len() > MailboxPath::MAX_DEPTH * 2 {
+            return None;
+        }
+        let above = records.get(&MailboxId(id))?;
+        names.push(above.name.clone());
+        parent = above.parent;
+    }
+    names.reverse();
+    Some(MailboxPath::of_names(names))
+}
+
+/// What a path showed when its last mailbox left it.
+fn retired(account: AccountId, path: &MailboxPath) -> Vec<u8> {
+    let mut hash = [0; 8];
+    hash.copy_from_slice(&blake3::hash(path.to_string().as_bytes()).as_bytes()[..8]);
+    RetiredValidityKey { account, hash }.encode()
+}
+
+/// Notes the UIDVALIDITY that a path showed.
+fn retire_in(txn: &Transaction, account: AccountId, path: &MailboxPath, uid_validity: u32) {
+    txn.max_u64(&retired(account, path), uid_validity.into());
+}

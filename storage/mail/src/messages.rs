@@ -1,0 +1,174 @@
+//! Rows of messages, their summaries and bodies.
+
+use std::ops::{Range, RangeInclusive};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kv::Transaction;
+use schema::keys::mail::{MessageKey, StructureKey};
+use schema::records::mail::MessageRecord;
+use schema::records::structure::StructureRecord;
+use schema::{AccountId, BlobHash, EmailId, Flags, Key, ModSeq, Record, ThreadId, Uid};
+
+use crate::keywords::Names;
+use crate::{Error, MailboxRef, Store, convert};
+use content_mail::Summary;
+
+/// A message as it stands in a mailbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageRow {
+    /// Its UID.
+    pub uid: u32,
+    /// The commit that changed it last.
+    pub modseq: ModSeq,
+    /// The email that it is a copy of.
+    pub email: EmailId,
+    /// Its thread.
+    pub thread: ThreadId,
+    /// Its flags.
+    pub flags: Flags,
+    /// INTERNALDATE, seconds since the epoch.
+    pub internal_date: i64,
+    /// When it came into this mailbox, seconds since the epoch (RFC 8514).
+    pub save_date: i64,
+    /// Octets.
+    pub size: u64,
+    /// Its body.
+    pub blob: BlobHash,
+}
+
+/// Some of many.
+#[derive(Debug, Clone, Default)]
+pub struct Page<T> {
+    /// In order.
+    pub rows: Vec<T>,
+    /// The first UID of the next page; none at the end.
+    pub next: Option<u32>,
+}
+
+/// Largest piece of a structure record: below the store's limit of a value.
+const PIECE: usize = 90_000;
+
+impl Store {
+    /// Messages with UIDs in a range, at most `limit` of them.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn messages(
+        &self,
+        at: MailboxRef,
+        uids: RangeInclusive<u32>,
+        limit: usize,
+    ) -> Result<Page<MessageRow>, Error> {
+        let uids = &uids;
+        self.db
+            .read("mail.messages", |txn| async move {
+                let (begin, end) = MessageKey::range(at.account, at.mailbox, *uids.start(), *uids.end());
+                let mut rows = txn.range(&begin, &end).snapshot().limit(limit.saturating_add(1));
+                let mut names = Names::default();
+                let mut page = Page { rows: Vec::new(), next: None };
+                while let Some((key, value)) = rows.try_next().await? {
+                    let uid = MessageKey::decode(&key)?.uid;
+                    if page.rows.len() == limit {
+                        page.next = Some(uid.get());
+                        break;
+                    }
+                    page.rows.push(row(&txn, at.account, uid, &value, &mut names).await?);
+                }
+                Ok(page)
+            })
+            .await
+    }
+
+    /// One message.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; else the store's.
+    pub async fn message(&self, at: MailboxRef, uid: u32) -> Result<MessageRow, Error> {
+        let page = self.messages(at, uid..=uid, 1).await?;
+        page.rows.into_iter().next().ok_or(Error::NotFound)
+    }
+
+    /// What is known of an email without reading its body.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; else the store's.
+    pub async fn summary(&self, account: AccountId, email: EmailId) -> Result<Arc<Summary>, Error> {
+        self.db
+            .read("mail.summary", |txn| async move {
+                Ok(Arc::new(convert::from_record(structure_in(&txn, account, email).await?)))
+            })
+            .await
+    }
+
+    /// Octets of a body.
+    ///
+    /// # Errors
+    /// The blob store's.
+    pub async fn body(&self, blob: BlobHash, range: Range<u64>) -> Result<Bytes, Error> {
+        Ok(self.blobs.read(blob, range).await?)
+    }
+}
+
+pub(crate) async fn structure_in(
+    txn: &Transaction,
+    account: AccountId,
+    email: EmailId,
+) -> Result<StructureRecord, Error> {
+    let (begin, end) = StructureKey::range(account, email);
+    let pieces = txn.range(&begin, &end).snapshot().collect().await?;
+    match pieces.as_slice() {
+        [] => Err(Error::NotFound),
+        [(_, whole)] => Ok(StructureRecord::from_bytes(whole)?),
+        many => {
+            Ok(StructureRecord::from_bytes(&many.iter().flat_map(|(_, v)| v.to_vec()).collect::<Vec<_>>())?)
+        }
+    }
+}
+
+/// Writes a structure record, in pieces where it is larger than a value.
+pub(crate) fn write_structure_in(txn: &Transaction, account: AccountId, email: EmailId, summary: &Summary) {
+    let bytes = Bytes::from(convert::to_record(summary).to_bytes());
+    for (part, start) in (0..=u8::MAX).zip((0..bytes.len()).step_by(PIECE)) {
+        let piece = bytes.slice(start..bytes.len().min(start + PIECE));
+        txn.set_bytes(StructureKey { account, email, part }.encode(), piece);
+    }
+}
+
+/// A row of stored bytes.
+pub(crate) async fn row(
+    txn: &Transaction,
+    account: AccountId,
+    uid: Uid,
+    value: &[u8],
+    names: &mut Names,
+) -> Result<MessageRow, Error> {
+    let record = MessageRecord::from_bytes(value)?;
+    let flags = names.flags(txn, account, record.system, &record.keywords).await?;
+    Ok(row_of(uid, &record, flags))
+}
+
+pub(crate) fn row_of(uid: Uid, record: &MessageRecord, flags: Flags) -> MessageRow {
+    MessageRow {
+        uid: uid.get(),
+        modseq: record.modseq(),
+        email: record.email,
+        thread: record.thread,
+        flags,
+        internal_date: record.internal_date,
+        save_date: record.save_date,
+        size: record.size,
+        blob: record.blob,
+    }
+}
+
+/// A message's record, read so that its change conflicts.
+pub(crate) async fn record_in(
+    txn: &Transaction,
+    at: MailboxRef,
+    uid: Uid,
+) -> Result<Option<MessageRecord>, Error> {
+    let key = MessageKey { account: at.account, mailbox: at.mailbox, uid }.encode();
+    let value = txn.get(&key).await?;
+    Ok(value.map(|v| MessageRecord::from_bytes(&v)).transpose()?)
+}

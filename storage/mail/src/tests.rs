@@ -1,0 +1,258 @@
+//! The verbs together: against a small model, and under a faulty store.
+
+use std::sync::Arc;
+
+use changes::LocalFeed;
+use content_mail::{Limits, summarize};
+use kv::Database;
+use runtime::{ManualClock, Rng, SeededRng, Timestamp};
+use schema::{AccountId, Flags, Keyword, ModSeq, SystemFlags};
+
+use crate::{Error, FlagChange, Incoming, MailboxPath, MailboxRef, SortKey, Store, UidSet, verify};
+
+const ACCOUNT: AccountId = AccountId(7);
+
+struct Fixture {
+    store: Store,
+    _dir: tempfile::TempDir,
+}
+
+async fn fixture(db: Database) -> Fixture {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_800_000_000)));
+    let rng = Arc::new(SeededRng::new(3));
+    let options = blob::Options::default();
+    let blobs = blob::Store::open(dir.path(), db.clone(), clock.clone(), rng.clone(), options).unwrap();
+    let store = Store::new(db.clone(), blobs, Arc::new(LocalFeed::new()), clock, rng);
+    let provisioned = &store;
+    db.transact("test", |txn| async move { provisioned.provision_in(&txn, ACCOUNT).await }).await.unwrap();
+    Fixture { store, _dir: dir }
+}
+
+impl Fixture {
+    async fn mailbox(&self, name: &str) -> MailboxRef {
+        let path = MailboxPath::parse(name).unwrap();
+        let found = self.store.resolve(ACCOUNT, &path).await.unwrap().unwrap();
+        MailboxRef { account: ACCOUNT, mailbox: found.id }
+    }
+
+    async fn incoming(&self, text: &str) -> Incoming {
+        let bytes = text.replace('\n', "\r\n").into_bytes();
+        let summary = Arc::new(summarize(&bytes, &Limits::default()));
+        Incoming { staged: self.store.blobs().stage(bytes.into()).await.unwrap(), summary }
+    }
+
+    async fn append(&self, at: MailboxRef, text: &str) -> u32 {
+        let incoming = self.incoming(text).await;
+        self.store.append(at, &incoming, &Flags::none(), 1_700_000_000).await.unwrap().uid
+    }
+
+    async fn sound(&self) {
+        assert_eq!(verify(&self.store, ACCOUNT).await.unwrap(), Vec::<String>::new());
+    }
+}
+
+fn message(n: u32) -> String {
+    format!("From: s{n}@example.org\nSubject: Message {n}\nMessage-ID: <{n}@example.org>\n\nBody {n}\n")
+}
+
+fn set(uids: &[u32]) -> UidSet {
+    uids.iter().copied().collect()
+}
+
+fn seen() -> Flags {
+    SystemFlags::SEEN.into()
+}
+
+#[tokio::test]
+async fn a_message_comes_changes_and_goes() {
+    let f = fixture(kv::memory::database()).await;
+    let inbox = f.mailbox("INBOX").await;
+    for n in 1..=3 {
+        assert_eq!(f.append(inbox, &message(n)).await, n);
+    }
+    let opened = f.store.open(inbox).await.unwrap();
+    assert_eq!((opened.status.exists, opened.status.unseen, opened.status.uid_next), (3, 3, 4));
+    assert_eq!(opened.uids.iter().collect::<Vec<_>>(), [1, 2, 3]);
+
+    let work = Keyword::new("$Work").unwrap();
+    let mut flags = seen();
+    flags.keywords.insert(work.clone());
+    let stored = f.store.store_flags(inbox, &set(&[2, 9]), 0, &FlagChange::Add(flags), None).await.unwrap();
+    assert_eq!(stored.changed.len(), 1);
+    assert!(stored.modseq > opened.as_of);
+    assert_eq!(f.store.with_keyword(inbox, &work).await.unwrap(), set(&[2]));
+    assert_eq!(f.store.with_flag(inbox, SystemFlags::SEEN).await.unwrap(), set(&[1, 3]), "unseen");
+    let delta = f.store.since(inbox, opened.as_of).await.unwrap();
+    assert_eq!(delta.changed.iter().map(|r| r.uid).collect::<Vec<_>>(), [2]);
+    assert_eq!(delta.changed[0].modseq, stored.modseq);
+    f.sound().await;
+
+    let deleted = FlagChange::Add(SystemFlags::DELETED.into());
+    f.store.store_flags(inbox, &set(&[1, 3]), 0, &deleted, None).await.unwrap();
+    let gone = f.store.expunge(inbox, Some(&set(&[3])), 0).await.unwrap();
+    assert_eq!(gone.uids, set(&[3]));
+    let delta = f.store.since(inbox, stored.modseq).await.unwrap();
+    assert_eq!((delta.vanished, delta.changed.len()), (set(&[3]), 1));
+    assert_eq!(f.store.status(inbox).await.unwrap().deleted, 1);
+    assert_eq!(f.append(inbox, &message(4)).await, 4, "UIDs are not used again");
+    f.sound().await;
+}
+
+#[tokio::test]
+async fn unchanged_since_is_obeyed() {
+    let f = fixture(kv::memory::database()).await;
+    let inbox = f.mailbox("INBOX").await;
+    f.append(inbox, &message(1)).await;
+    let before = f.store.status(inbox).await.unwrap().highest_modseq;
+    let add = FlagChange::Add(seen());
+    let first = f.store.store_flags(inbox, &set(&[1]), 0, &add, Some(before)).await.unwrap();
+    let remove = FlagChange::Remove(seen());
+    let second = f.store.store_flags(inbox, &set(&[1]), 0, &remove, Some(before)).await.unwrap();
+    assert_eq!((first.changed.len(), second.modified), (1, vec![1]));
+    let idle = f.store.store_flags(inbox, &set(&[1]), 0, &add, None).await.unwrap();
+    assert_eq!((idle.changed.len(), idle.unchanged.len(), idle.modseq), (0, 1, ModSeq(0)));
+}
+
+#[tokio::test]
+async fn a_copy_keeps_its_email_and_bodies_go_with_the_last() {
+    let f = fixture(kv::memory::database()).await;
+    let (inbox, archive) = (f.mailbox("INBOX").await, f.mailbox("Archive").await);
+    f.append(inbox, &message(1)).await;
+    let copied = f.store.copy(inbox, &set(&[1]), 0, archive).await.unwrap();
+    assert_eq!(copied.pairs, [(1, 1)]);
+    let (here, there) =
+        (f.store.message(inbox, 1).await.unwrap(), f.store.message(archive, 1).await.unwrap());
+    assert_eq!((here.email, here.thread), (there.email, there.thread));
+    let moved = f.store.move_(inbox, &set(&[1]), 0, archive).await.unwrap();
+    assert_eq!(moved.pairs, [(1, 2)]);
+    assert_eq!(f.store.status(inbox).await.unwrap().exists, 0);
+    assert_eq!(f.store.body(there.blob, 0..4).await.unwrap(), "From"[..]);
+    f.sound().await;
+    let deleted = FlagChange::Add(SystemFlags::DELETED.into());
+    f.store.store_flags(archive, &set(&[1, 2]), 0, &deleted, None).await.unwrap();
+    f.store.expunge(archive, None, 0).await.unwrap();
+    f.sound().await;
+    assert!(matches!(f.store.summary(ACCOUNT, there.email).await, Err(Error::NotFound)));
+    assert_eq!(f.store.usage(ACCOUNT).await.unwrap(), crate::Usage::default());
+}
+
+#[tokio::test]
+async fn answers_join_their_thread() {
+    let f = fixture(kv::memory::database()).await;
+    let inbox = f.mailbox("INBOX").await;
+    f.append(inbox, &message(1)).await;
+    let reply = "Subject: Re: Message 1\nMessage-ID: <r@x>\nIn-Reply-To: <1@example.org>\n\nyes\n";
+    f.append(inbox, reply).await;
+    f.append(inbox, &reply.replace("Message 1", "Another matter").replace("<r@x>", "<s@x>")).await;
+    let rows = f.store.messages(inbox, 1..=9, 10).await.unwrap().rows;
+    assert_eq!(rows[0].thread, rows[1].thread);
+    assert_ne!(rows[0].thread, rows[2].thread);
+    f.sound().await;
+}
+
+#[tokio::test]
+async fn mailboxes_are_made_renamed_and_deleted() {
+    let f = fixture(kv::memory::database()).await;
+    let path = |text| MailboxPath::parse(text).unwrap();
+    let first = f.store.create(ACCOUNT, &path("a/b/c"), None).await.unwrap();
+    assert!(matches!(f.store.create(ACCOUNT, &path("a/b"), None).await, Err(Error::AlreadyExists)));
+    assert!(matches!(f.store.delete(ACCOUNT, &path("a/b")).await, Err(Error::HasChildren)));
+    f.append(MailboxRef { account: ACCOUNT, mailbox: first.id }, &message(1)).await;
+    f.store.rename(ACCOUNT, &path("a"), &path("x/y")).await.unwrap();
+    let names: Vec<String> =
+        f.store.mailboxes(ACCOUNT).await.unwrap().iter().map(|m| m.path.to_string()).collect();
+    assert!(names.contains(&"x/y/b/c".to_owned()) && !names.contains(&"a".to_owned()), "{names:?}");
+    assert!(matches!(f.store.rename(ACCOUNT, &path("x"), &path("x/z")).await, Err(Error::Reserved(_))));
+    f.store.delete(ACCOUNT, &path("x/y/b/c")).await.unwrap();
+    let again = f.store.create(ACCOUNT, &path("x/y/b/c"), None).await.unwrap();
+    assert!(again.uid_validity > first.uid_validity && again.id != first.id);
+    f.sound().await;
+}
+
+#[tokio::test]
+async fn quota_is_kept() {
+    let f = fixture(kv::memory::database()).await;
+    let inbox = f.mailbox("INBOX").await;
+    let incoming = f.incoming(&message(1)).await;
+    let size = incoming.staged.size();
+    f.store.set_quota(ACCOUNT, Some(size * 2 + 1), None).await.unwrap();
+    for _ in 0..2 {
+        f.store.append(inbox, &incoming, &Flags::none(), 0).await.unwrap();
+    }
+    let third = f.store.append(inbox, &incoming, &Flags::none(), 0).await;
+    assert!(matches!(third, Err(Error::OverQuota)));
+    f.sound().await;
+}
+
+#[tokio::test]
+async fn mailboxes_are_sorted_by_their_indexes() {
+    let f = fixture(kv::memory::database()).await;
+    let inbox = f.mailbox("INBOX").await;
+    for (subject, from) in [("Zebra", "ann"), ("Re: apple", "Zoe"), ("mango", "bob")] {
+        f.append(inbox, &format!("From: {from}@x\nSubject: {subject}\n\n{}\n", "x".repeat(subject.len())))
+            .await;
+    }
+    assert_eq!(f.store.sorted(inbox, SortKey::Subject).await.unwrap(), [2, 3, 1]);
+    assert_eq!(f.store.sorted(inbox, SortKey::From).await.unwrap(), [1, 3, 2]);
+    assert_eq!(f.store.sorted(inbox, SortKey::Received).await.unwrap(), [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn structures_read_back_as_they_were() {
+    let f = fixture(kv::memory::database()).await;
+    let inbox = f.mailbox("INBOX").await;
+    let text = "From: A <a@x>\nSender: b@x\nTo: g: c@x, d@x;\nSubject: =?utf-8?q?=C3=BC?=\nMessage-ID: <m@x>\nReferences: <p@x>\n\
+        Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: message/rfc822\n\nSubject: inner\n\nhi\n--b\n\
+        Content-Disposition: attachment; filename=x.pdf\nContent-Transfer-Encoding: x-odd\n\ndata\n--b--\n";
+    let incoming = f.incoming(text).await;
+    let appended = f.store.append(inbox, &incoming, &Flags::none(), 0).await.unwrap();
+    assert_eq!(*f.store.summary(ACCOUNT, appended.email).await.unwrap(), *incoming.summary);
+}
+
+/// Any verbs in any order over a store that loses answers: what is stored stays sound, and a replica kept up by
+/// `since` alone converges.
+#[tokio::test(start_paused = true)]
+async fn random_histories_stay_sound() {
+    for seed in 0..6 {
+        let rng = Arc::new(SeededRng::new(seed));
+        let memory = Arc::new(kv::memory::Memory::new());
+        let faulty = Arc::new(kv::fault::FaultBackend::new(memory, rng.clone(), kv::fault::Plan::HARSH));
+        let db = Database::new(faulty, runtime::SystemClock::shared(), runtime::SystemRng::shared());
+        let f = fixture(db).await;
+        history(&f, &rng).await;
+        f.sound().await;
+    }
+}
+
+async fn history(f: &Fixture, rng: &SeededRng) {
+    let at = [f.mailbox("INBOX").await, f.mailbox("Archive").await];
+    let mut replica = (UidSet::new(), ModSeq(0));
+    for step in 0..60 {
+        let from = at[usize::try_from(rng.below(2)).unwrap()];
+        let to = at[usize::try_from(rng.below(2)).unwrap()];
+        let some: UidSet = (0..3).map(|_| 1 + u32::try_from(rng.below(12)).unwrap()).collect();
+        match rng.below(6) {
+            0 | 1 => drop(f.append(from, &message(step)).await),
+            2 => drop(
+                f.store
+                    .store_flags(from, &some, 0, &FlagChange::Add(SystemFlags::DELETED.into()), None)
+                    .await
+                    .unwrap(),
+            ),
+            3 => drop(f.store.copy(from, &some, 0, to).await.unwrap()),
+            4 => drop(f.store.move_(from, &some, 0, to).await.unwrap()),
+            _ => drop(f.store.expunge(from, None, 0).await.unwrap()),
+        }
+        if rng.below(3) == 0 {
+            let delta = f.store.since(at[0], replica.1).await.unwrap();
+            assert!(delta.as_of >= replica.1);
+            replica.0.extend(delta.changed.iter().map(|r| r.uid));
+            for uid in delta.vanished.iter() {
+                replica.0.remove(uid);
+            }
+            replica.1 = delta.as_of;
+            assert_eq!(replica.0, f.store.open(at[0]).await.unwrap().uids, "step {step}");
+        }
+    }
+}
