@@ -101,8 +101,9 @@ async fn a_snapshot_that_is_too_old_cannot_commit() {
 }
 
 #[tokio::test]
-async fn a_closed_store_refuses_everything() {
-    let store = open_on(Arc::new(SimDisk::default()), options()).unwrap();
+async fn a_closed_store_refuses_everything_and_lets_go() {
+    let disk = SimDisk::default();
+    let store = open_on(Arc::new(disk.clone()), options()).unwrap();
     let early = store.begin(&TransactionOptions::default());
     early.set(b"a", b"1");
     let watching = store.begin(&TransactionOptions::default());
@@ -113,6 +114,7 @@ async fn a_closed_store_refuses_everything() {
     assert!(early.commit().await.unwrap_err().is_retryable());
     assert!(early.get(b"a", true).await.is_err());
     assert!(watch.await.unwrap_err().is_retryable());
+    assert!(open_on(Arc::new(disk), options()).is_ok());
 }
 
 #[tokio::test]

@@ -85,8 +85,8 @@ struct Shared {
     log: Mutex<Log>,
     work: Mutex<Work>,
     changed: Condvar,
-    /// Keeps other processes out.
-    _lock: Box<dyn Send + Sync>,
+    /// Keeps other processes out, until the store is closed.
+    lock: Mutex<Option<Box<dyn Send + Sync>>>,
 }
 
 struct Published {
@@ -144,7 +144,7 @@ impl LogEngine {
                 retired: Vec::new(),
             }),
             changed: Condvar::new(),
-            _lock: lock,
+            lock: Mutex::new(Some(lock)),
         });
         shared.freeze_if_grown(&shared.log.lock());
         let (in_thread, oldest) = (shared.clone(), state.position.segment);
@@ -233,6 +233,8 @@ impl Engine for LogEngine {
         let ended = thread.join();
         let healthy = self.shared.health.check();
         self.shared.health.close();
+        // Handles that are still around can neither read nor write.
+        self.shared.lock.lock().take();
         ended.map_err(|_| Error::Stopped("the index thread has panicked".into()))?;
         // Closed already: it gave up waiting for space, and what it has not applied is in the log.
         healthy.or_else(|error| if matches!(error, Error::Closed) { Ok(()) } else { Err(error) })
