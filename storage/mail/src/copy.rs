@@ -97,8 +97,12 @@ impl Store {
         let mut names = Names::default();
         let mut log =
             ChangeRecord { at: self.now_secs(), mailboxes: vec![to.mailbox.0], ..ChangeRecord::default() };
+        // All are read before the first is written: within one mailbox a copy may get a UID that is asked for too.
+        let mut sources = Vec::with_capacity(uids.len());
         for uid in uids.iter().filter_map(|uid| Uid::new(*uid)) {
-            let Some(record) = messages::record_in(txn, from, uid).await? else { continue };
+            sources.extend(messages::record_in(txn, from, uid).await?.map(|record| (uid, record)));
+        }
+        for (uid, record) in sources {
             if !(and_remove && from.account == to.account) {
                 quota::check_in(txn, to.account, record.size, 1).await?;
             }
