@@ -105,25 +105,42 @@ impl Command {
         }
     }
 
+    /// The verb, in upper case.
+    #[must_use]
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::Ehlo(_) => "EHLO",
+            Self::Helo(_) => "HELO",
+            Self::Lhlo(_) => "LHLO",
+            Self::Mail(_) => "MAIL",
+            Self::Rcpt(_) => "RCPT",
+            Self::Data => "DATA",
+            Self::Bdat(_) => "BDAT",
+            Self::Rset => "RSET",
+            Self::Vrfy(_) => "VRFY",
+            Self::Expn(_) => "EXPN",
+            Self::Help(_) => "HELP",
+            Self::Noop(_) => "NOOP",
+            Self::Quit => "QUIT",
+            Self::StartTls => "STARTTLS",
+            Self::Auth(_) => "AUTH",
+        }
+    }
+
     /// Appends the command with its CRLF. No value can add a line: see the crate's invariants.
     pub fn render(&self, out: &mut Vec<u8>) {
         let mut line = String::with_capacity(64);
         match self {
-            Self::Ehlo(name) => hello::render("EHLO", name, &mut line),
-            Self::Helo(name) => hello::render("HELO", name, &mut line),
-            Self::Lhlo(name) => hello::render("LHLO", name, &mut line),
+            Self::Ehlo(name) | Self::Helo(name) | Self::Lhlo(name) => {
+                hello::render(self.verb(), name, &mut line);
+            }
             Self::Mail(mail) => mail::render(mail, &mut line),
             Self::Rcpt(rcpt) => rcpt::render(rcpt, &mut line),
             Self::Bdat(bdat) => bdat::render(*bdat, &mut line),
             Self::Auth(auth) => auth::render(auth, &mut line),
-            Self::Vrfy(text) => text::render("VRFY", Some(text), &mut line),
-            Self::Expn(text) => text::render("EXPN", Some(text), &mut line),
-            Self::Help(text) => text::render("HELP", text.as_deref(), &mut line),
-            Self::Noop(text) => text::render("NOOP", text.as_deref(), &mut line),
-            Self::Data => line.push_str("DATA"),
-            Self::Rset => line.push_str("RSET"),
-            Self::Quit => line.push_str("QUIT"),
-            Self::StartTls => line.push_str("STARTTLS"),
+            Self::Vrfy(text) | Self::Expn(text) => text::render(self.verb(), Some(text), &mut line),
+            Self::Help(text) | Self::Noop(text) => text::render(self.verb(), text.as_deref(), &mut line),
+            Self::Data | Self::Rset | Self::Quit | Self::StartTls => line.push_str(self.verb()),
         }
         out.extend_from_slice(line.as_bytes());
         out.extend_from_slice(b"\r\n");

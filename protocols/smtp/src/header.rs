@@ -1,0 +1,152 @@
+//! What a session must know of a message's header while it streams by: hops, loops, and what a submitted
+//! message lacks. The header is not parsed beyond field names.
+
+use memchr::memchr;
+
+/// What the header of a message has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HeaderFacts {
+    /// How many Received fields.
+    pub received: usize,
+    /// The values of Delivered-To fields, trimmed; at most 64.
+    pub delivered_to: Vec<String>,
+    /// Whether there is a Date.
+    pub has_date: bool,
+    /// Whether there is a Message-ID.
+    pub has_message_id: bool,
+    /// How many From fields.
+    pub from: usize,
+    /// Whether an Auto-Submitted field says anything but `no` (RFC 3834 §5).
+    pub auto_submitted: bool,
+    /// Octets of the header, with the empty line.
+    pub size: u64,
+}
+
+/// Delivered-To fields that are kept.
+const DELIVERED_TO: usize = 64;
+
+/// Octets of a line that are looked at.
+const LINE: usize = 998;
+
+/// Looks at a header as it streams by.
+#[derive(Debug, Default)]
+pub(crate) struct HeaderScan {
+    facts: HeaderFacts,
+    line: Vec<u8>,
+    ended: bool,
+}
+
+impl HeaderScan {
+    /// Whether the header is over.
+    pub(crate) fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// What is known so far.
+    pub(crate) fn facts(&self) -> &HeaderFacts {
+        &self.facts
+    }
+
+    /// Looks at the next octets of the message.
+    pub(crate) fn look(&mut self, mut octets: &[u8]) {
+        while !self.ended && !octets.is_empty() {
+            let end = memchr(b'\n', octets).map_or(octets.len(), |lf| lf + 1);
+            let (piece, rest) = octets.split_at(end);
+            self.facts.size += piece.len() as u64;
+            let room = LINE.saturating_sub(self.line.len());
+            self.line.extend_from_slice(&piece[..piece.len().min(room)]);
+            if piece.ends_with(b"\n") {
+                self.end_line();
+            }
+            octets = rest;
+        }
+    }
+
+    fn end_line(&mut self) {
+        let line = std::mem::take(&mut self.line);
+        let text = line.trim_ascii_end();
+        if text.is_empty() {
+            self.ended = true;
+            return;
+        }
+        // A folded line goes on with the field before it (RFC 5322 §2.2.3).
+        if !matches!(line.first(), Some(b' ' | b'\t')) {
+            match memchr(b':', text) {
+                Some(colon) => self.field(text[..colon].trim_ascii_end(), &text[colon + 1..]),
+                // What is no field is the body's first line, the empty line left out.
+                None => self.ended = true,
+            }
+        }
+        self.line = line;
+        self.line.clear();
+    }
+
+    fn field(&mut self, name: &[u8], value: &[u8]) {
+        let is = |wanted: &str| name.eq_ignore_ascii_case(wanted.as_bytes());
+        let facts = &mut self.facts;
+        match name.first().map(u8::to_ascii_lowercase) {
+            Some(b'r') if is("Received") => facts.received += 1,
+            Some(b'd') if is("Date") => facts.has_date = true,
+            Some(b'd') if is("Delivered-To") && facts.delivered_to.len() < DELIVERED_TO => {
+                facts.delivered_to.push(String::from_utf8_lossy(value.trim_ascii()).into_owned());
+            }
+            Some(b'm') if is("Message-ID") => facts.has_message_id = true,
+            Some(b'f') if is("From") => facts.from += 1,
+            Some(b'a') if is("Auto-Submitted") => {
+                facts.auto_submitted = !value.trim_ascii().eq_ignore_ascii_case(b"no");
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn scan(message: &[u8], step: usize) -> HeaderScan {
+        let mut scan = HeaderScan::default();
+        message.chunks(step).for_each(|piece| scan.look(piece));
+        scan
+    }
+
+    const MESSAGE: &[u8] = b"Received: a\r\n b\r\nreceived : c\r\nDelivered-To:  a@b \r\nDATE: x\r\n\
+        Message-Id:\r\nFrom: a\r\nAuto-Submitted: auto-replied\r\n\r\nReceived: no\r\n";
+
+    #[test]
+    fn known_answers() {
+        for step in 1..40 {
+            let scan = scan(MESSAGE, step);
+            assert!(scan.ended());
+            let facts = scan.facts();
+            assert_eq!((facts.received, facts.from), (2, 1));
+            assert!(facts.has_date && facts.has_message_id && facts.auto_submitted);
+            assert_eq!(facts.delivered_to, ["a@b"]);
+            assert_eq!(facts.size, MESSAGE.len() as u64 - 14);
+        }
+    }
+
+    #[test]
+    fn the_header_ends_where_the_fields_end() {
+        assert!(scan(b"Subject: x\r\nno field\r\nReceived: a\r\n", 7).facts().received == 0);
+        assert!(!scan(b"Subject: x\r\n", 3).ended());
+        assert!(scan(b"\r\n", 1).ended());
+    }
+
+    #[test]
+    fn a_flood_costs_no_memory() {
+        let message = b"Delivered-To: a\r\n".repeat(1000);
+        assert_eq!(scan(&message, 100).facts().delivered_to.len(), DELIVERED_TO);
+        let line = [b"Delivered-To: ".to_vec(), vec![b'x'; 1 << 20], b"\r\n\r\n".to_vec()].concat();
+        assert!(scan(&line, 4096).facts().delivered_to[0].len() <= LINE);
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(message in proptest::collection::vec(prop::sample::select(b"ad:\r\n \0".to_vec()), 0..60)) {
+            let (whole, octets) = (scan(&message, 100), scan(&message, 1));
+            prop_assert_eq!(octets.facts(), whole.facts());
+        }
+    }
+}
