@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 /// The smallest key above `key`.
-pub(crate) fn successor(key: &[u8]) -> Bytes {
+pub fn successor(key: &[u8]) -> Bytes {
     let mut next = BytesMut::with_capacity(key.len() + 1);
     next.extend_from_slice(key);
     next.extend_from_slice(&[0]);

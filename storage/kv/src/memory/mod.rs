@@ -3,7 +3,6 @@
 //! What it does is the meaning of the contract; it is what unit tests above run on and what other backends are
 //! compared with. It keeps every version of a row that a live transaction may still read.
 
-mod overlay;
 mod store;
 mod transaction;
 

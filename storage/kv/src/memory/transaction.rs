@@ -1,7 +1,7 @@
 //! A transaction on the store in memory.
 
-use super::overlay::{Lookup, Overlay};
 use super::store::{Mutation, Store, Watch};
+use crate::overlay::{Lookup, Overlay};
 use crate::range_set::successor;
 use crate::{
     AtomicOp, BackendTransaction, ConflictKind, Error, RangePage, RangeRequest, RangeSet, ReadFuture, Row,

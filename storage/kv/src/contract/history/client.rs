@@ -40,12 +40,15 @@ pub(super) struct Client {
     keys: u8,
     rng: SeededRng,
     acknowledged: Arc<AtomicU64>,
+    /// What was acknowledged before the present attempt began. The loop may have read in it (a token) before
+    /// the closure gets it, so this is noted when the attempt before it ends.
+    before: AtomicU64,
 }
 
 impl Client {
     pub(super) fn new(db: Database, number: usize, options: &Options, acknowledged: Arc<AtomicU64>) -> Self {
         let rng = SeededRng::new(options.seed.wrapping_mul(1_000_003).wrapping_add(number as u64));
-        Client { db, number, keys: options.keys, rng, acknowledged }
+        Client { db, number, keys: options.keys, rng, acknowledged, before: AtomicU64::new(0) }
     }
 
     /// Runs `count` transactions; what was committed, and how the others ended.
@@ -70,6 +73,7 @@ impl Client {
             _ => Manner::Both,
         };
         let run = |txn| self.attempt(txn, n, manner);
+        self.note_acknowledged();
         let (attempt, stamp) = self.db.transact_versioned("history", run).await?;
         // From here on everyone must see it.
         self.acknowledged.fetch_max(stamp.version(), Ordering::SeqCst);
@@ -77,12 +81,28 @@ impl Client {
     }
 
     async fn read(&self) -> Result<Committed, Ended> {
+        self.note_acknowledged();
         let attempt = self.db.read("history", |txn| self.attempt(txn, 0, Manner::ReadsOnly)).await?;
         Ok(Committed { client: self.number, stamp: Versionstamp::ZERO, attempt })
     }
 
+    fn note_acknowledged(&self) {
+        self.before.store(self.acknowledged.load(Ordering::SeqCst), Ordering::SeqCst);
+    }
+
     async fn attempt(&self, txn: Transaction, n: usize, manner: Manner) -> Result<Attempt, Ended> {
-        let acknowledged = self.acknowledged.load(Ordering::SeqCst);
+        let acknowledged = self.before.load(Ordering::SeqCst);
+        let attempt = self.steps(txn, n, manner).await;
+        self.note_acknowledged();
+        attempt.map(|(read_version, steps)| Attempt { read_version, acknowledged, steps })
+    }
+
+    async fn steps(
+        &self,
+        txn: Transaction,
+        n: usize,
+        manner: Manner,
+    ) -> Result<(Option<u64>, Vec<Step>), Ended> {
         let read_version = if manner == Manner::WritesOnly { None } else { Some(txn.read_version().await?) };
         let mut steps = Vec::new();
         if manner != Manner::ReadsOnly {
@@ -102,7 +122,7 @@ impl Client {
         if manner == Manner::Both && self.chance(8) {
             return Err(Ended::ByItself);
         }
-        Ok(Attempt { read_version, acknowledged, steps })
+        Ok((read_version, steps))
     }
 
     /// A row that shows whether and when the transaction was applied.

@@ -130,7 +130,9 @@ impl BackendTransaction for BrokenTransaction {
     fn commit(&self) -> BoxFuture<'_, Result<Versionstamp, Error>> {
         Box::pin(async move {
             match self.defect {
-                Defect::CommitsGetLost if self.inner.size().is_multiple_of(16) => Ok(Versionstamp::new(1 << 40, 0)),
+                Defect::CommitsGetLost if self.inner.size().is_multiple_of(16) => {
+                    Ok(Versionstamp::new(1 << 40, 0))
+                }
                 Defect::StampsAreReused => {
                     let stamp = self.inner.commit().await?;
                     Ok(Versionstamp::new(stamp.version() & !1, stamp.order()))

@@ -1,11 +1,12 @@
-//! What a transaction has written, as its own reads see it.
+//! What a transaction has written, as its own reads see it: for backends that collect writes in memory.
 
 use crate::{AtomicOp, RangeSet, prefix_end};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 
 /// What is known of a key from the transaction's own writes.
-pub(super) enum Lookup<'a> {
+#[derive(Debug)]
+pub enum Lookup<'a> {
     /// All: the store need not be asked.
     Known(Option<Bytes>),
     /// These operations on what the store has.
@@ -21,8 +22,9 @@ enum Write {
     Stamped,
 }
 
-#[derive(Default)]
-pub(super) struct Overlay {
+/// A transaction's own writes.
+#[derive(Debug, Default)]
+pub struct Overlay {
     /// Keys written after the last clear of a range around them.
     keys: BTreeMap<Bytes, Write>,
     cleared: RangeSet,
@@ -31,17 +33,20 @@ pub(super) struct Overlay {
 }
 
 impl Overlay {
-    pub(super) fn set(&mut self, key: Bytes, value: Option<Bytes>) {
+    /// Notes that `key` was set, or cleared.
+    pub fn set(&mut self, key: Bytes, value: Option<Bytes>) {
         self.keys.insert(key, Write::Value(value));
     }
 
-    pub(super) fn clear_range(&mut self, begin: &Bytes, end: &Bytes) {
+    /// Notes that each key from `begin` on and below `end` was cleared.
+    pub fn clear_range(&mut self, begin: &Bytes, end: &Bytes) {
         let gone: Vec<Bytes> = self.keys.range::<Bytes, _>(begin..end).map(|(key, _)| key.clone()).collect();
         gone.iter().for_each(|key| drop(self.keys.remove(key)));
         self.cleared.insert(begin.clone(), end.clone());
     }
 
-    pub(super) fn atomic(&mut self, op: AtomicOp, key: Bytes, operand: Bytes) {
+    /// Notes an operation. An offset must lie inside its key, which [`crate::Transaction`] has checked.
+    pub fn atomic(&mut self, op: AtomicOp, key: Bytes, operand: Bytes) {
         match op {
             AtomicOp::SetVersionstampedKey { offset } => self.unreadable.insert(
                 Bytes::copy_from_slice(&key[..offset]),
@@ -65,7 +70,8 @@ impl Overlay {
         }
     }
 
-    pub(super) fn lookup(&self, key: &[u8]) -> Lookup<'_> {
+    /// What is known of `key`.
+    pub fn lookup(&self, key: &[u8]) -> Lookup<'_> {
         if self.unreadable.contains(key) {
             return Lookup::Unreadable;
         }
@@ -79,12 +85,12 @@ impl Overlay {
     }
 
     /// Keys written one by one, in order.
-    pub(super) fn keys(&self, begin: &Bytes, end: &Bytes) -> impl DoubleEndedIterator<Item = &Bytes> {
+    pub fn keys(&self, begin: &Bytes, end: &Bytes) -> impl DoubleEndedIterator<Item = &Bytes> {
         self.keys.range::<Bytes, _>(begin..end).map(|(key, _)| key)
     }
 
     /// Whether a versionstamped key may end up in `begin..end`.
-    pub(super) fn is_unreadable(&self, begin: &[u8], end: &[u8]) -> bool {
+    pub fn is_unreadable(&self, begin: &[u8], end: &[u8]) -> bool {
         self.unreadable.intersects(begin, end)
     }
 }

@@ -1,0 +1,196 @@
+//! A snapshot: a connection of the pool inside of a read-only transaction.
+
+use crate::error;
+use crate::position::{Head, Known};
+use crate::sql::{self, SHORT_KEY, Sql};
+use bytes::Bytes;
+use deadpool_postgres::{Client, Pool};
+use futures::future::{BoxFuture, FutureExt, Shared};
+use kv::{Error, Row, successor};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+
+/// Rows are guessed to be at least this long when a page is asked for by its bytes.
+const SMALL_ROW: usize = 48;
+
+/// Fewest and most rows asked for at once, if there is no smaller limit.
+const CHUNK_ROWS: std::ops::RangeInclusive<usize> = 16..=4_096;
+
+/// One snapshot. Its connection returns to the pool when it is dropped.
+pub(crate) struct Session {
+    client: Arc<Client>,
+    sql: Arc<Sql>,
+    /// The answer to what was sent first; reads do not wait for it before they are sent.
+    head: Shared<BoxFuture<'static, Result<Head, Error>>>,
+}
+
+/// A part of a range that is asked for at once.
+#[derive(Clone, Debug)]
+pub(crate) struct Scan {
+    pub(crate) begin: Bytes,
+    pub(crate) end: Bytes,
+    pub(crate) reverse: bool,
+    pub(crate) rows: usize,
+    pub(crate) bytes: usize,
+}
+
+/// What is in that part, up to some row if there is `more`.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Chunk {
+    pub(crate) rows: Vec<Row>,
+    pub(crate) more: bool,
+}
+
+impl Session {
+    /// Takes a connection and begins; what is committed before the first read is answered may be in the
+    /// snapshot, what was acknowledged before this call is.
+    pub(crate) async fn begin(pool: &Pool, sql: &Arc<Sql>, known: &Arc<Known>) -> Result<Self, Error> {
+        let client = Arc::new(pool.get().await.map_err(|e| error::of_pool(&e))?);
+        let head = begin(Arc::clone(&client), Arc::clone(sql), Arc::clone(known)).boxed().shared();
+        // Polled once it is sent, so that reads queue up behind it.
+        let _ = head.clone().now_or_never();
+        Ok(Session { client, sql: Arc::clone(sql), head })
+    }
+
+    /// The snapshot's place in history.
+    pub(crate) async fn head(&self) -> Result<Head, Error> {
+        self.head.clone().await
+    }
+
+    /// The value of `key`.
+    pub(crate) async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
+        let statement = if key.len() > SHORT_KEY { &self.sql.get_long } else { &self.sql.get };
+        let ask = async {
+            let statement = self.client.prepare_cached(statement).await?;
+            self.client.query_opt(&statement, &[&key]).await
+        };
+        let row = self.answer(ask).await?;
+        row.map(|row| column(&row, 0)).transpose()
+    }
+
+    /// The values of those of `keys` that have one.
+    pub(crate) async fn get_many(&self, keys: &[&[u8]]) -> Result<BTreeMap<Bytes, Bytes>, Error> {
+        let ask = async {
+            let statement = self.client.prepare_cached(&self.sql.get_many).await?;
+            self.client.query(&statement, &[&keys]).await
+        };
+        Ok(rows(&self.answer(ask).await?)?.into_iter().collect())
+    }
+
+    /// The first rows of a range, in its direction.
+    pub(crate) async fn scan(&self, scan: &Scan) -> Result<Chunk, Error> {
+        let statements = if scan.reverse {
+            (&self.sql.page_reverse, &self.sql.page_long_reverse)
+        } else {
+            (&self.sql.page, &self.sql.page_long)
+        };
+        let short = self.scan_table(statements.0, scan).await?;
+        if !self.head().await?.has_long {
+            return Ok(short);
+        }
+        let long = self.scan_table(statements.1, scan).await?;
+        Ok(together(short, long, scan.reverse))
+    }
+
+    async fn scan_table(&self, statement: &str, scan: &Scan) -> Result<Chunk, Error> {
+        let guess = (scan.bytes / SMALL_ROW).clamp(*CHUNK_ROWS.start(), *CHUNK_ROWS.end());
+        let limit = scan.rows.min(guess);
+        let (most_rows, most_bytes) = (limit as i64, i64::try_from(scan.bytes).unwrap_or(i64::MAX).max(1));
+        let ask = async {
+            let statement = self.client.prepare_cached(statement).await?;
+            self.client.query(&statement, &[&&scan.begin[..], &&scan.end[..], &most_rows, &most_bytes]).await
+        };
+        let rows = rows(&self.answer(ask).await?)?;
+        let bytes: usize = rows.iter().map(|(key, value)| key.len() + value.len()).sum();
+        let more = rows.len() >= limit || bytes >= scan.bytes;
+        Ok(Chunk { rows, more })
+    }
+
+    /// Waits for an answer, and for the beginning of the transaction: if that failed, then all did for it.
+    async fn answer<T>(
+        &self,
+        ask: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, Error> {
+        // Both are polled: an answer that nobody takes holds up those behind it.
+        let (answer, head) = futures::join!(ask, self.head.clone());
+        head?;
+        answer.map_err(|e| error::harmless(&e))
+    }
+}
+
+async fn begin(client: Arc<Client>, sql: Arc<Sql>, known: Arc<Known>) -> Result<Head, Error> {
+    let statement = client.prepare_cached(&sql.head).await.map_err(|e| error::harmless(&e))?;
+    let (begun, head) =
+        futures::join!(client.batch_execute(sql::BEGIN_READ), client.query_one(&statement, &[]));
+    begun.map_err(|e| error::harmless(&e))?;
+    let head = Head::read(&head.map_err(|e| error::harmless(&e))?)?;
+    known.observe(head.position);
+    Ok(head)
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // Polled once it is sent. Whoever takes this connection next queues up behind it.
+        let _ = self.client.batch_execute("ROLLBACK").now_or_never();
+    }
+}
+
+/// Two chunks of one range as one: what lies behind the end of either is not known yet.
+fn together(a: Chunk, b: Chunk, reverse: bool) -> Chunk {
+    let mut ends: Vec<Bytes> = [&a, &b]
+        .into_iter()
+        .filter(|chunk| chunk.more)
+        .filter_map(|chunk| chunk.rows.last())
+        .map(|(key, _)| key.clone())
+        .collect();
+    ends.sort_unstable();
+    let mut rows = [a.rows, b.rows].concat();
+    rows.sort_unstable_by(|(a, _), (b, _)| if reverse { b.cmp(a) } else { a.cmp(b) });
+    if let Some(end) = if reverse { ends.last() } else { ends.first() } {
+        rows.retain(|(key, _)| if reverse { key >= end } else { key <= end });
+    }
+    Chunk { rows, more: !ends.is_empty() }
+}
+
+/// The part of `scan` that `chunk` speaks for.
+pub(crate) fn covered(begin: &Bytes, end: &Bytes, reverse: bool, rows: &[Row], more: bool) -> (Bytes, Bytes) {
+    match rows.last() {
+        Some((last, _)) if more && reverse => (last.clone(), end.clone()),
+        Some((last, _)) if more => (begin.clone(), successor(last)),
+        _ => (begin.clone(), end.clone()),
+    }
+}
+
+/// Keys and values.
+pub(crate) fn rows(rows: &[tokio_postgres::Row]) -> Result<Vec<Row>, Error> {
+    rows.iter().map(|row| Ok((column(row, 0)?, column(row, 1)?))).collect()
+}
+
+/// Bytes of a column.
+pub(crate) fn column(row: &tokio_postgres::Row, index: usize) -> Result<Bytes, Error> {
+    let bytes: &[u8] = row.try_get(index).map_err(|e| error::harmless(&e))?;
+    Ok(Bytes::copy_from_slice(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunk(keys: &[&'static str], more: bool) -> Chunk {
+        Chunk { rows: keys.iter().map(|key| (Bytes::from(*key), Bytes::new())).collect(), more }
+    }
+
+    #[test]
+    fn two_tables_read_as_one() {
+        let joined = together(chunk(&["a", "d"], false), chunk(&["b", "e"], false), false);
+        assert_eq!(joined, chunk(&["a", "b", "d", "e"], false));
+        let joined = together(chunk(&["a", "d"], true), chunk(&["b", "e"], false), false);
+        assert_eq!(joined, chunk(&["a", "b", "d"], true));
+        let joined = together(chunk(&["a", "d"], true), chunk(&["b", "c"], true), false);
+        assert_eq!(joined, chunk(&["a", "b", "c"], true));
+        let joined = together(chunk(&["d", "b"], true), chunk(&["c", "a"], false), true);
+        assert_eq!(joined, chunk(&["d", "c", "b"], true));
+        assert_eq!(together(chunk(&[], false), chunk(&["a"], true), false), chunk(&["a"], true));
+    }
+}
