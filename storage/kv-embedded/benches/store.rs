@@ -17,8 +17,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-const ROUND: Duration = Duration::from_millis(700);
-const ROUNDS: usize = 4;
+/// Short, so that what else the disk does falls on all alike.
+const ROUND: Duration = Duration::from_millis(150);
+const ROUNDS: usize = 20;
 /// Rows of a small commit.
 const ROWS: u64 = 3;
 
@@ -60,13 +61,20 @@ fn commits(folder: &Path) {
         let plain = redb::Database::create(folder.join(format!("redb-{writers}"))).unwrap();
         let next = AtomicU64::new(0);
         let (mut ours, mut raw, mut theirs, mut group) = (0.0, 0.0, 0.0, 1.0);
-        for _ in 0..ROUNDS {
+        for round in 0..=ROUNDS {
+            // In turns, and not always in the same order: a disk may be fast after a rest.
+            let before = if round % 2 == 1 { engine_rate(&engine, group, &next) } else { 0.0 };
             let groups = store.groups();
             let (count, rate) = timed_writers(writers, &|| small_commit(&store, &next));
-            ours += rate / ROUNDS as f64;
             group = count as f64 / (store.groups() - groups).max(1) as f64;
-            raw += engine_rate(&engine, group.round() as u64, &next) / ROUNDS as f64;
-            theirs += redb_rate(&plain, writers, &next) / ROUNDS as f64;
+            let alone = if round % 2 == 1 { before } else { engine_rate(&engine, group, &next) };
+            let other = redb_rate(&plain, writers, &next);
+            // The first round warms up.
+            if round > 0 {
+                ours += rate / ROUNDS as f64;
+                raw += alone / ROUNDS as f64;
+                theirs += other / ROUNDS as f64;
+            }
         }
         let one = *first.get_or_insert(ours);
         println!(
@@ -114,7 +122,7 @@ fn open_engine(path: &Path) -> Arc<LogEngine> {
 }
 
 /// Commits a second of the engine alone, `group` at a time.
-fn engine_rate(engine: &LogEngine, group: u64, next: &AtomicU64) -> f64 {
+fn engine_rate(engine: &LogEngine, group: f64, next: &AtomicU64) -> f64 {
     let begun = Instant::now();
     let mut count = 0;
     while begun.elapsed() < ROUND {
@@ -124,7 +132,7 @@ fn engine_rate(engine: &LogEngine, group: u64, next: &AtomicU64) -> f64 {
             let ops = (0..ROWS).map(|i| row(n + i)).map(|(key, value)| Op::Set(key, Value::prepare(value)));
             Batch { version, ops: ops.collect() }
         };
-        let batches: Vec<_> = (from..from + group.max(1)).map(batch).collect();
+        let batches: Vec<_> = (from..from + (group.round() as u64).max(1)).map(batch).collect();
         engine.apply(&batches).expect("apply");
         count += batches.len();
     }
@@ -183,7 +191,7 @@ fn reads(folder: &Path) {
 fn rates(runtime: &tokio::runtime::Runtime, store: &Embedded, keys: u64) -> (f64, f64) {
     let rng = SeededRng::new(5);
     let (begun, mut gets) = (Instant::now(), 0u64);
-    while begun.elapsed() < ROUND {
+    while begun.elapsed() < 5 * ROUND {
         let txn = store.begin(&TransactionOptions::default());
         for _ in 0..100 {
             let (key, _) = row(rng.u64() % keys);
@@ -193,7 +201,7 @@ fn rates(runtime: &tokio::runtime::Runtime, store: &Embedded, keys: u64) -> (f64
     }
     let gets = gets as f64 / begun.elapsed().as_secs_f64();
     let (begun, mut scanned) = (Instant::now(), 0u64);
-    while begun.elapsed() < ROUND {
+    while begun.elapsed() < 5 * ROUND {
         let txn = store.begin(&TransactionOptions::default());
         let mut begin = Bytes::from_static(b"0");
         loop {
@@ -221,7 +229,7 @@ fn message_bytes(path: &Path, body: usize, writers: usize) {
     let before = written();
     let begun = Instant::now();
     let mut count = 0;
-    while begun.elapsed() < 5 * ROUND {
+    while begun.elapsed() < 24 * ROUND {
         count += timed_writers(writers, &|| message_commit(&store, &next, &noise, body)).0;
     }
     let rate = count as f64 / begun.elapsed().as_secs_f64();
