@@ -7,6 +7,7 @@
 
 use crate::conflicts::{Verdict, Window};
 use crate::engine::{Batch, Engine, Op, Snapshot, Value};
+use crate::metrics::Groups;
 use crate::transaction::Write;
 use crate::watch::{Watch, Watches};
 use bytes::Bytes;
@@ -108,6 +109,7 @@ impl Committer {
             window: Window::new(last),
             // What opening has read from the log.
             untidy: true,
+            metrics: Groups::new(),
             first: last,
             last,
             opened: clock.monotonic(),
@@ -214,6 +216,7 @@ struct Worker {
     window: Window,
     /// Whether there is something to tidy when nobody writes.
     untidy: bool,
+    metrics: Groups,
     clock: SharedClock,
     opened: Duration,
     /// The last version before this opening.
@@ -223,6 +226,7 @@ struct Worker {
 
 impl Worker {
     fn run(mut self) {
+        let _alarm = Alarm { engine: self.engine.clone(), queue: self.queue.clone() };
         loop {
             match self.queue.next(self.engine.batch_target(), self.untidy) {
                 Ok(Some(requests)) => self.commit(requests),
@@ -264,9 +268,13 @@ impl Worker {
                 Err(error) => drop(reply.send(Err(error))),
             }
         }
+        if group.batches.is_empty() {
+            return;
+        }
         let result = self.engine.apply(&group.batches).map_err(Error::from);
         if result.is_ok() {
             self.groups.fetch_add(1, Ordering::Relaxed);
+            self.metrics.record(replies.len(), self.clock.monotonic().saturating_sub(now));
             self.wake(&group);
         }
         answer(replies, &result);
@@ -311,6 +319,25 @@ impl Worker {
             }
         }
         self.watches.written(&keys, &ranges, &*self.engine);
+    }
+}
+
+/// Without the committing thread nobody is answered any more: the process must end.
+struct Alarm {
+    engine: Arc<dyn Engine>,
+    queue: Arc<Queue>,
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let mut state = self.queue.state.lock();
+            (state.closing, state.ended) = (true, true);
+            state.requests.clear();
+            state.closed.clear();
+            drop(state);
+            self.engine.fail("the committing thread has panicked");
+        }
     }
 }
 

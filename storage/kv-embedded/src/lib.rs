@@ -17,6 +17,7 @@ mod committer;
 mod conflicts;
 pub mod engine;
 mod error;
+mod metrics;
 mod overlay;
 mod transaction;
 mod watch;
@@ -25,6 +26,7 @@ mod watch;
 mod tests;
 
 pub use error::{Error, is_out_of_space};
+pub use metrics::describe as describe_metrics;
 
 use committer::Committer;
 use engine::disk::{Disk, OsDisk};

@@ -67,6 +67,18 @@ impl Health {
     }
 }
 
+/// Held by a thread without which the engine cannot go on: stops the engine if the thread panics.
+#[derive(Debug)]
+pub(crate) struct Alarm(pub(crate) Arc<Health>);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.stop(&Error::Stopped("a thread of the store has panicked".into()));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,5 +99,17 @@ mod tests {
         health.close();
         assert!(matches!(health.check(), Err(Error::Stopped(_))));
         assert_eq!(calls.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn a_panic_stops_the_engine() {
+        let health = Arc::new(Health::new(Fatality::call(|_| {})));
+        let alarm = Alarm(health.clone());
+        let thread = std::thread::spawn(move || {
+            let _alarm = alarm;
+            panic!("as a test");
+        });
+        assert!(thread.join().is_err());
+        assert!(matches!(health.check(), Err(Error::Stopped(_))));
     }
 }

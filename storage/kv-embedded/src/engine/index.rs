@@ -263,10 +263,13 @@ impl SpaceGate {
                 matches!(&result, Err(e) if matches!(Error::io("")(e.kind().into()), Error::OutOfSpace));
             let mut lock = self.lock.lock();
             if !full || self.closing.load(Ordering::Acquire) {
-                self.waiting.store(false, Ordering::Release);
+                if self.waiting.swap(false, Ordering::AcqRel) {
+                    crate::metrics::waits_for_space(false);
+                }
                 return result;
             }
             if !self.waiting.swap(true, Ordering::AcqRel) {
+                crate::metrics::waits_for_space(true);
                 tracing::warn!("disk full: the store's index waits for space");
             }
             self.closed.wait_for(&mut lock, PAUSE);

@@ -85,6 +85,9 @@ pub trait Engine: Send + Sync + 'static {
     /// Fails if the engine has stopped.
     fn check(&self) -> Result<(), Error>;
 
+    /// Stops for good: a thread that it needs is gone.
+    fn fail(&self, why: &str);
+
     /// Leaves everything in its place for a fast opening. What is called afterwards fails.
     fn close(&self) -> Result<(), Error>;
 }

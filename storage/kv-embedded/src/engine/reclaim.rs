@@ -94,8 +94,9 @@ impl Reclaimer {
     fn remove_dead(&mut self, segments: &Segments, oldest: u64) -> Result<(), Error> {
         for number in segments.list()?.into_iter().take_while(|number| *number < oldest) {
             let lives = self.usage.get(&number).is_some_and(|usage| usage.live > 0);
-            if !lives && self.removed.insert(number) {
+            if !lives && !self.removed.contains(&number) {
                 segments.remove(number)?;
+                self.removed.insert(number);
                 self.done.removed.push(number);
             }
         }

@@ -37,14 +37,20 @@ pub(crate) struct Space {
     pub(crate) dead: Vec<(u64, (u64, u64))>,
 }
 
+/// Reads the usage of each segment.
+pub(crate) fn usage(database: &redb::Database) -> Result<BTreeMap<u64, Usage>, Error> {
+    let transaction = database.begin_read().map_err(Error::index)?;
+    let table = transaction.open_table(SEGMENTS).map_err(Error::index)?;
+    let rows = table.iter().map_err(Error::index)?;
+    rows.map(|row| row.map(|(number, usage)| (number.value(), Usage::from_row(usage.value()))))
+        .collect::<Result<_, _>>()
+        .map_err(Error::index)
+}
+
 /// Reads what the index knows about space.
 pub(crate) fn space(database: &redb::Database) -> Result<Space, Error> {
     let transaction = database.begin_read().map_err(Error::index)?;
-    let mut space = Space::default();
-    for row in transaction.open_table(SEGMENTS).map_err(Error::index)?.iter().map_err(Error::index)? {
-        let (number, usage) = row.map_err(Error::index)?;
-        space.usage.insert(number.value(), Usage::from_row(usage.value()));
-    }
+    let mut space = Space { usage: usage(database)?, dead: Vec::new() };
     for row in transaction.open_table(DEAD).map_err(Error::index)?.iter().map_err(Error::index)? {
         let (at, len) = row.map_err(Error::index)?;
         let (segment, offset) = at.value();

@@ -3,7 +3,7 @@
 use super::checkpoint;
 use super::disk::Disk;
 use super::group::SEGMENT_HEADER;
-use super::health::{Fatality, Health};
+use super::health::{Alarm, Fatality, Health};
 use super::index::{self, Index, SpaceGate, State};
 use super::log::{Log, Position};
 use super::memtable::Memtable;
@@ -222,6 +222,10 @@ impl Engine for LogEngine {
         self.shared.health.check()
     }
 
+    fn fail(&self, why: &str) {
+        self.shared.health.stop(&Error::Stopped(why.into()));
+    }
+
     fn close(&self) -> Result<(), Error> {
         let Some(thread) = self.thread.lock().take() else { return Ok(()) };
         // With a full disk the index stays behind; the log has everything.
@@ -326,6 +330,7 @@ impl Shared {
 
     /// The index thread.
     fn run(&self, mut reclaimer: Reclaimer, mut oldest: u64) {
+        let _alarm = Alarm(self.health.clone());
         loop {
             let (frozen, closing) = self.next_work(&reclaimer);
             let result = match frozen {
@@ -377,6 +382,7 @@ impl Shared {
     fn checkpoint(&self, frozen: &Frozen, reclaimer: &mut Reclaimer) -> Result<(), Error> {
         let done = reclaimer.take_done();
         let changes = checkpoint::run(&self.database, &frozen.table, &frozen.state, &done)?;
+        crate::metrics::checkpoint();
         let index = Arc::new(Index::new(&self.database)?);
         let mut work = self.work.lock();
         {
@@ -393,7 +399,7 @@ impl Shared {
         let views = work.views.clone();
         drop(work);
         self.changed.notify_all();
-        reclaimer.checkpointed(recovery::space(&self.database)?.usage, changes, views);
+        reclaimer.checkpointed(recovery::usage(&self.database)?, changes, views);
         Ok(())
     }
 
