@@ -1,1 +1,101 @@
 //! Accepting, delivering and sending messages on: the way of a message and the outbound runner.
+//!
+//! ```text
+//! smtp session ─ BodyWriter ─▶ combiner ─▶ one transaction: local rows, queue entries, reports ─▶ 250
+//!                                                            │
+//!                                       outbound runner ◀── spool ── settle: delivered, due again, bounced
+//! ```
+//!
+//! - A message is acknowledged when the transaction that delivers it to everybody here, and queues it for everybody
+//!   elsewhere, is durable (`commit`).
+//! - Messages that wait are committed together (`combiner`).
+//! - Local copies begin with Return-Path and, for a single recipient, Delivered-To; what follows is the message as it
+//!   came with our Received. Copies that are sent on have neither. Bodies are shared by content, so a message for
+//!   several recipients is stored once, without Delivered-To.
+//! - Notifications (RFC 3464) are messages with a null return path, stored in the transaction of what they tell.
+
+mod accept;
+mod combiner;
+mod commit;
+mod intake;
+pub mod outbound;
+mod policy;
+mod report;
+
+pub use accept::Delivery;
+pub use combiner::CombinerLimits;
+pub use policy::OwnAddress;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use accounts::Accounts;
+use kv::{Database, TransactError};
+use runtime::{SharedClock, SharedRng};
+use spool::Spool;
+
+/// What delivery works on.
+#[derive(Clone)]
+pub struct Services {
+    /// The database of all of these.
+    pub db: Database,
+    /// Who is who.
+    pub accounts: Accounts,
+    /// Mailboxes and messages.
+    pub mail: mail::Store,
+    /// What waits to be sent.
+    pub spool: Spool,
+    /// What time it is.
+    pub clock: SharedClock,
+    /// Randomness.
+    pub rng: SharedRng,
+}
+
+/// How delivery behaves.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// This host's name, in notifications.
+    pub hostname: String,
+    /// How long a message is tried.
+    pub lifetime: Duration,
+}
+
+/// What can go wrong with a delivery, and who must act.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store.
+    #[error(transparent)]
+    Kv(#[from] kv::Error),
+    /// The directory.
+    #[error(transparent)]
+    Accounts(#[from] accounts::Error),
+    /// The mail store.
+    #[error(transparent)]
+    Mail(#[from] mail::Error),
+    /// The queue.
+    #[error(transparent)]
+    Spool(#[from] spool::Error),
+    /// A body.
+    #[error(transparent)]
+    Blob(#[from] blob::Error),
+}
+
+impl TransactError for Error {
+    fn as_kv(&self) -> Option<&kv::Error> {
+        match self {
+            Error::Kv(error) => Some(error),
+            Error::Accounts(error) => error.as_kv(),
+            Error::Mail(error) => error.as_kv(),
+            Error::Spool(error) => error.as_kv(),
+            Error::Blob(error) => error.as_kv(),
+        }
+    }
+}
+
+/// What all parts share.
+pub(crate) struct Shared {
+    pub(crate) services: Services,
+    pub(crate) options: Options,
+}
+
+pub(crate) type SharedRef = Arc<Shared>;

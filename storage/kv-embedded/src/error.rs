@@ -22,7 +22,7 @@ pub enum Error {
     },
     /// The disk is full. Nothing of the commit was kept; reads go on, and commits succeed again as soon as the
     /// operator has freed space.
-    #[error("{OUT_OF_SPACE}")]
+    #[error("out of disk space")]
     OutOfSpace,
     /// The operating system refused.
     #[error("{what}: {error}")]
@@ -44,14 +44,6 @@ pub enum Error {
     Closed,
 }
 
-/// How the message of [`Error::OutOfSpace`] begins, also inside a [`kv::Error`].
-const OUT_OF_SPACE: &str = "out of disk space";
-
-/// Whether `error` came from a full disk: a retryable error that lasts until the operator frees space.
-pub fn is_out_of_space(error: &kv::Error) -> bool {
-    matches!(error.cause(), kv::Cause::Unavailable(why) if why.starts_with(OUT_OF_SPACE))
-}
-
 impl Error {
     pub(crate) fn io(what: &'static str) -> impl FnOnce(io::Error) -> Error {
         move |error| match error.kind() {
@@ -68,7 +60,8 @@ impl Error {
 impl From<Error> for kv::Error {
     fn from(error: Error) -> kv::Error {
         match error {
-            Error::OutOfSpace | Error::Closed => kv::Error::unavailable(error.to_string()),
+            Error::OutOfSpace => kv::Error::out_of_space(),
+            Error::Closed => kv::Error::unavailable(error.to_string()),
             _ => kv::Error::fatal(error.to_string()),
         }
     }
@@ -82,9 +75,9 @@ mod tests {
     fn a_full_disk_is_retryable_and_recognisable() {
         let full = Error::io("write")(io::Error::from(io::ErrorKind::StorageFull));
         let error = kv::Error::from(full);
-        assert!(error.is_retryable() && is_out_of_space(&error));
+        assert!(!error.is_retryable() && error.is_out_of_space());
         let broken = kv::Error::from(Error::Stopped("fsync".into()));
-        assert!(!broken.is_retryable() && !is_out_of_space(&broken));
-        assert!(!is_out_of_space(&kv::Error::from(Error::Closed)));
+        assert!(!broken.is_retryable() && !broken.is_out_of_space());
+        assert!(!kv::Error::from(Error::Closed).is_out_of_space());
     }
 }

@@ -25,7 +25,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-pub use error::{Error, is_out_of_space};
+pub use error::Error;
 pub use metrics::describe as describe_metrics;
 
 use committer::Committer;

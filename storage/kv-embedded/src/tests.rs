@@ -4,7 +4,7 @@
 #![allow(clippy::disallowed_methods)]
 
 use crate::engine::simdisk::SimDisk;
-use crate::{Embedded, Options, is_out_of_space, open, open_on};
+use crate::{Embedded, Options, open, open_on};
 use bytes::Bytes;
 use kv::{AtomicOp, Backend, Database, Error, TransactionOptions};
 use parking_lot::Mutex;
@@ -131,7 +131,7 @@ async fn a_full_disk_is_told_and_survived() {
     SeededRng::new(3).fill(&mut noise);
     let txn = store.begin(&TransactionOptions::default());
     txn.set(b"big", &noise);
-    assert!(is_out_of_space(&txn.commit().await.unwrap_err()));
+    assert!(txn.commit().await.unwrap_err().is_out_of_space());
     disk.faults(|faults| faults.capacity = None);
     put(100).await.unwrap();
     assert_eq!(store.begin(&TransactionOptions::default()).get(b"big", true).await.unwrap(), None);

@@ -34,6 +34,10 @@ pub enum Cause {
     /// The store cannot be reached or is too busy at present. The operator acts if it lasts.
     #[error("store unavailable: {0}")]
     Unavailable(Arc<str>),
+    /// The store has no room for the commit, nothing of which was kept. Reads go on, and commits succeed again as
+    /// soon as the operator has made room; until then waiting is of no use.
+    #[error("out of space")]
+    OutOfSpace,
     /// The answer to a commit was lost.
     #[error("commit outcome unknown")]
     MaybeCommitted,
@@ -64,6 +68,11 @@ impl Error {
         Error { cause: Cause::Unavailable(why.into()) }
     }
 
+    /// The store has no room.
+    pub const fn out_of_space() -> Self {
+        Error { cause: Cause::OutOfSpace }
+    }
+
     /// A limit was passed.
     pub const fn limit(limit: Limit) -> Self {
         Error { cause: Cause::Limit(limit) }
@@ -89,7 +98,7 @@ impl Error {
         match self.cause {
             Cause::Conflict | Cause::TooOld | Cause::Unavailable(_) => ErrorKind::Retryable,
             Cause::MaybeCommitted => ErrorKind::MaybeCommitted,
-            Cause::Limit(_) | Cause::Unreadable | Cause::Fatal(_) => ErrorKind::Fatal,
+            Cause::OutOfSpace | Cause::Limit(_) | Cause::Unreadable | Cause::Fatal(_) => ErrorKind::Fatal,
         }
     }
 
@@ -106,6 +115,11 @@ impl Error {
     /// Whether another commit got in the way.
     pub fn is_conflict(&self) -> bool {
         self.cause == Cause::Conflict
+    }
+
+    /// Whether the store has no room.
+    pub fn is_out_of_space(&self) -> bool {
+        self.cause == Cause::OutOfSpace
     }
 
     /// Whether a limit of [`crate::limits`] was passed.

@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// A message that was accepted.
-pub struct Message {
+pub(crate) struct Message {
     pub envelope: Envelope,
     pub text: String,
     pub octets: Vec<u8>,
@@ -26,7 +26,7 @@ pub struct Message {
 
 /// Accepts by the local part: `unknown`, `full`, `later`, `relay` are what they say; `fails` fails at the end.
 #[derive(Default)]
-pub struct Memory {
+pub(crate) struct Memory {
     pub messages: Mutex<Vec<Message>>,
     /// The largest piece that was written at once.
     pub largest: Mutex<usize>,
@@ -39,7 +39,7 @@ struct Writer {
     octets: Vec<u8>,
 }
 
-pub struct Shared(pub Arc<Memory>);
+pub(crate) struct Shared(pub Arc<Memory>);
 
 impl Acceptor for Shared {
     fn recipient<'a>(
@@ -110,7 +110,7 @@ impl BodyWriter for Writer {
 }
 
 /// Knows `alice` with the password `secret`.
-pub struct Passwords;
+pub(crate) struct Passwords;
 
 impl Authenticator for Passwords {
     fn authenticate<'a>(&'a self, request: AuthRequest<'a>) -> BoxFuture<'a, Result<Identity, AuthFailure>> {
@@ -130,7 +130,7 @@ fn identity(login: &str) -> Identity {
 }
 
 /// Lets an authenticated client send as itself only, and refuses spam.
-pub struct OwnAddress;
+pub(crate) struct OwnAddress;
 
 impl Policy for OwnAddress {
     fn mail_from<'a>(&'a self, session: &'a SessionInfo, mail: &'a Mail) -> BoxFuture<'a, Verdict> {
@@ -152,7 +152,7 @@ impl Policy for OwnAddress {
 }
 
 /// A server for one test.
-pub struct Fixture {
+pub(crate) struct Fixture {
     pub memory: Arc<Memory>,
     pub shutdown: Shutdown,
     pub config: Config,
@@ -212,7 +212,7 @@ impl Fixture {
 }
 
 /// A client that is deliberately dumb.
-pub struct Client<S> {
+pub(crate) struct Client<S> {
     pub stream: S,
     input: Vec<u8>,
 }

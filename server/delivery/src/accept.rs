@@ -1,0 +1,99 @@
+//! The acceptor of SMTP sessions: which recipients are whose, and where a message is written to.
+
+use std::sync::Arc;
+
+use accounts::Status;
+use futures::future::{BoxFuture, FutureExt};
+use runtime::Supervisor;
+use smtp::{Acceptor, BodyWriter, Envelope, RecipientVerdict, Role, SessionInfo};
+use smtp_proto::{ForwardPath, Rcpt, Reply};
+
+use crate::combiner::{Combiner, CombinerLimits};
+use crate::commit::{self, Item, Outcomes};
+use crate::intake::Intake;
+use crate::{Error, Options, Services, Shared, SharedRef};
+
+/// Accepts messages. A cheap handle.
+#[derive(Clone)]
+pub struct Delivery {
+    pub(crate) shared: SharedRef,
+    pub(crate) combiner: Combiner<Item, Outcomes, Error>,
+}
+
+impl Delivery {
+    /// Over these services; commits run as tasks of `supervisor`.
+    #[must_use]
+    pub fn new(services: Services, options: Options, limits: CombinerLimits, supervisor: Supervisor) -> Self {
+        let shared = Arc::new(Shared { services, options });
+        let committing = Arc::clone(&shared);
+        let commit = Box::new(move |items: Arc<Vec<Item>>| {
+            let shared = Arc::clone(&committing);
+            async move { commit::commit(&shared, &items).await }.boxed()
+        });
+        Self { shared, combiner: Combiner::new(limits, supervisor, commit) }
+    }
+
+    async fn verdict(&self, session: &SessionInfo, rcpt: &Rcpt) -> RecipientVerdict {
+        let services = &self.shared.services;
+        let expansion = match services.accounts.expand(&address_of(&rcpt.to)).await {
+            Ok(expansion) => expansion,
+            Err(error) => {
+                tracing::warn!(%error, "recipient cannot be looked up");
+                return RecipientVerdict::TryLater;
+            }
+        };
+        match expansion.status {
+            Status::UnknownUser => RecipientVerdict::UnknownUser,
+            Status::Disabled => RecipientVerdict::Disabled,
+            // RFC 6409 §3: who authenticated may send anywhere; nobody else may send through us.
+            Status::UnknownDomain if session.role == Role::Submission => RecipientVerdict::Relay,
+            Status::UnknownDomain => RecipientVerdict::RelayDenied,
+            Status::Known => self.room(&expansion).await,
+        }
+    }
+
+    /// Whether one account's quota is used up. Those of a list are told by notification.
+    async fn room(&self, expansion: &accounts::Expansion) -> RecipientVerdict {
+        let ([one], true) = (expansion.local.as_slice(), expansion.remote.is_empty()) else {
+            return RecipientVerdict::Local;
+        };
+        match self.shared.services.mail.usage(one.account).await {
+            Ok(usage) if usage.octets_limit.is_some_and(|limit| usage.octets >= limit) => {
+                RecipientVerdict::MailboxFull
+            }
+            Ok(_) => RecipientVerdict::Local,
+            Err(error) => {
+                tracing::warn!(%error, "quota cannot be read");
+                RecipientVerdict::TryLater
+            }
+        }
+    }
+}
+
+/// A path as the directory knows it: the bare postmaster has no domain.
+pub(crate) fn address_of(path: &ForwardPath) -> String {
+    path.mailbox().map_or_else(|| "postmaster".to_owned(), ToString::to_string)
+}
+
+impl Acceptor for Delivery {
+    fn recipient<'a>(
+        &'a self,
+        session: &'a SessionInfo,
+        _envelope: &'a Envelope,
+        rcpt: &'a Rcpt,
+    ) -> BoxFuture<'a, RecipientVerdict> {
+        self.verdict(session, rcpt).boxed()
+    }
+
+    fn body<'a>(
+        &'a self,
+        session: &'a SessionInfo,
+        envelope: &'a Envelope,
+    ) -> BoxFuture<'a, Result<Box<dyn BodyWriter>, Reply>> {
+        async move {
+            let intake = Intake::open(self.clone(), session, envelope).await?;
+            Ok(Box::new(intake) as Box<dyn BodyWriter>)
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,324 @@
+//! Many messages, few commits.
+//!
+//! Messages that wait are committed together, in one transaction of bounded count and size. There is no timer:
+//! a lone message is committed at once, and while it is, others gather. Commits that touch disjoint accounts run
+//! side by side; two messages for one account never do, so that 64 connections which deliver to one mailbox do
+//! not conflict there, they queue here.
+//!
+//! A batch that fails is done again one by one, so that a message that cannot be committed fails alone.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use runtime::{Supervisor, TaskKind};
+use schema::AccountId;
+use tokio::sync::oneshot;
+
+/// How much goes into one transaction, and how many transactions run at once.
+#[derive(Debug, Clone, Copy)]
+pub struct CombinerLimits {
+    /// Messages of one transaction.
+    pub messages: usize,
+    /// Octets of one transaction, bodies and an allowance for rows included; one message may be larger. Well
+    /// below the store's 10 MB.
+    pub bytes: usize,
+    /// Transactions at once.
+    pub in_flight: usize,
+}
+
+impl Default for CombinerLimits {
+    fn default() -> Self {
+        Self { messages: 128, bytes: 4_000_000, in_flight: 4 }
+    }
+}
+
+/// What a batch is committed with: outcomes in the order of the items, or an error for all of them.
+pub(crate) type Commit<T, R, E> = dyn Fn(Arc<Vec<T>>) -> BoxFuture<'static, Result<Vec<R>, E>> + Send + Sync;
+
+/// Combines items into batches. A cheap handle.
+pub(crate) struct Combiner<T, R, E>(Arc<Inner<T, R, E>>);
+
+impl<T, R, E> Clone for Combiner<T, R, E> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+struct Inner<T, R, E> {
+    limits: CombinerLimits,
+    supervisor: Supervisor,
+    commit: Box<Commit<T, R, E>>,
+    state: Mutex<State<T, R, E>>,
+}
+
+struct State<T, R, E> {
+    waiting: VecDeque<Job<T, R, E>>,
+    /// Accounts that a running commit touches.
+    busy: HashSet<AccountId>,
+    in_flight: usize,
+}
+
+struct Job<T, R, E> {
+    accounts: Vec<AccountId>,
+    bytes: usize,
+    item: T,
+    outcome: oneshot::Sender<Result<R, E>>,
+}
+
+impl<T, R, E> Combiner<T, R, E>
+where
+    T: Clone + Send + Sync + 'static,
+    R: Send + 'static,
+    E: Send + 'static,
+{
+    pub(crate) fn new(limits: CombinerLimits, supervisor: Supervisor, commit: Box<Commit<T, R, E>>) -> Self {
+        let state = State { waiting: VecDeque::new(), busy: HashSet::new(), in_flight: 0 };
+        Self(Arc::new(Inner { limits, supervisor, commit, state: Mutex::new(state) }))
+    }
+
+    /// Has an item committed. `None`: the commit was cut off (a panic, or the server stops), its outcome is unknown.
+    pub(crate) async fn submit(
+        &self,
+        accounts: Vec<AccountId>,
+        bytes: usize,
+        item: T,
+    ) -> Option<Result<R, E>> {
+        let (outcome, settled) = oneshot::channel();
+        self.0.state.lock().waiting.push_back(Job { accounts, bytes, item, outcome });
+        self.dispatch();
+        settled.await.ok()
+    }
+
+    /// Starts as many commits as may run.
+    fn dispatch(&self) {
+        loop {
+            let batch = self.0.state.lock().next_batch(&self.0.limits);
+            if batch.is_empty() {
+                return;
+            }
+            metrics::histogram!("delivery_batch_messages").record(batch.len() as f64);
+            let running = Running { combiner: self.clone(), accounts: accounts_of(&batch) };
+            let this = self.clone();
+            self.0.supervisor.spawn(TaskKind::Background, "ingest", async move {
+                this.settle(batch).await;
+                drop(running);
+            });
+        }
+    }
+
+    async fn settle(&self, batch: Vec<Job<T, R, E>>) {
+        let items: Arc<Vec<T>> = Arc::new(batch.iter().map(|job| job.item.clone()).collect());
+        match (self.0.commit)(items).await {
+            Ok(outcomes) => {
+                for (job, outcome) in batch.into_iter().zip(outcomes) {
+                    // Who does not wait any more has hung up.
+                    let _ = job.outcome.send(Ok(outcome));
+                }
+            }
+            Err(_) if batch.len() > 1 => {
+                for job in batch {
+                    let outcome = (self.0.commit)(Arc::new(vec![job.item])).await;
+                    if let Some(outcome) = outcome.map(|mut outcomes| outcomes.pop()).transpose() {
+                        let _ = job.outcome.send(outcome);
+                    }
+                }
+            }
+            Err(error) => {
+                if let Some(job) = batch.into_iter().next() {
+                    let _ = job.outcome.send(Err(error));
+                }
+            }
+        }
+    }
+}
+
+/// The accounts of a running commit; freed when it ends, however it ends.
+struct Running<T, R, E>
+where
+    T: Clone + Send + Sync + 'static,
+    R: Send + 'static,
+    E: Send + 'static,
+{
+    combiner: Combiner<T, R, E>,
+    accounts: Vec<AccountId>,
+}
+
+impl<T, R, E> Drop for Running<T, R, E>
+where
+    T: Clone + Send + Sync + 'static,
+    R: Send + 'static,
+    E: Send + 'static,
+{
+    fn drop(&mut self) {
+        let mut state = self.combiner.0.state.lock();
+        state.in_flight -= 1;
+        for account in &self.accounts {
+            state.busy.remove(account);
+        }
+        drop(state);
+        if !self.combiner.0.supervisor.shutdown().stop.is_cancelled() {
+            self.combiner.dispatch();
+        }
+    }
+}
+
+fn accounts_of<T, R, E>(batch: &[Job<T, R, E>]) -> Vec<AccountId> {
+    batch.iter().flat_map(|job| job.accounts.iter().copied()).collect()
+}
+
+impl<T, R, E> State<T, R, E> {
+    /// Takes the oldest jobs that may run now. A job whose account is busy waits, and with it all later jobs for
+    /// any of its accounts, so that each account's messages keep their order.
+    fn next_batch(&mut self, limits: &CombinerLimits) -> Vec<Job<T, R, E>> {
+        let mut batch: Vec<Job<T, R, E>> = Vec::new();
+        if self.in_flight >= limits.in_flight {
+            return batch;
+        }
+        let (mut bytes, mut blocked, mut kept) = (0, HashSet::new(), VecDeque::new());
+        while let Some(job) = self.waiting.pop_front() {
+            let full =
+                batch.len() >= limits.messages || (!batch.is_empty() && bytes + job.bytes > limits.bytes);
+            let held = |account: &AccountId| self.busy.contains(account) || blocked.contains(account);
+            if full || job.accounts.iter().any(held) {
+                blocked.extend(job.accounts.iter().copied());
+                kept.push_back(job);
+                if full {
+                    break;
+                }
+                continue;
+            }
+            bytes += job.bytes;
+            batch.push(job);
+        }
+        kept.append(&mut self.waiting);
+        self.waiting = kept;
+        if !batch.is_empty() {
+            self.in_flight += 1;
+            self.busy.extend(accounts_of(&batch));
+        }
+        batch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt;
+    use runtime::Shutdown;
+    use tokio::sync::Semaphore;
+
+    /// Commits wait for a permit each, and note what they had.
+    struct Fixture {
+        combiner: Combiner<u32, u32, String>,
+        gate: Arc<Semaphore>,
+        batches: Arc<Mutex<Vec<Vec<u32>>>>,
+    }
+
+    fn fixture(limits: CombinerLimits) -> Fixture {
+        let (gate, batches) = (Arc::new(Semaphore::new(0)), Arc::new(Mutex::new(Vec::new())));
+        let (inner_gate, inner_batches) = (Arc::clone(&gate), Arc::clone(&batches));
+        let commit: Box<Commit<u32, u32, String>> = Box::new(move |items| {
+            let (gate, batches) = (Arc::clone(&inner_gate), Arc::clone(&inner_batches));
+            async move {
+                batches.lock().push(items.to_vec());
+                gate.acquire().await.unwrap().forget();
+                if items.contains(&666) {
+                    return Err("cannot be".to_owned());
+                }
+                assert!(!items.contains(&999), "a bug");
+                Ok(items.iter().map(|item| item * 2).collect())
+            }
+            .boxed()
+        });
+        let combiner = Combiner::new(limits, Supervisor::new(Shutdown::new()), commit);
+        Fixture { combiner, gate, batches }
+    }
+
+    impl Fixture {
+        /// Submits items, each for one account, and lets the tasks run as far as they can.
+        async fn submit(
+            &self,
+            jobs: &[(u32, u32)],
+        ) -> Vec<tokio::task::JoinHandle<Option<Result<u32, String>>>> {
+            let mut handles = Vec::new();
+            for (item, account) in jobs.iter().copied() {
+                let combiner = self.combiner.clone();
+                handles.push(tokio::spawn(async move {
+                    combiner.submit(vec![AccountId(account)], 100, item).await
+                }));
+                self.settle().await;
+            }
+            handles
+        }
+
+        async fn settle(&self) {
+            for _ in 0..20 {
+                tokio::task::yield_now().await;
+            }
+        }
+
+        fn batches(&self) -> Vec<Vec<u32>> {
+            self.batches.lock().clone()
+        }
+    }
+
+    #[tokio::test]
+    async fn what_waits_goes_together_and_in_order() {
+        let fixture = fixture(CombinerLimits { in_flight: 1, ..CombinerLimits::default() });
+        let handles = fixture.submit(&[(1, 7), (2, 7), (3, 8), (4, 7)]).await;
+        assert_eq!(fixture.batches(), [vec![1]], "the first does not wait");
+        fixture.gate.add_permits(2);
+        for (handle, expected) in handles.into_iter().zip([2, 4, 6, 8]) {
+            assert_eq!(handle.await.unwrap(), Some(Ok(expected)));
+        }
+        assert_eq!(fixture.batches(), [vec![1], vec![2, 3, 4]]);
+    }
+
+    #[tokio::test]
+    async fn only_disjoint_accounts_run_side_by_side() {
+        let fixture = fixture(CombinerLimits { in_flight: 2, ..CombinerLimits::default() });
+        let handles = fixture.submit(&[(1, 7), (2, 7), (3, 8), (4, 9), (5, 8)]).await;
+        assert_eq!(fixture.batches(), [vec![1], vec![3]]);
+        fixture.gate.add_permits(10);
+        for handle in handles {
+            handle.await.unwrap().unwrap().unwrap();
+        }
+        let batches = fixture.batches();
+        let position = |item| batches.iter().position(|batch| batch.contains(&item)).unwrap();
+        assert!(position(2) > position(1) && position(5) > position(3));
+    }
+
+    #[tokio::test]
+    async fn batches_are_bounded() {
+        let fixture = fixture(CombinerLimits { in_flight: 1, messages: 3, bytes: 250 });
+        let handles = fixture.submit(&[(0, 1), (1, 1), (2, 1), (3, 1), (4, 1)]).await;
+        fixture.gate.add_permits(10);
+        for handle in handles {
+            handle.await.unwrap();
+        }
+        assert_eq!(fixture.batches(), [vec![0], vec![1, 2], vec![3, 4]]);
+    }
+
+    #[tokio::test]
+    async fn who_fails_fails_alone() {
+        let fixture = fixture(CombinerLimits { in_flight: 1, ..CombinerLimits::default() });
+        let handles = fixture.submit(&[(1, 1), (2, 2), (666, 3), (3, 4)]).await;
+        fixture.gate.add_permits(10);
+        let outcomes = futures::future::join_all(handles).await;
+        let outcomes: Vec<_> = outcomes.into_iter().map(|outcome| outcome.unwrap().unwrap().ok()).collect();
+        assert_eq!(outcomes, [Some(2), Some(4), None, Some(6)]);
+        assert_eq!(fixture.batches(), [vec![1], vec![2, 666, 3], vec![2], vec![666], vec![3]]);
+    }
+
+    #[tokio::test]
+    async fn a_panic_frees_its_accounts() {
+        let fixture = fixture(CombinerLimits { in_flight: 1, ..CombinerLimits::default() });
+        let handles = fixture.submit(&[(999, 1), (1, 1)]).await;
+        fixture.gate.add_permits(10);
+        let outcomes = futures::future::join_all(handles).await;
+        let outcomes: Vec<_> = outcomes.into_iter().map(|outcome| outcome.unwrap()).collect();
+        assert_eq!(outcomes, [None, Some(Ok(2))]);
+    }
+}

@@ -1,0 +1,287 @@
+//! One transaction for a batch of messages: delivered to everybody here, queued for everybody elsewhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use accounts::Status;
+use kv::Transaction;
+use mail::{Incoming, MailboxRef, PendingAppend};
+use schema::{AccountId, Flags};
+use smtp::{Envelope, Recipient};
+use smtp_proto::Ret as ProtoRet;
+use spool::{BodyType, NewEntry, NewRecipient, Notify, Ret};
+
+use crate::accept::address_of;
+use crate::report::{self, Notice, Report, Subject};
+use crate::{Error, Shared};
+use content_mail::build::Action;
+
+/// A message to be committed.
+#[derive(Clone)]
+pub(crate) struct Item(pub(crate) Arc<Message>);
+
+/// What is committed.
+pub(crate) struct Message {
+    pub(crate) sender: Sender,
+    pub(crate) targets: Vec<Target>,
+    /// For recipients here.
+    pub(crate) local: Option<Incoming>,
+    /// For recipients elsewhere.
+    pub(crate) relay: Option<blob::Staged>,
+    /// Whether the client hears of each recipient (LMTP).
+    pub(crate) per_recipient: bool,
+}
+
+/// The part of the envelope that is about the sender.
+#[derive(Debug, Clone)]
+pub(crate) struct Sender {
+    /// Without brackets; empty for the null sender.
+    pub(crate) return_path: String,
+    pub(crate) envid: Option<String>,
+    pub(crate) ret: Ret,
+    pub(crate) smtputf8: bool,
+    pub(crate) body: BodyType,
+}
+
+impl Sender {
+    pub(crate) fn of(envelope: &Envelope) -> Self {
+        let params = &envelope.params;
+        Self {
+            return_path: envelope.from.mailbox().map(ToString::to_string).unwrap_or_default(),
+            envid: params.envid.as_ref().map(|id| id.as_str().to_owned()),
+            ret: match params.ret {
+                None => Ret::Unspecified,
+                Some(ProtoRet::Full) => Ret::Full,
+                Some(ProtoRet::Headers) => Ret::Headers,
+            },
+            smtputf8: params.smtputf8,
+            body: match params.body {
+                None | Some(smtp_proto::BodyType::SevenBit) => BodyType::SevenBit,
+                Some(smtp_proto::BodyType::EightBitMime) => BodyType::EightBitMime,
+                Some(smtp_proto::BodyType::BinaryMime) => BodyType::BinaryMime,
+            },
+        }
+    }
+
+    /// Our own notification: nothing may come back for it.
+    pub(crate) fn null() -> Self {
+        let (ret, body) = (Ret::Unspecified, BodyType::EightBitMime);
+        Self { return_path: String::new(), envid: None, ret, smtputf8: false, body }
+    }
+}
+
+/// A recipient of the envelope.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    pub(crate) address: String,
+    pub(crate) notify: Notify,
+    pub(crate) orcpt: Option<String>,
+}
+
+impl Target {
+    pub(crate) fn of(recipient: &Recipient) -> Self {
+        let bits = |n: smtp_proto::Notify| {
+            let some = u32::from(n.success) * 2 + u32::from(n.failure) * 4 + u32::from(n.delay) * 8;
+            if some == 0 { Notify::NEVER } else { Notify(some) }
+        };
+        let orcpt = recipient.params.orcpt.as_ref();
+        Self {
+            address: address_of(&recipient.path),
+            notify: recipient.params.notify.map_or_else(Notify::default, bits),
+            orcpt: orcpt.map(|o| format!("{};{}", o.kind(), o.address())),
+        }
+    }
+}
+
+/// What became of a recipient of the envelope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Stored for all whom it leads to, or queued.
+    Taken,
+    /// Its quota is used up.
+    MailboxFull,
+    /// It was there when it was named, and is not any more.
+    Gone,
+}
+
+/// Outcomes in the order of the targets.
+pub(crate) type Outcomes = Vec<Outcome>;
+
+/// Commits a batch.
+pub(crate) async fn commit(shared: &Shared, items: &[Item]) -> Result<Vec<Outcomes>, Error> {
+    let ((outcomes, pending), version) = shared
+        .services
+        .db
+        .transact_versioned("delivery.commit", |txn| async move {
+            let mut batch = Batch { shared, txn, pending: Vec::new() };
+            let mut outcomes = Vec::with_capacity(items.len());
+            for item in items {
+                outcomes.push(batch.message(&item.0).await?);
+            }
+            Ok::<_, Error>((outcomes, batch.pending))
+        })
+        .await?;
+    for pending in &pending {
+        shared.services.mail.committed(pending, version);
+    }
+    metrics::counter!("delivery_messages_total").increment(items.len() as u64);
+    Ok(outcomes)
+}
+
+/// Delivers a message of our own within a transaction.
+pub(crate) async fn deliver_own_in(
+    shared: &Shared,
+    txn: &Transaction,
+    to: &str,
+    notice: &Notice,
+) -> Result<Vec<PendingAppend>, Error> {
+    let message = Message {
+        sender: Sender::null(),
+        targets: vec![Target { address: to.to_owned(), notify: Notify::NEVER, orcpt: None }],
+        local: Some(notice.local.clone()),
+        relay: Some(notice.relay.clone()),
+        per_recipient: false,
+    };
+    let mut batch = Batch { shared, txn: txn.clone(), pending: Vec::new() };
+    let outcomes = batch.spread(&message).await?;
+    if outcomes.iter().any(|o| *o != Outcome::Taken) {
+        // RFC 5321 §6.1: a notification that cannot be delivered is dropped.
+        tracing::info!(to, "notification cannot be delivered");
+    }
+    Ok(batch.pending)
+}
+
+struct Batch<'a> {
+    shared: &'a Shared,
+    txn: Transaction,
+    pending: Vec<PendingAppend>,
+}
+
+impl Batch<'_> {
+    /// Delivers and queues, and writes what the sender is to hear of it.
+    async fn message(&mut self, message: &Message) -> Result<Outcomes, Error> {
+        let outcomes = self.spread(message).await?;
+        let reports = self.reports(message, &outcomes);
+        let staged = message.local.as_ref().map(|l| &l.staged).or(message.relay.as_ref());
+        if let (false, Some(staged)) = (reports.is_empty(), staged) {
+            let original = report::original(self.shared, staged, message.sender.ret).await?;
+            let subject = Subject {
+                return_path: &message.sender.return_path,
+                envid: message.sender.envid.as_deref(),
+                arrival: self.shared.services.clock.now(),
+                original: &original,
+                full: message.sender.ret == Ret::Full,
+            };
+            let dsn = report::notice(self.shared, &subject, &reports).await?;
+            let own = Box::pin(deliver_own_in(self.shared, &self.txn, &message.sender.return_path, &dsn));
+            self.pending.extend(own.await?);
+        }
+        Ok(outcomes)
+    }
+
+    /// Which recipients the sender is told of.
+    fn reports(&self, message: &Message, outcomes: &[Outcome]) -> Vec<Report> {
+        if message.sender.return_path.is_empty() {
+            return Vec::new();
+        }
+        let taken = outcomes.contains(&Outcome::Taken);
+        let report = |(target, outcome): (&Target, &Outcome)| match outcome {
+            Outcome::Taken if message.local.is_some() && target.notify.wants(Notify::SUCCESS) => {
+                Some(Report::new(target, Action::Delivered, "2.1.5"))
+            }
+            // Who is told nothing by the reply, because others' was taken, is told so.
+            Outcome::MailboxFull | Outcome::Gone
+                if taken && !message.per_recipient && target.notify.wants(Notify::FAILURE) =>
+            {
+                let status = if *outcome == Outcome::Gone { "5.1.1" } else { "5.2.2" };
+                Some(Report::new(target, Action::Failed, status))
+            }
+            _ => None,
+        };
+        message.targets.iter().zip(outcomes).filter_map(report).collect()
+    }
+
+    async fn spread(&mut self, message: &Message) -> Result<Outcomes, Error> {
+        let mut outcomes = Vec::with_capacity(message.targets.len());
+        let mut served: BTreeSet<AccountId> = BTreeSet::new();
+        let mut remote: BTreeMap<String, Vec<NewRecipient>> = BTreeMap::new();
+        for target in &message.targets {
+            let expansion = self.shared.services.accounts.expand_in(&self.txn, &target.address).await?;
+            let mut outcome = match expansion.status {
+                Status::Known | Status::UnknownDomain => Outcome::Taken,
+                Status::UnknownUser | Status::Disabled => Outcome::Gone,
+            };
+            for recipient in &expansion.local {
+                if served.insert(recipient.account) && !self.store(message, recipient.account).await? {
+                    served.remove(&recipient.account);
+                    outcome = Outcome::MailboxFull;
+                }
+            }
+            let elsewhere = match expansion.status {
+                Status::UnknownDomain => vec![target.address.clone()],
+                _ => expansion.remote,
+            };
+            for address in elsewhere {
+                queue(&mut remote, address, target);
+            }
+            outcomes.push(outcome);
+        }
+        self.enqueue(message, remote).await?;
+        Ok(outcomes)
+    }
+
+    /// Stores a copy in the account's INBOX; says no if it is full.
+    async fn store(&mut self, message: &Message, account: AccountId) -> Result<bool, Error> {
+        let Some(local) = &message.local else { return Ok(true) };
+        let mail = &self.shared.services.mail;
+        let mailbox = mail.inbox_in(&self.txn, account).await?;
+        let now = self.shared.services.clock.now().secs();
+        let at = MailboxRef { account, mailbox };
+        match mail.append_in(&self.txn, at, local, &Flags::none(), now).await {
+            Ok(pending) => {
+                self.pending.push(pending);
+                Ok(true)
+            }
+            Err(mail::Error::OverQuota) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn enqueue(
+        &self,
+        message: &Message,
+        remote: BTreeMap<String, Vec<NewRecipient>>,
+    ) -> Result<(), Error> {
+        let Some(staged) = &message.relay else { return Ok(()) };
+        let sender = &message.sender;
+        for (domain, recipients) in remote {
+            for some in recipients.chunks(spool::Entry::MAX_RECIPIENTS) {
+                let entry = NewEntry {
+                    return_path: sender.return_path.clone(),
+                    domain: domain.clone(),
+                    staged: staged.clone(),
+                    recipients: some.to_vec(),
+                    envid: sender.envid.clone(),
+                    ret: sender.ret,
+                    smtputf8: sender.smtputf8,
+                    body: sender.body,
+                    lifetime: self.shared.options.lifetime,
+                    not_before: None,
+                };
+                self.shared.services.spool.enqueue_in(&self.txn, &entry).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Puts a remote recipient with the others of its domain.
+fn queue(remote: &mut BTreeMap<String, Vec<NewRecipient>>, address: String, target: &Target) {
+    let domain = address.rsplit_once('@').map(|(_, domain)| domain).unwrap_or_default();
+    let domain = idna::domain_to_ascii(domain).unwrap_or_else(|_| domain.to_ascii_lowercase());
+    let recipient = NewRecipient { address, notify: target.notify, orcpt: target.orcpt.clone() };
+    let recipients = remote.entry(domain).or_default();
+    if recipients.iter().all(|r| r.address != recipient.address) {
+        recipients.push(recipient);
+    }
+}

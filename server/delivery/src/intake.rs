@@ -1,0 +1,180 @@
+//! One message on its way in: written, described and staged while it streams, then handed to the combiner.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use content_mail::{Limits, Summarizer, build};
+use futures::future::{BoxFuture, FutureExt};
+use mail::Incoming;
+use schema::AccountId;
+use smtp::{BodyWriter, Envelope, HeaderFacts, Role, SessionInfo};
+use smtp_proto::{Enhanced, Reply};
+
+use crate::Error;
+use crate::accept::{Delivery, address_of};
+use crate::commit::{Item, Outcome, Sender, Target};
+
+/// A message that streams in.
+pub(crate) struct Intake {
+    delivery: Delivery,
+    /// For recipients here: with the trace fields of a final delivery.
+    local: Option<Copy>,
+    /// For recipients elsewhere.
+    relay: Option<blob::Writer>,
+    accounts: BTreeSet<AccountId>,
+}
+
+struct Copy {
+    writer: blob::Writer,
+    summarizer: Summarizer,
+}
+
+impl Copy {
+    async fn write(&mut self, octets: &[u8]) -> Result<(), blob::Error> {
+        self.summarizer.push(octets);
+        self.writer.write(octets).await
+    }
+}
+
+/// What a store's error means to the client: RFC 3463 X.3.1 for a full disk, X.3.0 for the rest.
+pub(crate) fn reply_to(error: &Error) -> Reply {
+    if is_full(error) {
+        tracing::warn!(%error, "no room for mail");
+        return Reply::new(452, Enhanced::new(4, 3, 1), "Insufficient system storage");
+    }
+    tracing::warn!(%error, "message cannot be stored now");
+    Reply::new(451, Enhanced::new(4, 3, 0), "Try again later")
+}
+
+fn is_full(error: &Error) -> bool {
+    match error {
+        Error::Blob(blob::Error::Full) | Error::Mail(mail::Error::Blob(blob::Error::Full)) => true,
+        other => kv::TransactError::as_kv(other).is_some_and(kv::Error::is_out_of_space),
+    }
+}
+
+impl Intake {
+    pub(crate) async fn open(
+        delivery: Delivery,
+        session: &SessionInfo,
+        envelope: &Envelope,
+    ) -> Result<Self, Reply> {
+        let services = &delivery.shared.services;
+        let (mut accounts, mut remote) = (BTreeSet::new(), false);
+        for recipient in &envelope.recipients {
+            let expansion = services.accounts.expand(&address_of(&recipient.path)).await;
+            let expansion = expansion.map_err(|error| reply_to(&error.into()))?;
+            accounts.extend(expansion.local.iter().map(|r| r.account));
+            remote |= !expansion.remote.is_empty() || expansion.status == accounts::Status::UnknownDomain;
+        }
+        let blobs = services.mail.blobs();
+        let mut local = (!accounts.is_empty() || !remote)
+            .then(|| Copy { writer: blobs.writer(), summarizer: Summarizer::new(Limits::default()) });
+        if let Some(copy) = &mut local {
+            let trace = trace(session, envelope);
+            copy.write(trace.as_bytes()).await.map_err(|error| reply_to(&error.into()))?;
+        }
+        let relay = remote.then(|| blobs.writer());
+        Ok(Self { delivery, local, relay, accounts })
+    }
+
+    async fn add(&mut self, octets: &[u8]) -> Result<(), Reply> {
+        let written = async {
+            if let Some(copy) = &mut self.local {
+                copy.write(octets).await?;
+            }
+            if let Some(writer) = &mut self.relay {
+                writer.write(octets).await?;
+            }
+            Ok::<(), blob::Error>(())
+        };
+        written.await.map_err(|error| reply_to(&error.into()))
+    }
+
+    async fn finish(self, session: &SessionInfo, envelope: Envelope) -> Vec<Reply> {
+        let replies = if session.role == Role::Lmtp { envelope.recipients.len() } else { 1 };
+        match Box::pin(self.commit(session, envelope)).await {
+            Ok(outcomes) => outcomes,
+            Err(reply) => vec![reply; replies],
+        }
+    }
+
+    async fn commit(self, session: &SessionInfo, envelope: Envelope) -> Result<Vec<Reply>, Reply> {
+        let staged = async {
+            let local = match self.local {
+                Some(copy) => Some(Incoming {
+                    staged: copy.writer.finish().await?,
+                    summary: Arc::new(copy.summarizer.finish()),
+                }),
+                None => None,
+            };
+            let relay = match self.relay {
+                Some(writer) => Some(writer.finish().await?),
+                None => None,
+            };
+            Ok::<_, blob::Error>((local, relay))
+        };
+        let (local, relay) = staged.await.map_err(|error| reply_to(&error.into()))?;
+        let bytes = [local.as_ref().map(|l| &l.staged), relay.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(|staged| staged.inline().map_or(0, |b| b.len()) + 4096 * (1 + self.accounts.len()))
+            .sum();
+        let per_recipient = session.role == Role::Lmtp;
+        let targets = envelope.recipients.iter().map(Target::of).collect();
+        let item = Item(Arc::new(crate::commit::Message {
+            sender: Sender::of(&envelope),
+            targets,
+            local,
+            relay,
+            per_recipient,
+        }));
+        let outcomes = self.delivery.combiner.submit(self.accounts.into_iter().collect(), bytes, item).await;
+        match outcomes {
+            None => Err(Reply::new(451, Enhanced::new(4, 3, 2), "Shutting down")),
+            Some(Err(error)) => Err(reply_to(&error)),
+            Some(Ok(outcomes)) => Ok(replies(&outcomes, per_recipient)),
+        }
+    }
+}
+
+/// RFC 5321 §4.4: the final delivery adds the return path, and Delivered-To finds loops.
+fn trace(session: &SessionInfo, envelope: &Envelope) -> String {
+    let from = envelope.from.mailbox().map(ToString::to_string).unwrap_or_default();
+    let mut trace = build::return_path(&from);
+    if let ([one], true) =
+        (envelope.recipients.as_slice(), session.role != Role::Submission || envelope.recipients.len() == 1)
+    {
+        trace.push_str(&build::delivered_to(&address_of(&one.path)));
+    }
+    trace
+}
+
+fn replies(outcomes: &[Outcome], per_recipient: bool) -> Vec<Reply> {
+    let reply = |outcome: &Outcome| match outcome {
+        Outcome::Taken => Reply::new(250, Enhanced::new(2, 0, 0), "Message accepted"),
+        Outcome::MailboxFull => Reply::new(452, Enhanced::new(4, 2, 2), "Mailbox full"),
+        Outcome::Gone => Reply::new(550, Enhanced::new(5, 1, 1), "No such user here"),
+    };
+    if per_recipient {
+        return outcomes.iter().map(reply).collect();
+    }
+    // One reply for all: taken if anybody's was, since those who were not are told by notification.
+    let best = outcomes.iter().find(|o| **o == Outcome::Taken).or_else(|| outcomes.first());
+    vec![best.map_or_else(|| reply(&Outcome::Gone), reply)]
+}
+
+impl BodyWriter for Intake {
+    fn write<'a>(&'a mut self, octets: &'a [u8]) -> BoxFuture<'a, Result<(), Reply>> {
+        self.add(octets).boxed()
+    }
+
+    fn accept<'a>(
+        self: Box<Self>,
+        session: &'a SessionInfo,
+        envelope: Envelope,
+        _headers: &'a HeaderFacts,
+    ) -> BoxFuture<'a, Vec<Reply>> {
+        self.finish(session, envelope).boxed()
+    }
+}

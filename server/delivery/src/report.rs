@@ -1,0 +1,112 @@
+//! What senders hear of their messages: notifications of RFC 3464, as messages of our own.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use content_mail::build::{self, Action, Dsn, DsnRecipient, Original};
+use content_mail::{Limits, summarize};
+use mail::Incoming;
+use runtime::Timestamp;
+use spool::Ret;
+
+use crate::commit::Target;
+use crate::{Error, Shared};
+
+/// Octets of the header that are returned.
+const HEADER: u64 = 64 * 1024;
+/// Octets of a message that is returned whole.
+const FULL: u64 = 1024 * 1024;
+
+/// What is told of one recipient.
+#[derive(Debug, Clone)]
+pub(crate) struct Report {
+    pub(crate) address: String,
+    pub(crate) original: Option<String>,
+    pub(crate) action: Action,
+    pub(crate) status: String,
+    pub(crate) diagnostic: Option<String>,
+    pub(crate) remote: Option<String>,
+    pub(crate) last_attempt: Option<i64>,
+    pub(crate) retry_until: Option<i64>,
+}
+
+impl Report {
+    pub(crate) fn new(target: &Target, action: Action, status: &str) -> Self {
+        Self {
+            address: target.address.clone(),
+            original: target.orcpt.clone(),
+            action,
+            status: status.to_owned(),
+            diagnostic: None,
+            remote: None,
+            last_attempt: None,
+            retry_until: None,
+        }
+    }
+}
+
+/// What a notification is about.
+pub(crate) struct Subject<'a> {
+    pub(crate) return_path: &'a str,
+    pub(crate) envid: Option<&'a str>,
+    pub(crate) arrival: Timestamp,
+    /// The beginning of the message, or all of it.
+    pub(crate) original: &'a [u8],
+    /// Whether all of it is to be returned.
+    pub(crate) full: bool,
+}
+
+/// The part of a staged message that its notification returns.
+pub(crate) async fn original(shared: &Shared, staged: &blob::Staged, ret: Ret) -> Result<Bytes, Error> {
+    let most = if ret == Ret::Full { FULL } else { HEADER };
+    Ok(shared.services.mail.blobs().read_staged(staged, 0..staged.size().min(most)).await?)
+}
+
+/// A notification, staged: with the trace field of a final delivery for here, without for elsewhere.
+#[derive(Debug, Clone)]
+pub(crate) struct Notice {
+    pub(crate) local: Incoming,
+    pub(crate) relay: blob::Staged,
+}
+
+/// Writes and stages a notification.
+pub(crate) async fn notice(
+    shared: &Shared,
+    subject: &Subject<'_>,
+    reports: &[Report],
+) -> Result<Notice, Error> {
+    let services = &shared.services;
+    let hostname = &shared.options.hostname;
+    let recipients: Vec<DsnRecipient<'_>> = reports.iter().map(recipient).collect();
+    let returned =
+        if subject.full { Original::Full(subject.original) } else { Original::Header(subject.original) };
+    let text = build::dsn(&Dsn {
+        reporting: hostname,
+        from: &format!("postmaster@{hostname}"),
+        to: subject.return_path,
+        message_id: &format!("{:016x}@{hostname}", services.rng.u64()),
+        date: services.clock.now().secs(),
+        arrival: Some(subject.arrival.secs()),
+        envid: subject.envid,
+        recipients: &recipients,
+        original: returned,
+    });
+    let message = [build::return_path("").as_bytes(), &text].concat();
+    let summary = Arc::new(summarize(&message, &Limits::default()));
+    let blobs = services.mail.blobs();
+    let local = Incoming { staged: blobs.stage(message.into()).await?, summary };
+    Ok(Notice { local, relay: blobs.stage(text.into()).await? })
+}
+
+fn recipient(report: &Report) -> DsnRecipient<'_> {
+    DsnRecipient {
+        address: &report.address,
+        original: report.original.as_deref(),
+        action: report.action,
+        status: &report.status,
+        diagnostic: report.diagnostic.as_deref(),
+        remote: report.remote.as_deref(),
+        last_attempt: report.last_attempt,
+        retry_until: report.retry_until,
+    }
+}
