@@ -28,7 +28,6 @@ use futures::future::{join_all, try_join_all};
 use kv::{Error, ErrorKind, Versionstamp};
 use runtime::{CancellationToken, SharedClock};
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -41,8 +40,8 @@ const GROUP: usize = 256;
 /// Bytes after which a group is closed.
 const GROUP_BYTES: usize = 8 << 20;
 
-/// How long a round trip may take, the wait for the lock or the standby included.
-const ROUND_TRIP: Duration = Duration::from_secs(10);
+/// How long the second round trip may take, the disk and the standby included.
+const APPLY: Duration = Duration::from_secs(10);
 
 /// A transaction and who waits for it.
 pub(crate) struct Request {
@@ -143,17 +142,16 @@ impl Committer {
 
     async fn commit_on(&mut self, client: &Client, attempts: &[&Attempt]) -> Result<Plan, Error> {
         let since = self.since(attempts);
-        let found =
-            in_time(self.lock(client, since, attempts)).await.unwrap_or_else(|| Err(error::silent()))?;
+        let found = self.lock(client, since, attempts).await?;
         self.catch_up(since, &found)?;
         let now = Now { position: found.head.position, window: &self.window, values: &found.values };
         let plan = plan(attempts, &now);
         if plan.commits.is_empty() {
-            client.batch_execute("ROLLBACK").await.map_err(|e| error::harmless(&e))?;
+            error::answered(client.batch_execute("ROLLBACK")).await?;
             return Ok(plan);
         }
-        let applied = in_time(self.apply(client, &plan, &found.head)).await;
-        applied.unwrap_or_else(|| Err(Error::maybe_committed()))?;
+        let applied = tokio::time::timeout(APPLY, self.apply(client, &plan, &found.head)).await;
+        applied.unwrap_or_else(|_| Err(Error::maybe_committed()))?;
         Ok(plan)
     }
 
@@ -163,8 +161,8 @@ impl Committer {
         }
         let client = self.pool.get().await.map_err(|e| error::of_pool(&e))?;
         let prepare = self.sql.for_committing().map(|statement| client.prepare_cached(statement));
-        try_join_all(prepare).await.map_err(|e| error::harmless(&e))?;
-        client.batch_execute(sql::COMMITTER_SETTINGS).await.map_err(|e| error::harmless(&e))?;
+        error::answered(try_join_all(prepare)).await?;
+        error::answered(client.batch_execute(sql::COMMITTER_SETTINGS)).await?;
         Ok(client)
     }
 
@@ -197,7 +195,7 @@ impl Committer {
                 values
             )
         };
-        let ((), _, head, log, values) = ask.await.map_err(|e| error::harmless(&e))?;
+        let ((), _, head, log, values) = error::answered(ask).await?;
         let values = session::rows(&values)?.into_iter().collect();
         Ok(Found { head: Head::read(&head)?, log, values })
     }
@@ -317,11 +315,6 @@ impl<'a> Rows<'a> {
         }
         steps
     }
-}
-
-/// `None` if it takes too long.
-async fn in_time<T>(work: impl Future<Output = T>) -> Option<T> {
-    tokio::time::timeout(ROUND_TRIP, work).await.ok()
 }
 
 fn signed(version: u64) -> Result<i64, Error> {

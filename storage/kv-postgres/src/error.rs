@@ -1,8 +1,10 @@
 //! PostgreSQL's errors as the store's.
 
 use deadpool_postgres::{HookError, PoolError, TimeoutType};
-use kv::Error;
+use kv::{Error, limits};
 use std::fmt::Write;
+use std::future::Future;
+use std::time::Duration;
 use tokio_postgres::error::{Severity, SqlState};
 
 /// The message with all its causes.
@@ -80,6 +82,18 @@ pub(crate) fn of_pool(error: &PoolError) -> Error {
 /// The store was closed before.
 pub(crate) fn closed() -> Error {
     Error::fatal("store is closed")
+}
+
+/// How long an answer may take: longer than a transaction may live and the server lets a statement wait for a
+/// lock.
+const ANSWER: Duration = limits::TRANSACTION_TIME.saturating_add(Duration::from_secs(2));
+
+/// The answer to what cannot have committed anything. A server that stands still is as good as one that is away.
+pub(crate) async fn answered<T>(
+    ask: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, Error> {
+    let answer = tokio::time::timeout(ANSWER, ask).await.map_err(|_| silent())?;
+    answer.map_err(|e| harmless(&e))
 }
 
 /// No answer came.

@@ -33,7 +33,7 @@ mod window;
 use committer::{Committer, Request};
 use config::Connector;
 use deadpool_postgres::{
-    Client, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts,
+    Client, Hook, HookError, Manager, ManagerConfig, Pool, QueueMode, RecyclingMethod, Runtime, Timeouts,
 };
 use futures::future::{BoxFuture, try_join_all};
 use kv::{Backend, BackendTransaction, Error, TransactionOptions};
@@ -101,7 +101,8 @@ pub async fn open(
 ) -> Result<Arc<Postgres>, Error> {
     let connector = Connector::new(url)?;
     let sql = Arc::new(Sql::new(&options.schema)?);
-    prepare(&connector, &sql).await?;
+    let patience = connector.longest_connect() + WAIT;
+    tokio::time::timeout(patience, prepare(&connector, &sql)).await.map_err(|_| error::silent())??;
     let pool = pool(&connector, &sql, options.connections)?;
     let client = pool.get().await.map_err(|e| error::of_pool(&e))?;
     let head = Head::ask(&client, &sql.head).await?;
@@ -173,6 +174,8 @@ fn pool(connector: &Connector, sql: &Arc<Sql>, size: usize) -> Result<Pool, Erro
             create: Some(connector.longest_connect()),
             recycle: Some(WAIT),
         })
+        // The connections used last are the warm ones.
+        .queue_mode(QueueMode::Lifo)
         .runtime(Runtime::Tokio1)
         .post_create(set_up)
         .build()
@@ -190,11 +193,19 @@ async fn trim(pool: Pool, sql: Arc<Sql>, rng: SharedRng, stop: CancellationToken
         }
         let trimmed = async {
             let client: Client = pool.get().await.map_err(|e| error::of_pool(&e))?;
-            client.execute(&sql.trim, &[]).await.map_err(|e| error::harmless(&e))
+            error::answered(client.execute(&sql.trim, &[])).await
         };
         if let Err(e) = trimmed.await {
             tracing::debug!(error = %e, "log of commits not trimmed");
         }
+    }
+}
+
+impl Postgres {
+    /// Asks the primary whether it is there and writable.
+    pub async fn check(&self) -> Result<(), Error> {
+        let client = self.shared.pool.get().await.map_err(|e| error::of_pool(&e))?;
+        Head::ask(&client, &self.shared.sql.head).await.map(drop)
     }
 }
 

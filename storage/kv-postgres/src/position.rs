@@ -33,8 +33,7 @@ impl Head {
     }
 
     pub(crate) async fn ask(client: &deadpool_postgres::Client, head: &str) -> Result<Self, Error> {
-        let row = client.query_one(head, &[]).await.map_err(|e| error::harmless(&e))?;
-        Head::read(&row)
+        Head::read(&error::answered(client.query_one(head, &[])).await?)
     }
 }
 

@@ -113,18 +113,19 @@ impl Session {
         ask: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, Error> {
         // Both are polled: an answer that nobody takes holds up those behind it.
-        let (answer, head) = futures::join!(ask, self.head.clone());
+        let (answer, head) = futures::join!(error::answered(ask), self.head.clone());
         head?;
-        answer.map_err(|e| error::harmless(&e))
+        answer
     }
 }
 
 async fn begin(client: Arc<Client>, sql: Arc<Sql>, known: Arc<Known>) -> Result<Head, Error> {
-    let statement = client.prepare_cached(&sql.head).await.map_err(|e| error::harmless(&e))?;
-    let (begun, head) =
-        futures::join!(client.batch_execute(sql::BEGIN_READ), client.query_one(&statement, &[]));
-    begun.map_err(|e| error::harmless(&e))?;
-    let head = Head::read(&head.map_err(|e| error::harmless(&e))?)?;
+    let ask = async {
+        let statement = client.prepare_cached(&sql.head).await?;
+        futures::try_join!(client.batch_execute(sql::BEGIN_READ), client.query_one(&statement, &[]))
+    };
+    let ((), head) = error::answered(ask).await?;
+    let head = Head::read(&head)?;
     known.observe(head.position);
     Ok(head)
 }

@@ -174,10 +174,9 @@ impl Listener {
 
     /// Listens until the connection is lost.
     async fn listen(&mut self) -> Result<(), Error> {
-        let broken = |e: tokio_postgres::Error| error::harmless(&e);
         let mut driver = JoinSet::new();
         let (client, mut connection) =
-            self.connector.config.connect(self.connector.tls.clone()).await.map_err(broken)?;
+            error::answered(self.connector.config.connect(self.connector.tls.clone())).await?;
         let (heard, mut notifications) = mpsc::unbounded_channel();
         driver.spawn(async move {
             while let Some(Ok(message)) =
@@ -189,10 +188,10 @@ impl Listener {
                 }
             }
         });
-        client.batch_execute(sql::SETTINGS).await.map_err(broken)?;
-        client.batch_execute(&self.sql.listen).await.map_err(broken)?;
-        let values = client.prepare(&self.sql.get_many).await.map_err(broken)?;
-        let head = client.prepare(&self.sql.head).await.map_err(broken)?;
+        error::answered(client.batch_execute(sql::SETTINGS)).await?;
+        error::answered(client.batch_execute(&self.sql.listen)).await?;
+        let values = error::answered(client.prepare(&self.sql.get_many)).await?;
+        let head = error::answered(client.prepare(&self.sql.head)).await?;
         let mut poll = tokio::time::interval(POLL);
         poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -200,7 +199,7 @@ impl Listener {
             tokio::select! {
                 _ = poll.tick() => {
                     due.all = true;
-                    let row = client.query_one(&head, &[]).await.map_err(broken)?;
+                    let row = error::answered(client.query_one(&head, &[])).await?;
                     self.known.observe(Head::read(&row)?.position);
                 }
                 payload = notifications.recv() => match payload {
@@ -232,7 +231,7 @@ impl Listener {
         };
         for keys in keys.chunks(CHUNK) {
             let asked: Vec<&[u8]> = keys.iter().map(|key| &key[..]).collect();
-            let rows = client.query(values, &[&asked]).await.map_err(|e| error::harmless(&e))?;
+            let rows = error::answered(client.query(values, &[&asked])).await?;
             let found: BTreeMap<Bytes, Bytes> = session::rows(&rows)?.into_iter().collect();
             keys.iter().for_each(|key| self.watches.compare(key, found.get(key)));
         }

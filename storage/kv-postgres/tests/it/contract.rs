@@ -22,13 +22,13 @@ async fn it_holds_to_the_contract() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_holds_to_the_contract_under_faults() {
     let Some(server) = server::start(QUICK) else { return };
-    contract::suite_under_faults(|| make(&server.url()), 0..12).await;
+    contract::suite_under_faults(|| make(&server.url()), 0..8).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn histories_can_be_explained() {
     let Some(server) = server::start(QUICK) else { return };
-    for seed in 0..20 {
+    for seed in 0..12 {
         let options = history::Options { seed, ..history::Options::default() };
         let report = history::check(&make(&server.url()), &options).await.unwrap();
         assert!(report.written > 20, "{report:?}");
@@ -39,7 +39,7 @@ async fn histories_can_be_explained() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn histories_of_several_processes_can_be_explained() {
     let Some(server) = server::start(QUICK) else { return };
-    for seed in 0..20 {
+    for seed in 0..12 {
         let options = fresh();
         let other = || Options { connections: 6, ..options.clone() };
         let mut backends: Vec<Database> = Vec::new();

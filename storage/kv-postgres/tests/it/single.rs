@@ -103,8 +103,11 @@ async fn errors_say_what_is_wrong() {
     assert!(error.to_string().contains("GRANT CREATE"), "{error}");
     let error = refused(format!("{}?sslmode=require", server.url())).await;
     assert!(error.to_string().contains("TLS"), "{error}");
-    let db = database(open(&server.url(), Options { connections: 2, ..fresh() }).await.unwrap());
+    let backend = open(&server.url(), Options { connections: 2, ..fresh() }).await.unwrap();
+    let db = database(backend.clone());
+    backend.check().await.unwrap();
     server.kill();
+    assert!(backend.check().await.unwrap_err().is_retryable());
     let error = refused(server.url()).await;
     assert!(error.is_retryable() && error.to_string().contains("refused"), "{error}");
     let options =
