@@ -176,8 +176,10 @@ fn log_in(store: &Store, txn: &Transaction, at: MailboxRef, gone: &UidSet, logs:
     }
     touch_in(txn, at);
     for mut log in logs {
-        // The two kinds of one commit are told apart by their first email, which is in one of them only.
-        let Some(discriminator) = log.emails.first().copied() else { continue };
+        // An email can be in both: when two copies of it go, the first leaves it updated, the last destroyed. The
+        // kind, above the 61 bits of an email's number, tells the entries of one commit apart.
+        let Some(first) = log.emails.first() else { continue };
+        let discriminator = first ^ (u64::from(log.kind.unsigned_abs()) << 61);
         log.at = store.now_secs();
         log.mailboxes = vec![at.mailbox.0];
         changes::log::record_in(txn, at.account, discriminator, &log);

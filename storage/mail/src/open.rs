@@ -91,9 +91,9 @@ pub(crate) async fn highest_in(txn: &Transaction, at: MailboxRef) -> Result<ModS
 pub(crate) async fn uids_in(txn: &Transaction, at: MailboxRef) -> Result<UidSet, Error> {
     let (begin, end) = PageKey::range(at.account, at.mailbox);
     let mut rows = txn.range(&begin, &end).snapshot();
-    let mut uids = UidSet::new();
+    let mut pages = Vec::new();
     while let Some((key, value)) = rows.try_next().await? {
-        uids.push_page(PageKey::decode(&key)?.page, UidPage::from_bytes(&value)?);
+        pages.push((PageKey::decode(&key)?.page, UidPage::from_bytes(&value)?));
     }
-    Ok(uids)
+    Ok(UidSet::from_pages(pages))
 }

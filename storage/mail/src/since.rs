@@ -80,13 +80,11 @@ async fn changed_in(
 async fn vanished_in(txn: &Transaction, at: MailboxRef, since: ModSeq) -> Result<UidSet, Error> {
     let (begin, end) = VanishedKey::after(at.account, at.mailbox, since);
     let mut rows = txn.range(&begin, &end).snapshot();
-    let mut uids = UidSet::new();
+    let mut ranges = Vec::new();
     while let Some((_, value)) = rows.try_next().await? {
-        for range in decode_ranges(&value)? {
-            uids.insert_range(range);
-        }
+        ranges.extend(decode_ranges(&value)?);
     }
-    Ok(uids)
+    Ok(UidSet::from_ranges(ranges))
 }
 
 async fn floor_in(txn: &Transaction, at: MailboxRef) -> Result<ModSeq, Error> {

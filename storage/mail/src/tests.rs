@@ -210,6 +210,26 @@ async fn structures_read_back_as_they_were() {
     assert_eq!(*f.store.summary(ACCOUNT, appended.email).await.unwrap(), *incoming.summary);
 }
 
+#[tokio::test]
+async fn an_expunge_of_two_copies_logs_all_it_did() {
+    let f = fixture(kv::memory::database()).await;
+    let (inbox, archive) = (f.mailbox("INBOX").await, f.mailbox("Archive").await);
+    let first = f.append(inbox, &message(1)).await;
+    let second = f.append(inbox, &message(2)).await;
+    f.store.copy(inbox, &set(&[first]), 0, inbox).await.unwrap();
+    f.store.copy(inbox, &set(&[second]), 0, archive).await.unwrap();
+    let deleted = FlagChange::Add(SystemFlags::DELETED.into());
+    f.store.store_flags(inbox, &set(&[1, 2, 3]), 0, &deleted, None).await.unwrap();
+    let before = f.store.open(inbox).await.unwrap().as_of;
+    f.store.expunge(inbox, None, 0).await.unwrap();
+    let log = changes::log::read(f.store.database(), ACCOUNT, before, 100).await.unwrap();
+    // Message 1 leaves its first copy and then its last, message 2 stays in the archive: two entries, none lost.
+    let mut emails: Vec<usize> = log.entries.iter().map(|(_, record)| record.emails.len()).collect();
+    emails.sort_unstable();
+    assert_eq!(emails, [1, 2]);
+    f.sound().await;
+}
+
 /// Any verbs in any order over a store that loses answers: what is stored stays sound, and a replica kept up by
 /// `since` alone converges.
 #[tokio::test(start_paused = true)]
