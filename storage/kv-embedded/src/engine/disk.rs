@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::fs;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -54,15 +54,26 @@ pub struct OsDisk {
 impl OsDisk {
     /// The folder at `path`, made (durably, readable by this user alone) if it is absent.
     pub fn open(path: &Path) -> io::Result<Self> {
-        if !path.is_dir() {
-            use std::os::unix::fs::DirBuilderExt;
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-            if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-                fs::File::open(parent)?.sync_all()?;
-            }
-        }
+        make_folder(path)?;
         Ok(OsDisk { folder: path.to_path_buf() })
     }
+}
+
+/// Makes a folder and those above it, each durably.
+fn make_folder(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    make_folder(parent)?;
+    match fs::DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    fs::File::open(parent)?.sync_all()
 }
 
 impl Disk for OsDisk {
@@ -158,7 +169,7 @@ mod tests {
     #[test]
     fn files_grow_shrink_and_lose_their_middle() {
         let folder = tempfile::tempdir().unwrap();
-        let disk = OsDisk::open(&folder.path().join("store")).unwrap();
+        let disk = OsDisk::open(&folder.path().join("a/new/store")).unwrap();
         let file = disk.open("a", true).unwrap();
         file.allocate(65_536).unwrap();
         assert_eq!(file.len().unwrap(), 65_536);
