@@ -27,43 +27,31 @@ pub struct Copied {
 const PAGE: usize = 500;
 
 impl Store {
-    /// Copies messages from `start` on, as many as one transaction takes. UIDs that are not there are passed over.
+    /// Copies messages, as many as one transaction takes; `next` says from where to ask again. UIDs that are not there
+    /// are passed over.
     ///
     /// # Errors
     /// [`Error::NotFound`] for the target, [`Error::OverQuota`]; else the store's.
-    pub async fn copy(
-        &self,
-        from: MailboxRef,
-        uids: &UidSet,
-        start: u32,
-        to: MailboxRef,
-    ) -> Result<Copied, Error> {
-        self.transfer(from, uids, start, to, false).await
+    pub async fn copy(&self, from: MailboxRef, uids: &UidSet, to: MailboxRef) -> Result<Copied, Error> {
+        self.transfer(from, uids, to, false).await
     }
 
     /// Moves messages likewise.
     ///
     /// # Errors
     /// As [`Store::copy`].
-    pub async fn move_(
-        &self,
-        from: MailboxRef,
-        uids: &UidSet,
-        start: u32,
-        to: MailboxRef,
-    ) -> Result<Copied, Error> {
-        self.transfer(from, uids, start, to, true).await
+    pub async fn move_(&self, from: MailboxRef, uids: &UidSet, to: MailboxRef) -> Result<Copied, Error> {
+        self.transfer(from, uids, to, true).await
     }
 
     async fn transfer(
         &self,
         from: MailboxRef,
         uids: &UidSet,
-        start: u32,
         to: MailboxRef,
         and_remove: bool,
     ) -> Result<Copied, Error> {
-        let mut wanted: Vec<u32> = uids.iter().skip(uids.rank(start) as usize).take(PAGE + 1).collect();
+        let mut wanted: Vec<u32> = uids.iter().take(PAGE + 1).collect();
         let next = if wanted.len() > PAGE { wanted.pop() } else { None };
         let wanted = &wanted;
         let (mut copied, version) = self

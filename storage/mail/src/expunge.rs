@@ -30,18 +30,18 @@ pub struct Expunged {
 const PAGE: usize = 500;
 
 impl Store {
-    /// Removes the messages that are marked `\Deleted` and, if `uids` are given, among those; from `from` on, as many
-    /// as one transaction takes.
+    /// Removes the messages that are marked `\Deleted` and, if `uids` are given, among those; as many as one transaction
+    /// takes: `next` says that there are more.
     ///
     /// # Errors
     /// The store's.
-    pub async fn expunge(&self, at: MailboxRef, uids: Option<&UidSet>, from: u32) -> Result<Expunged, Error> {
-        let ((uids, next), version) = self
-            .db
-            .transact_versioned("mail.expunge", |txn| async move {
-                self.expunge_page_in(&txn, at, uids, from).await
-            })
-            .await?;
+    pub async fn expunge(&self, at: MailboxRef, uids: Option<&UidSet>) -> Result<Expunged, Error> {
+        let ((uids, next), version) =
+            self.db
+                .transact_versioned("mail.expunge", |txn| async move {
+                    self.expunge_page_in(&txn, at, uids).await
+                })
+                .await?;
         if uids.is_empty() {
             return Ok(Expunged { next, ..Expunged::default() });
         }
@@ -54,10 +54,9 @@ impl Store {
         txn: &Transaction,
         at: MailboxRef,
         uids: Option<&UidSet>,
-        from: u32,
     ) -> Result<(UidSet, Option<u32>), Error> {
         let number = FlagNumber::system(SystemFlags::DELETED.bits().trailing_zeros());
-        let (begin, end) = FlagKey::range(at.account, at.mailbox, number, from);
+        let (begin, end) = FlagKey::range(at.account, at.mailbox, number, 0);
         let mut rows = txn.range(&begin, &end).snapshot();
         let (mut gone, mut next) = (Vec::new(), None);
         while let Some((key, _)) = rows.try_next().await? {

@@ -44,8 +44,8 @@ pub struct StoreOutcome {
 const PAGE: usize = 2_000;
 
 impl Store {
-    /// Changes the flags of messages from `from` on, as many as one transaction takes. UIDs that are not there are
-    /// passed over.
+    /// Changes the flags of messages, as many as one transaction takes; `next` says from where to ask again. UIDs that
+    /// are not there are passed over.
     ///
     /// # Errors
     /// The store's.
@@ -53,11 +53,10 @@ impl Store {
         &self,
         at: MailboxRef,
         uids: &UidSet,
-        from: u32,
         change: &FlagChange,
         unchanged_since: Option<ModSeq>,
     ) -> Result<StoreOutcome, Error> {
-        let mut wanted: Vec<u32> = uids.iter().skip(uids.rank(from) as usize).take(PAGE + 1).collect();
+        let mut wanted: Vec<u32> = uids.iter().take(PAGE + 1).collect();
         let next = if wanted.len() > PAGE { wanted.pop() } else { None };
         let wanted = &wanted;
         let (mut outcome, version) = self

@@ -83,3 +83,22 @@ pub(crate) async fn allocation_in(txn: &Transaction, account: AccountId) -> Resu
     let value = txn.get(&AllocationKey { account }.encode()).await?;
     Ok(value.map(|v| AllocationRecord::from_bytes(&v)).transpose()?.unwrap_or_default())
 }
+
+impl crate::Store {
+    /// The keywords that messages of a mailbox's account have ever had, as they were first spelled.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn keywords(&self, at: crate::MailboxRef) -> Result<Vec<String>, Error> {
+        self.db
+            .read("mail.keywords", |txn| async move {
+                let (begin, end) = KeywordKey::range(at.account);
+                let rows = txn.range(&begin, &end).snapshot().limit(LISTED).collect().await?;
+                Ok(rows.iter().filter_map(|(_, name)| String::from_utf8(name.to_vec()).ok()).collect())
+            })
+            .await
+    }
+}
+
+/// Keywords that are listed; there may be more.
+const LISTED: usize = 200;

@@ -78,7 +78,7 @@ async fn a_message_comes_changes_and_goes() {
     let work = Keyword::new("$Work").unwrap();
     let mut flags = seen();
     flags.keywords.insert(work.clone());
-    let stored = f.store.store_flags(inbox, &set(&[2, 9]), 0, &FlagChange::Add(flags), None).await.unwrap();
+    let stored = f.store.store_flags(inbox, &set(&[2, 9]), &FlagChange::Add(flags), None).await.unwrap();
     assert_eq!(stored.changed.len(), 1);
     assert!(stored.modseq > opened.as_of);
     assert_eq!(f.store.with_keyword(inbox, &work).await.unwrap(), set(&[2]));
@@ -89,8 +89,8 @@ async fn a_message_comes_changes_and_goes() {
     f.sound().await;
 
     let deleted = FlagChange::Add(SystemFlags::DELETED.into());
-    f.store.store_flags(inbox, &set(&[1, 3]), 0, &deleted, None).await.unwrap();
-    let gone = f.store.expunge(inbox, Some(&set(&[3])), 0).await.unwrap();
+    f.store.store_flags(inbox, &set(&[1, 3]), &deleted, None).await.unwrap();
+    let gone = f.store.expunge(inbox, Some(&set(&[3]))).await.unwrap();
     assert_eq!(gone.uids, set(&[3]));
     let delta = f.store.since(inbox, stored.modseq).await.unwrap();
     assert_eq!((delta.vanished, delta.changed.len()), (set(&[3]), 1));
@@ -106,11 +106,11 @@ async fn unchanged_since_is_obeyed() {
     f.append(inbox, &message(1)).await;
     let before = f.store.status(inbox).await.unwrap().highest_modseq;
     let add = FlagChange::Add(seen());
-    let first = f.store.store_flags(inbox, &set(&[1]), 0, &add, Some(before)).await.unwrap();
+    let first = f.store.store_flags(inbox, &set(&[1]), &add, Some(before)).await.unwrap();
     let remove = FlagChange::Remove(seen());
-    let second = f.store.store_flags(inbox, &set(&[1]), 0, &remove, Some(before)).await.unwrap();
+    let second = f.store.store_flags(inbox, &set(&[1]), &remove, Some(before)).await.unwrap();
     assert_eq!((first.changed.len(), second.modified), (1, vec![1]));
-    let idle = f.store.store_flags(inbox, &set(&[1]), 0, &add, None).await.unwrap();
+    let idle = f.store.store_flags(inbox, &set(&[1]), &add, None).await.unwrap();
     assert_eq!((idle.changed.len(), idle.unchanged.len(), idle.modseq), (0, 1, ModSeq(0)));
 }
 
@@ -119,19 +119,19 @@ async fn a_copy_keeps_its_email_and_bodies_go_with_the_last() {
     let f = fixture(kv::memory::database()).await;
     let (inbox, archive) = (f.mailbox("INBOX").await, f.mailbox("Archive").await);
     f.append(inbox, &message(1)).await;
-    let copied = f.store.copy(inbox, &set(&[1]), 0, archive).await.unwrap();
+    let copied = f.store.copy(inbox, &set(&[1]), archive).await.unwrap();
     assert_eq!(copied.pairs, [(1, 1)]);
     let (here, there) =
         (f.store.message(inbox, 1).await.unwrap(), f.store.message(archive, 1).await.unwrap());
     assert_eq!((here.email, here.thread), (there.email, there.thread));
-    let moved = f.store.move_(inbox, &set(&[1]), 0, archive).await.unwrap();
+    let moved = f.store.move_(inbox, &set(&[1]), archive).await.unwrap();
     assert_eq!(moved.pairs, [(1, 2)]);
     assert_eq!(f.store.status(inbox).await.unwrap().exists, 0);
     assert_eq!(f.store.body(there.blob, 0..4).await.unwrap(), "From"[..]);
     f.sound().await;
     let deleted = FlagChange::Add(SystemFlags::DELETED.into());
-    f.store.store_flags(archive, &set(&[1, 2]), 0, &deleted, None).await.unwrap();
-    f.store.expunge(archive, None, 0).await.unwrap();
+    f.store.store_flags(archive, &set(&[1, 2]), &deleted, None).await.unwrap();
+    f.store.expunge(archive, None).await.unwrap();
     f.sound().await;
     assert!(matches!(f.store.summary(ACCOUNT, there.email).await, Err(Error::NotFound)));
     assert_eq!(f.store.usage(ACCOUNT).await.unwrap(), crate::Usage::default());
@@ -256,13 +256,13 @@ async fn history(f: &Fixture, rng: &SeededRng) {
             0 | 1 => drop(f.append(from, &message(step)).await),
             2 => drop(
                 f.store
-                    .store_flags(from, &some, 0, &FlagChange::Add(SystemFlags::DELETED.into()), None)
+                    .store_flags(from, &some, &FlagChange::Add(SystemFlags::DELETED.into()), None)
                     .await
                     .unwrap(),
             ),
-            3 => drop(f.store.copy(from, &some, 0, to).await.unwrap()),
-            4 => drop(f.store.move_(from, &some, 0, to).await.unwrap()),
-            _ => drop(f.store.expunge(from, None, 0).await.unwrap()),
+            3 => drop(f.store.copy(from, &some, to).await.unwrap()),
+            4 => drop(f.store.move_(from, &some, to).await.unwrap()),
+            _ => drop(f.store.expunge(from, None).await.unwrap()),
         }
         if rng.below(3) == 0 {
             let delta = f.store.since(at[0], replica.1).await.unwrap();

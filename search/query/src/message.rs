@@ -1,0 +1,155 @@
+//! A message under examination: its row is at hand, the rest is read when a filter first asks for it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use content_mail::address::{Address, Mailbox};
+use content_mail::{Summary, decode, headers};
+use mail::{MailboxRef, MessageRow};
+
+use crate::text::{decoded, fold};
+use crate::{Error, Field, Needle, Spending};
+
+/// Bytes of a header that are searched.
+const HEADER: u64 = 1 << 20;
+/// Bytes of a message that are searched; what lies behind is text of no human.
+const BODY: u64 = 32 << 20;
+
+/// One message.
+pub(crate) struct Message<'a> {
+    pub(crate) row: &'a MessageRow,
+    store: &'a mail::Store,
+    at: MailboxRef,
+    summary: Option<Arc<Summary>>,
+    header: Option<Bytes>,
+    body: Option<Bytes>,
+}
+
+impl<'a> Message<'a> {
+    pub(crate) fn new(store: &'a mail::Store, at: MailboxRef, row: &'a MessageRow) -> Self {
+        Self { row, store, at, summary: None, header: None, body: None }
+    }
+
+    pub(crate) async fn summary(&mut self) -> Result<Arc<Summary>, Error> {
+        if let Some(summary) = &self.summary {
+            return Ok(Arc::clone(summary));
+        }
+        let summary = self.store.summary(self.at.account, self.row.email).await?;
+        self.summary = Some(Arc::clone(&summary));
+        Ok(summary)
+    }
+
+    async fn header(&mut self, spending: &mut Spending) -> Result<Bytes, Error> {
+        if let Some(header) = &self.header {
+            return Ok(header.clone());
+        }
+        let size = self.summary().await?.header_size.min(HEADER);
+        spending.pay(size).await?;
+        let header = self.store.body(self.row.blob, 0..size).await?;
+        self.header = Some(header.clone());
+        Ok(header)
+    }
+
+    async fn whole(&mut self, spending: &mut Spending) -> Result<Bytes, Error> {
+        if let Some(body) = &self.body {
+            return Ok(body.clone());
+        }
+        let size = self.row.size.min(BODY);
+        spending.pay(size).await?;
+        let body = self.store.body(self.row.blob, 0..size).await?;
+        self.body = Some(body.clone());
+        Ok(body)
+    }
+
+    /// When it was sent, in seconds since 1970 on the clock of its writer; when it arrived if it does not say.
+    pub(crate) async fn sent_there(&mut self) -> Result<i64, Error> {
+        let summary = self.summary().await?;
+        let zone = summary.envelope.date.as_deref().map_or(0, zone_seconds);
+        Ok(summary.sent.map_or(self.row.internal_date, |ms| ms.div_euclid(1000) + zone))
+    }
+
+    /// Whether a header field contains the text.
+    pub(crate) async fn field_has(
+        &mut self,
+        field: &Field,
+        needle: &Needle,
+        spending: &mut Spending,
+    ) -> Result<bool, Error> {
+        let summary = self.summary().await?;
+        let envelope = &summary.envelope;
+        Ok(match field {
+            Field::From => addresses_have(&envelope.from, needle),
+            Field::To => addresses_have(&envelope.to, needle),
+            Field::Cc => addresses_have(&envelope.cc, needle),
+            Field::Bcc => addresses_have(&envelope.bcc, needle),
+            Field::Subject => envelope.subject.as_deref().is_some_and(|s| text_has(s, needle)),
+            Field::Named(name) => {
+                let header = self.header(spending).await?;
+                headers::fields(&header).filter(|f| f.is(name)).any(|f| text_has(&f.text(), needle))
+            }
+        })
+    }
+
+    /// Whether any header field contains the text.
+    pub(crate) async fn header_has(
+        &mut self,
+        needle: &Needle,
+        spending: &mut Spending,
+    ) -> Result<bool, Error> {
+        let header = self.header(spending).await?;
+        let has = |f: headers::Field<'_>| {
+            let text = format!("{}: {}", String::from_utf8_lossy(f.name), f.text());
+            text_has(&text, needle)
+        };
+        Ok(headers::fields(&header).any(has))
+    }
+
+    /// Whether a text of the body contains the text.
+    pub(crate) async fn body_has(&mut self, needle: &Needle, spending: &mut Spending) -> Result<bool, Error> {
+        let summary = self.summary().await?;
+        let message = self.whole(spending).await?;
+        let mut found = false;
+        decode::each_text(&message, &summary.structure, &mut |text| {
+            found = needle.is_in(&fold(text));
+            !found
+        });
+        Ok(found)
+    }
+}
+
+/// Header text is compared as people read it, and as it is written.
+fn text_has(text: &str, needle: &Needle) -> bool {
+    needle.is_in_text(&decoded(text)) || needle.is_in_text(text)
+}
+
+fn addresses_have(list: &[Address], needle: &Needle) -> bool {
+    let mailbox_has = |m: &Mailbox| {
+        let name = m.name.as_deref().unwrap_or_default();
+        text_has(&format!("{name} <{}>", m.address()), needle)
+    };
+    list.iter().any(|address| match address {
+        Address::Mailbox(mailbox) => mailbox_has(mailbox),
+        Address::Group { name, members } => text_has(name, needle) || members.iter().any(mailbox_has),
+    })
+}
+
+/// The zone of a Date field, `+hhmm`, in seconds; 0 for names.
+fn zone_seconds(date: &str) -> i64 {
+    let zone = date.split_whitespace().find(|w| w.len() == 5 && w.starts_with(['+', '-']));
+    let Some((sign, digits)) = zone.and_then(|z| z.split_at_checked(1)) else { return 0 };
+    let Ok(number) = digits.parse::<i64>() else { return 0 };
+    let seconds = (number / 100) * 3600 + (number % 100) * 60;
+    if sign == "-" { -seconds } else { seconds }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zones() {
+        assert_eq!(zone_seconds("Sat, 21 Nov 2026 10:01:00 +0130"), 5400);
+        assert_eq!(zone_seconds("Sat, 21 Nov 2026 10:01:00 -0800"), -28_800);
+        assert_eq!(zone_seconds("21 Nov 2026 10:01:00 GMT"), 0);
+    }
+}

@@ -1,0 +1,124 @@
+//! The answer: candidates of the plan, and for what it leaves open a look at each message.
+
+use futures::future::{BoxFuture, FutureExt};
+use mail::{MailboxRef, UidSet};
+use runtime::SharedClock;
+
+use crate::message::Message;
+use crate::plan::Planner;
+use crate::{Budget, Error, Filter, SearchIndex, Spending};
+
+/// Rows read at once.
+const PAGE: usize = 500;
+
+/// Where and at what cost is searched.
+pub struct Query<'a> {
+    /// The mail store.
+    pub store: &'a mail::Store,
+    /// What may know the words.
+    pub index: &'a dyn SearchIndex,
+    /// The mailbox.
+    pub mailbox: MailboxRef,
+    /// The messages in question; others do not match.
+    pub within: &'a UidSet,
+    /// The most it may cost.
+    pub budget: Budget,
+    /// Time.
+    pub clock: SharedClock,
+}
+
+/// The messages that match.
+///
+/// # Errors
+/// [`Error::Budget`] when it would cost too much; else the store's.
+pub async fn search(query: &Query<'_>, filter: &Filter) -> Result<UidSet, Error> {
+    let planner = Planner { store: query.store, index: query.index, at: query.mailbox };
+    let plan = planner.plan(filter, query.within).await?;
+    if plan.exact {
+        return Ok(plan.uids);
+    }
+    let mut spending = Spending::new(query.budget, query.clock.clone());
+    let mut found = UidSet::new();
+    let (mut next, last) = (plan.uids.first(), plan.uids.last().unwrap_or(0));
+    while let Some(first) = next.filter(|first| *first <= last) {
+        let page = query.store.messages(query.mailbox, first..=last, PAGE).await?;
+        for row in page.rows.iter().filter(|row| plan.uids.contains(row.uid)) {
+            spending.pay(0).await?;
+            let mut message = Message::new(query.store, query.mailbox, row);
+            match matches(&mut message, filter, &mut spending).await {
+                Ok(true) => drop(found.insert(row.uid)),
+                // Gone while we looked.
+                Ok(false) | Err(Error::Mail(mail::Error::NotFound)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        next = page.next;
+    }
+    Ok(found)
+}
+
+fn matches<'a>(
+    message: &'a mut Message<'_>,
+    filter: &'a Filter,
+    spending: &'a mut Spending,
+) -> BoxFuture<'a, Result<bool, Error>> {
+    async move {
+        let row = message.row;
+        Ok(match filter {
+            Filter::All => true,
+            Filter::And(filters) => {
+                for filter in cheapest_first(filters) {
+                    if !matches(message, filter, spending).await? {
+                        return Ok(false);
+                    }
+                }
+                true
+            }
+            Filter::Or(filters) => {
+                for filter in cheapest_first(filters) {
+                    if matches(message, filter, spending).await? {
+                        return Ok(true);
+                    }
+                }
+                false
+            }
+            Filter::Not(inner) => !matches(message, inner, spending).await?,
+            Filter::Uids(uids) => uids.contains(row.uid),
+            Filter::System(flags) => row.flags.has(*flags),
+            Filter::Keyword(keyword) => row.flags.keywords.contains(keyword),
+            Filter::Arrived(range) => range.contains(&row.internal_date),
+            Filter::Sent(range) => range.contains(&message.sent_there().await?),
+            Filter::Saved(range) => range.contains(&row.save_date),
+            Filter::Larger(size) => row.size > *size,
+            Filter::Smaller(size) => row.size < *size,
+            Filter::Header(field, needle) => message.field_has(field, needle, spending).await?,
+            Filter::Body(needle) => message.body_has(needle, spending).await?,
+            Filter::Text(needle) => {
+                message.header_has(needle, spending).await? || message.body_has(needle, spending).await?
+            }
+            Filter::ModSeq(modseq) => row.modseq.0 >= *modseq,
+            Filter::Email(email) => row.email == *email,
+            Filter::Thread(thread) => row.thread == *thread,
+        })
+    }
+    .boxed()
+}
+
+/// Filters in the order of what they read: the row, the summary, the header, the body.
+fn cheapest_first(filters: &[Filter]) -> Vec<&Filter> {
+    let mut ordered: Vec<&Filter> = filters.iter().collect();
+    ordered.sort_by_key(|filter| cost(filter));
+    ordered
+}
+
+fn cost(filter: &Filter) -> u8 {
+    match filter {
+        Filter::And(filters) | Filter::Or(filters) => filters.iter().map(cost).max().unwrap_or(0),
+        Filter::Not(inner) => cost(inner),
+        Filter::Sent(_) => 1,
+        Filter::Header(crate::Field::Named(_), _) => 2,
+        Filter::Header(..) => 1,
+        Filter::Body(_) | Filter::Text(_) => 3,
+        _ => 0,
+    }
+}

@@ -1,0 +1,104 @@
+//! How text is compared: substrings, without regard to case, in Unicode (RFC 9051 §6.4.4, RFC 5051 in spirit).
+
+use std::borrow::Cow;
+
+use memchr::memmem;
+
+/// Text as it is compared: lower case by Unicode's simple rules, runs of blanks as one space, so that a line
+/// break in a message does not hide a phrase.
+pub fn fold(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut blank = false;
+    for c in text.chars() {
+        if c.is_whitespace() {
+            blank = true;
+            continue;
+        }
+        if std::mem::take(&mut blank) {
+            out.push(' ');
+        }
+        match c {
+            'A'..='Z' => out.push(c.to_ascii_lowercase()),
+            '\0'..='\x7f' => out.push(c),
+            // Final sigma is a sigma; ß and ss stay different.
+            'ς' | 'Σ' => out.push('σ'),
+            _ => out.extend(c.to_lowercase()),
+        }
+    }
+    if blank {
+        out.push(' ');
+    }
+    out
+}
+
+/// What is looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Needle(String);
+
+impl Needle {
+    /// From the text a client gave.
+    pub fn new(text: &str) -> Needle {
+        Needle(fold(text))
+    }
+
+    /// The folded text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether folded text contains it; the empty needle is in everything.
+    pub fn is_in(&self, folded: &str) -> bool {
+        memmem::find(folded.as_bytes(), self.0.as_bytes()).is_some()
+    }
+
+    /// Whether text that is not folded contains it.
+    pub fn is_in_text(&self, text: &str) -> bool {
+        self.is_in(&fold(text))
+    }
+}
+
+/// Folded form for sorting: as [`fold`], without blanks around.
+pub(crate) fn sort_key(text: &str) -> String {
+    match fold(text).trim() {
+        key if key.len() > SORT_KEY => key[..key.floor_char_boundary(SORT_KEY)].to_owned(),
+        key => key.to_owned(),
+    }
+}
+
+/// Bytes of a text that decide its place; what differs only behind them is in the order of arrival.
+const SORT_KEY: usize = 256;
+
+/// Header text as people read it: encoded words decoded (RFC 2047).
+pub(crate) fn decoded(text: &str) -> Cow<'_, str> {
+    content_mail::decode::words(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn case_and_blanks_do_not_matter() {
+        assert!(Needle::new("GRÜN").is_in_text("ganz grün hier"));
+        assert!(Needle::new("ПРИВЕТ").is_in_text("привет"));
+        assert!(Needle::new("a b").is_in_text("A\r\n\tB"));
+        assert!(Needle::new("").is_in_text(""));
+        assert!(Needle::new("ΟΔΟΣ").is_in_text("οδος"));
+        assert!(!Needle::new("x").is_in_text("abc"));
+    }
+
+    #[test]
+    fn sort_keys_are_short() {
+        assert_eq!(sort_key("  Hello World "), "hello world");
+        assert!(sort_key(&"ä".repeat(1000)).len() <= SORT_KEY);
+    }
+
+    proptest! {
+        #[test]
+        fn a_text_contains_its_parts(text in "\\PC{0,30}", from in 0usize..30, length in 0usize..10) {
+            let part: String = text.chars().skip(from).take(length).collect();
+            prop_assert!(Needle::new(part.trim()).is_in_text(&text));
+        }
+    }
+}
