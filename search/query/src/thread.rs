@@ -192,6 +192,7 @@ impl<'a> Forest<'a> {
 
     /// Step 4: threads by the date of what stands for them; children of a place without a message first.
     fn sort_roots(&mut self) {
+        #[allow(clippy::needless_range_loop, reason = "the loop changes what it walks")]
         for index in 0..self.roots.len() {
             let root = self.roots[index];
             if self.is_dummy(root) {
@@ -227,6 +228,7 @@ impl<'a> Forest<'a> {
             }
         }
         let mut gone = vec![false; self.roots.len()];
+        #[allow(clippy::needless_range_loop, reason = "the loop changes what it walks")]
         for index in 0..self.roots.len() {
             let face = self.face(self.roots[index]);
             let Some(&held) = table.get(face.subject.as_str()) else { continue };
