@@ -128,8 +128,9 @@ impl Store {
             row.email = self.clone_email_in(txn, from, to, record).await?;
             let structure = messages::structure_in(txn, from.account, record.email).await?;
             let summary = crate::convert::from_record(structure);
+            let secret = thread::secret_in(txn, to.account).await?;
             let (thread, begun) =
-                thread::join_in(txn, to.account, row.email, &thread::hashes(&summary)).await?;
+                thread::join_in(txn, to.account, row.email, &thread::hashes(secret, &summary)).await?;
             row.thread = thread;
             log.threads_ended_or_begun.extend(begun.then_some(thread.0));
             messages::write_structure_in(txn, to.account, row.email, &summary);

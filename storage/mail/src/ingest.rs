@@ -84,7 +84,7 @@ impl Store {
         quota::check_in(txn, account, size, 1).await?;
         let email = self.free_email_id(txn, account).await?;
         self.blobs.reference_in(txn, &incoming.staged, mailbox::owner(account, email)).await?;
-        let hashes = thread::hashes(&incoming.summary);
+        let hashes = thread::hashes(thread::secret_in(txn, account).await?, &incoming.summary);
         let (thread, begun) = thread::join_in(txn, account, email, &hashes).await?;
         let new = EmailRecord {
             blob: incoming.staged.hash().0.to_vec(),

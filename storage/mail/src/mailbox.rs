@@ -193,6 +193,9 @@ impl Store {
             return Err(Error::Reserved("another mailbox has this special use"));
         }
         let mut allocation = keywords::allocation_in(txn, account).await?;
+        if allocation.mailbox == 0 {
+            allocation.thread_secret = self.rng.u64();
+        }
         allocation.mailbox += 1;
         let id = MailboxId(allocation.mailbox);
         let now = self.now_secs();
@@ -217,8 +220,8 @@ impl Store {
         mailbox_of(id, &record, path.clone())
     }
 
-    /// Gives a mailbox, with all below it, another path. RENAME of INBOX is not this: it moves messages
-    /// (RFC 9051 §6.3.6) and leaves INBOX where it is.
+    /// Gives a mailbox, with all below it, another path; what is missing above it is made. INBOX keeps its name: its
+    /// messages move to a new mailbox, in steps (RFC 9051 §6.3.6).
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::AlreadyExists`], [`Error::Reserved`]; else the store's.
@@ -228,8 +231,11 @@ impl Store {
         from: &MailboxPath,
         to: &MailboxPath,
     ) -> Result<Mailbox, Error> {
-        if from.is_inbox() || to.is_inbox() {
+        if to.is_inbox() {
             return Err(Error::Reserved("INBOX keeps its name"));
+        }
+        if from.is_inbox() {
+            return self.empty_inbox(account, to).await;
         }
         if to.is_below(from) {
             return Err(Error::Reserved("a mailbox cannot be moved below itself"));
@@ -244,6 +250,19 @@ impl Store {
         Ok(renamed)
     }
 
+    /// A new mailbox gets all messages that are in INBOX now. What a crash leaves behind stays in INBOX.
+    async fn empty_inbox(&self, account: AccountId, to: &MailboxPath) -> Result<Mailbox, Error> {
+        let inbox = self.resolve(account, &MailboxPath::parse("INBOX")?).await?.ok_or(Error::NotFound)?;
+        let made = self.create(account, to, None).await?;
+        let from = MailboxRef { account, mailbox: inbox.id };
+        let to = MailboxRef { account, mailbox: made.id };
+        let (uids, mut start) = (self.open(from).await?.uids, Some(1));
+        while let Some(first) = start {
+            start = self.move_(from, &uids, first, to).await?.next;
+        }
+        Ok(made)
+    }
+
     async fn rename_in(
         &self,
         txn: &Transaction,
@@ -254,6 +273,12 @@ impl Store {
         let old = resolve_in(txn, account, from).await?.ok_or(Error::NotFound)?;
         if resolve_in(txn, account, to).await?.is_some() {
             return Err(Error::AlreadyExists);
+        }
+        // Any other change of the tree conflicts: what lies below is read without conflicts.
+        txn.get(&TreeKey { account }.encode()).await?;
+        let tree = tree_in(txn, account).await?;
+        for one in tree.iter().filter(|one| one.id == old.id || one.path.is_below(from)) {
+            self.show_at_in(txn, account, one, from, to).await?;
         }
         let parent = match to.parent() {
             None => None,
@@ -266,18 +291,6 @@ impl Store {
         let value = txn.get(&key).await?.ok_or(Error::NotFound)?;
         let mut record = MailboxRecord::from_bytes(&value)?;
         txn.clear(&MailboxNameKey { account, parent: old.parent, name: record.name.clone() }.encode());
-        retire_in(txn, account, from, record.uid_validity);
-        let shown = txn
-            .get(&retired(account, to))
-            .await?
-            .and_then(|v| v.first_chunk().map(|b| u64::from_le_bytes(*b)));
-        if shown.is_some_and(|shown| shown >= u64::from(record.uid_validity)) {
-            // RFC 9051 §2.3.1.1: a mailbox that takes another's name must not show a lower UIDVALIDITY there.
-            let mut allocation = keywords::allocation_in(txn, account).await?;
-            allocation.uid_validity = allocation.uid_validity.saturating_add(1);
-            record.uid_validity = allocation.uid_validity;
-            txn.set(&AllocationKey { account }.encode(), &allocation.to_bytes());
-        }
         record.parent = parent.map(|p| p.0);
         to.leaf().clone_into(&mut record.name);
         txn.set(&key, &record.to_bytes());
@@ -287,6 +300,38 @@ impl Store {
         );
         self.log_tree_in(txn, account, ChangeKind::MailboxUpdated, old.id);
         mailbox_of(old.id, &record, to.clone())
+    }
+
+    /// Notes which UIDVALIDITY a mailbox of a tree that moves has shown where it was, and gives it a new one if its
+    /// new path once showed a higher one: it never goes down for a name (RFC 9051 §2.3.1.1).
+    async fn show_at_in(
+        &self,
+        txn: &Transaction,
+        account: AccountId,
+        mailbox: &Mailbox,
+        from: &MailboxPath,
+        to: &MailboxPath,
+    ) -> Result<(), Error> {
+        let below = mailbox.path.names().get(from.names().len()..).unwrap_or_default();
+        let names = [to.names(), below].concat();
+        if names.len() > MailboxPath::MAX_DEPTH {
+            return Err(Error::LimitReached("the path is too deep"));
+        }
+        retire_in(txn, account, &mailbox.path, mailbox.uid_validity.get());
+        let shown = txn.get(&retired(account, &MailboxPath::of_names(names))).await?;
+        let shown = shown.and_then(|v| v.first_chunk().map(|b| u64::from_le_bytes(*b)));
+        if shown.is_none_or(|shown| shown <= u64::from(mailbox.uid_validity.get())) {
+            return Ok(());
+        }
+        let mut allocation = keywords::allocation_in(txn, account).await?;
+        allocation.uid_validity = allocation.uid_validity.saturating_add(1);
+        txn.set(&AllocationKey { account }.encode(), &allocation.to_bytes());
+        let key = MailboxKey { account, mailbox: mailbox.id }.encode();
+        let value = txn.get(&key).await?.ok_or(Error::NotFound)?;
+        let record =
+            MailboxRecord { uid_validity: allocation.uid_validity, ..MailboxRecord::from_bytes(&value)? };
+        txn.set(&key, &record.to_bytes());
+        Ok(())
     }
 
     /// Removes a mailbox and the messages in it.

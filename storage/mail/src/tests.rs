@@ -170,6 +170,42 @@ async fn mailboxes_are_made_renamed_and_deleted() {
     f.sound().await;
 }
 
+/// UIDVALIDITY of every path never goes down, whatever is renamed and deleted, also for mailboxes below.
+#[tokio::test]
+async fn a_path_never_shows_a_lower_uid_validity() {
+    let f = fixture(kv::memory::database()).await;
+    let path = |text| MailboxPath::parse(text).unwrap();
+    f.store.create(ACCOUNT, &path("old/x"), None).await.unwrap();
+    f.store.create(ACCOUNT, &path("new/x"), None).await.unwrap();
+    let of = |text: &'static str| {
+        let (store, path) = (f.store.clone(), path(text));
+        async move { store.resolve(ACCOUNT, &path).await.unwrap().unwrap().uid_validity }
+    };
+    let before = (of("new").await, of("new/x").await);
+    f.store.delete(ACCOUNT, &path("new/x")).await.unwrap();
+    f.store.delete(ACCOUNT, &path("new")).await.unwrap();
+    f.store.rename(ACCOUNT, &path("old"), &path("new")).await.unwrap();
+    assert!(of("new").await > before.0 && of("new/x").await > before.1);
+    let kept = of("new/x").await;
+    f.store.rename(ACCOUNT, &path("new"), &path("fresh")).await.unwrap();
+    assert_eq!(of("fresh/x").await, kept);
+    f.sound().await;
+}
+
+#[tokio::test]
+async fn renaming_the_inbox_moves_its_messages() {
+    let f = fixture(kv::memory::database()).await;
+    let inbox = f.mailbox("INBOX").await;
+    for n in 0..3 {
+        f.append(inbox, &message(n)).await;
+    }
+    let to = MailboxPath::parse("2026/spring").unwrap();
+    f.store.rename(ACCOUNT, &MailboxPath::parse("inbox").unwrap(), &to).await.unwrap();
+    assert_eq!(f.store.status(inbox).await.unwrap().exists, 0);
+    assert_eq!(f.store.status(f.mailbox("2026/spring").await).await.unwrap().exists, 3);
+    f.sound().await;
+}
+
 #[tokio::test]
 async fn quota_is_kept() {
     let f = fixture(kv::memory::database()).await;

@@ -1,8 +1,18 @@
 //! Which thread a message joins (RFC 8621 §3): one that shares a message id with it under the same base subject.
+//!
+//! Each (message id, base subject) that a message names is a key that leads to a thread. A new message joins the
+//! oldest thread its keys lead to, or begins one, and its keys that lead nowhere yet lead there from then on.
+//!
+//! A message that joins two threads, since mail came out of order, does not make one of them: the thread of an email
+//! never changes (RFC 8621 §4.1.1). But the keys of the younger thread lead to the older one from then on, so that
+//! whatever comes later is of one thread.
+//!
+//! Keys are hashed with a secret of the account: nobody can make messages whose keys are those of others.
 
 use kv::Transaction;
-use schema::keys::mail::{ThreadEmailKey, ThreadHashKey, ThreadReferenceKey};
-use schema::{AccountId, EmailId, Key, ThreadId};
+use schema::keys::mail::{AllocationKey, ThreadEmailKey, ThreadHashKey, ThreadReferenceKey};
+use schema::records::mail::AllocationRecord;
+use schema::{AccountId, EmailId, Key, Record, ThreadId};
 
 use crate::Error;
 use content_mail::Summary;
@@ -10,18 +20,31 @@ use content_mail::Summary;
 /// Message ids of one message that are looked at; the newest references count.
 const MAX_IDS: usize = 50;
 
-/// The keyed hashes of a message's ids under its subject.
-pub(crate) fn hashes(summary: &Summary) -> Vec<[u8; 8]> {
+/// Keys of a thread that are led over to another; what is beyond keeps leading to the younger one.
+const MAX_REDIRECTED: usize = 256;
+
+/// The account's secret. It is made with the account's first mailbox and never changes, so that a snapshot read is
+/// enough and conflicts with nothing.
+pub(crate) async fn secret_in(txn: &Transaction, account: AccountId) -> Result<u64, Error> {
+    let value = txn.get_snapshot(&AllocationKey { account }.encode()).await?;
+    Ok(value.map(|v| AllocationRecord::from_bytes(&v)).transpose()?.unwrap_or_default().thread_secret)
+}
+
+/// The keyed hashes of a message's ids under its subject; case in subjects does not matter (RFC 5256 §3).
+pub(crate) fn hashes(secret: u64, summary: &Summary) -> Vec<[u8; 8]> {
+    let mut key = [0; 32];
+    key[..8].copy_from_slice(&secret.to_le_bytes());
+    let subject = summary.base_subject.to_lowercase();
     let ids = &summary.message_ids;
     let all = ids.message_id.iter().chain(&ids.in_reply_to).chain(ids.references.iter().rev());
-    let mut hashes: Vec<[u8; 8]> = all.take(MAX_IDS).map(|id| hash(id, &summary.base_subject)).collect();
+    let mut hashes: Vec<[u8; 8]> = all.take(MAX_IDS).map(|id| hash(&key, id, &subject)).collect();
     hashes.sort_unstable();
     hashes.dedup();
     hashes
 }
 
-fn hash(id: &str, subject: &str) -> [u8; 8] {
-    let mut hasher = blake3::Hasher::new_derive_key("godwit thread reference 1");
+fn hash(key: &[u8; 32], id: &str, subject: &str) -> [u8; 8] {
+    let mut hasher = blake3::Hasher::new_keyed(key);
     hasher.update(id.as_bytes());
     hasher.update(&[0]);
     hasher.update(subject.as_bytes());
@@ -30,30 +53,54 @@ fn hash(id: &str, subject: &str) -> [u8; 8] {
     out
 }
 
-/// The thread that the message joins or begins, with its ids noted. Of several threads that it would join the oldest
-/// is taken; the others stay as they are.
+/// The thread that the message joins or begins, with its ids noted, and whether it begins it.
 pub(crate) async fn join_in(
     txn: &Transaction,
     account: AccountId,
     email: EmailId,
     hashes: &[[u8; 8]],
 ) -> Result<(ThreadId, bool), Error> {
-    let mut found: Option<ThreadId> = None;
-    let mut missing = Vec::new();
-    for hash in hashes {
-        let value = txn.get(&ThreadReferenceKey { account, hash: *hash }.encode()).await?;
+    let (mut found, mut missing) = (Vec::new(), Vec::new());
+    for &hash in hashes {
+        let value = txn.get(&ThreadReferenceKey { account, hash }.encode()).await?;
         match value.and_then(|v| v.first_chunk().map(|b| ThreadId(u64::from_be_bytes(*b)))) {
-            Some(thread) => found = Some(found.map_or(thread, |f| f.min(thread))),
-            None => missing.push(*hash),
+            Some(thread) => found.push(thread),
+            None => missing.push(hash),
         }
     }
-    let thread = found.unwrap_or(ThreadId(email.0));
-    for hash in missing {
-        txn.set(&ThreadReferenceKey { account, hash }.encode(), &thread.0.to_be_bytes());
-        txn.set(&ThreadHashKey { account, thread, hash }.encode(), b"");
+    found.sort_unstable();
+    found.dedup();
+    let (thread, begun) = match found.first() {
+        Some(oldest) => (*oldest, false),
+        None => (ThreadId(email.0), true),
+    };
+    missing.into_iter().for_each(|hash| lead_in(txn, account, hash, thread));
+    for younger in found.into_iter().skip(1) {
+        redirect_in(txn, account, younger, thread).await?;
     }
     txn.set(&ThreadEmailKey { account, thread, email }.encode(), b"");
-    Ok((thread, found.is_none()))
+    Ok((thread, begun))
+}
+
+/// Makes a key lead to a thread.
+fn lead_in(txn: &Transaction, account: AccountId, hash: [u8; 8], thread: ThreadId) {
+    txn.set(&ThreadReferenceKey { account, hash }.encode(), &thread.0.to_be_bytes());
+    txn.set(&ThreadHashKey { account, thread, hash }.encode(), b"");
+}
+
+/// Makes the keys of one thread lead to another.
+async fn redirect_in(
+    txn: &Transaction,
+    account: AccountId,
+    from: ThreadId,
+    to: ThreadId,
+) -> Result<(), Error> {
+    let (begin, end) = ThreadHashKey::range(account, from);
+    for (key, _) in txn.range(&begin, &end).limit(MAX_REDIRECTED).collect().await? {
+        txn.clear(&key);
+        lead_in(txn, account, ThreadHashKey::decode(&key)?.hash, to);
+    }
+    Ok(())
 }
 
 /// Takes an email out of its thread; the thread goes with its last one. Says whether it did.
@@ -75,4 +122,68 @@ pub(crate) async fn leave_in(
     }
     txn.clear_range(&begin, &end);
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use content_mail::{Limits, summarize};
+
+    const ACCOUNT: AccountId = AccountId(1);
+
+    fn of(secret: u64, id: &str, references: &str, subject: &str) -> Vec<[u8; 8]> {
+        let text = format!("Message-ID: <{id}>\r\nReferences: {references}\r\nSubject: {subject}\r\n\r\n");
+        hashes(secret, &summarize(text.as_bytes(), &Limits::default()))
+    }
+
+    async fn add(db: &kv::Database, email: u64, hashes: &[[u8; 8]]) -> (ThreadId, bool) {
+        db.transact("test", |txn| async move { join_in(&txn, ACCOUNT, EmailId(email), hashes).await })
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn answers_join_and_other_subjects_do_not() {
+        let db = kv::memory::database();
+        assert_eq!(add(&db, 1, &of(7, "a", "", "Lunch")).await, (ThreadId(1), true));
+        assert_eq!(add(&db, 2, &of(7, "b", "<a>", "RE: lunch")).await, (ThreadId(1), false));
+        assert_eq!(add(&db, 3, &of(7, "c", "<a> <b>", "Dinner?")).await, (ThreadId(3), true));
+        assert_eq!(add(&db, 4, &of(7, "d", "<x> <b>", "Fwd: Lunch")).await, (ThreadId(1), false));
+    }
+
+    #[tokio::test]
+    async fn what_joins_two_threads_leads_both_to_the_older() {
+        let db = kv::memory::database();
+        add(&db, 1, &of(7, "a", "", "s")).await;
+        assert_eq!(add(&db, 2, &of(7, "b", "", "s")).await, (ThreadId(2), true));
+        assert_eq!(add(&db, 3, &of(7, "m", "<a> <b>", "s")).await, (ThreadId(1), false));
+        assert_eq!(add(&db, 4, &of(7, "e", "<b>", "s")).await, (ThreadId(1), false));
+    }
+
+    #[tokio::test]
+    async fn threads_that_ended_leave_nothing() {
+        let db = kv::memory::database();
+        add(&db, 1, &of(7, "a", "", "s")).await;
+        add(&db, 2, &of(7, "b", "", "s")).await;
+        add(&db, 3, &of(7, "m", "<a> <b>", "s")).await;
+        for (email, thread, ends) in [(2, 2, true), (1, 1, false), (3, 1, true)] {
+            let ended = db
+                .transact("test", |txn| async move {
+                    leave_in(&txn, ACCOUNT, ThreadId(thread), EmailId(email)).await
+                })
+                .await
+                .unwrap();
+            assert_eq!(ended, ends);
+        }
+        let (begin, end) = schema::keys::mail::account_range(ACCOUNT);
+        let (begin, end) = (&begin, &end);
+        let left =
+            db.read("test", |txn| async move { Ok::<_, Error>(txn.range(begin, end).collect().await?) });
+        assert_eq!(left.await.unwrap(), []);
+    }
+
+    #[test]
+    fn accounts_do_not_share_keys() {
+        assert_ne!(of(1, "a", "", "s"), of(2, "a", "", "s"));
+    }
 }

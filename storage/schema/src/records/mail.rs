@@ -37,6 +37,9 @@ pub struct AllocationRecord {
     /// UIDVALIDITY.
     #[prost(uint32, tag = "3")]
     pub uid_validity: u32,
+    /// Key of the hashes that find threads; never changes.
+    #[prost(fixed64, tag = "4")]
+    pub thread_secret: u64,
 }
 
 impl Record for AllocationRecord {}
@@ -251,7 +254,8 @@ mod tests {
             created: -1,
         };
         check(&mailbox, "0108001204576f726b18022080f7c4d50628ffffffffffffffffff01");
-        check(&AllocationRecord { mailbox: 6, keyword: 1, uid_validity: 300 }, "010806100118ac02");
+        let allocation = AllocationRecord { mailbox: 6, keyword: 1, uid_validity: 300, thread_secret: 5 };
+        check(&allocation, "010806100118ac02210500000000000000");
         check(&QuotaLimitRecord { octets: Some(1 << 30), messages: None }, "01088080808004");
         let email = EmailRecord { blob: vec![7; 2], size: 4096, thread: 1, received: 5 };
         check(&email, "010a0207071080201901000000000000002005");
