@@ -22,6 +22,8 @@ mod network;
 mod proxy;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 pub use certificates::{CertificateError, Certificates, SelfSigned, self_signed};

@@ -134,9 +134,11 @@ impl Tls {
         }
     }
 
-    /// After an error the session still gives out the alert that says so.
+    /// After an error the session still gives out what it had to say: records queued before, and the alert.
     fn collect_alert(&mut self) {
-        if let Ok(ConnectionState::EncodeTlsData(records)) = self.session.process_tls_records(&mut []).state {
+        while let Ok(ConnectionState::EncodeTlsData(records)) =
+            self.session.process_tls_records(&mut []).state
+        {
             let _ = encode(records, &mut self.outgoing);
         }
     }

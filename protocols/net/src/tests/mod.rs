@@ -1,0 +1,5 @@
+//! Tests over real sockets.
+
+mod connection;
+mod listener;
+mod tls;
