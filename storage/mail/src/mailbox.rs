@@ -12,7 +12,7 @@ use schema::keys::mail::{
 use schema::records::mail::{ChangeKind, ChangeRecord, MailboxRecord};
 use schema::{AccountId, Key, MailboxId, Record};
 
-use crate::{Error, MailboxPath, MailboxRef, Store, expunge, keywords};
+use crate::{Error, MailboxPath, MailboxRef, Store, UidSet, expunge, keywords};
 
 /// What a mailbox is for (RFC 6154 §2, RFC 8621 §2 `role`). The numbers are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -256,9 +256,9 @@ impl Store {
         let made = self.create(account, to, None).await?;
         let from = MailboxRef { account, mailbox: inbox.id };
         let to = MailboxRef { account, mailbox: made.id };
-        let (uids, mut start) = (self.open(from).await?.uids, Some(1));
-        while let Some(first) = start {
-            start = self.move_(from, &uids, first, to).await?.next;
+        let mut uids = self.open(from).await?.uids;
+        while let Some(next) = self.move_(from, &uids, to).await?.next {
+            uids = uids.intersection(&UidSet::from_ranges([next..=u32::MAX]));
         }
         Ok(made)
     }

@@ -252,12 +252,12 @@ async fn an_expunge_of_two_copies_logs_all_it_did() {
     let (inbox, archive) = (f.mailbox("INBOX").await, f.mailbox("Archive").await);
     let first = f.append(inbox, &message(1)).await;
     let second = f.append(inbox, &message(2)).await;
-    f.store.copy(inbox, &set(&[first]), 0, inbox).await.unwrap();
-    f.store.copy(inbox, &set(&[second]), 0, archive).await.unwrap();
+    f.store.copy(inbox, &set(&[first]), inbox).await.unwrap();
+    f.store.copy(inbox, &set(&[second]), archive).await.unwrap();
     let deleted = FlagChange::Add(SystemFlags::DELETED.into());
-    f.store.store_flags(inbox, &set(&[1, 2, 3]), 0, &deleted, None).await.unwrap();
+    f.store.store_flags(inbox, &set(&[1, 2, 3]), &deleted, None).await.unwrap();
     let before = f.store.open(inbox).await.unwrap().as_of;
-    f.store.expunge(inbox, None, 0).await.unwrap();
+    f.store.expunge(inbox, None).await.unwrap();
     let log = changes::log::read(f.store.database(), ACCOUNT, before, 100).await.unwrap();
     // Message 1 leaves its first copy and then its last, message 2 stays in the archive: two entries, none lost.
     let mut emails: Vec<usize> = log.entries.iter().map(|(_, record)| record.emails.len()).collect();
