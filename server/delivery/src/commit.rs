@@ -76,17 +76,23 @@ pub(crate) struct Target {
     pub(crate) address: String,
     pub(crate) notify: Notify,
     pub(crate) orcpt: Option<String>,
+    /// The message was delivered to this address before.
+    pub(crate) loops: bool,
 }
 
 impl Target {
-    pub(crate) fn of(recipient: &Recipient) -> Self {
+    /// A recipient, and whether the message's Delivered-To fields name it already.
+    pub(crate) fn of(recipient: &Recipient, delivered_to: &[String]) -> Self {
         let bits = |n: smtp_proto::Notify| {
             let some = u32::from(n.success) * 2 + u32::from(n.failure) * 4 + u32::from(n.delay) * 8;
             if some == 0 { Notify::NEVER } else { Notify(some) }
         };
         let orcpt = recipient.params.orcpt.as_ref();
+        let address = address_of(&recipient.path);
+        let loops = delivered_to.iter().any(|earlier| earlier.eq_ignore_ascii_case(&address));
         Self {
-            address: address_of(&recipient.path),
+            address,
+            loops,
             notify: recipient.params.notify.map_or_else(Notify::default, bits),
             orcpt: orcpt.map(|o| format!("{};{}", o.kind(), o.address())),
         }
@@ -96,12 +102,35 @@ impl Target {
 /// What became of a recipient of the envelope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Stored for all whom it leads to, or queued.
-    Taken,
+    /// Stored for all whom it leads to.
+    Delivered,
+    /// Queued for some, and stored for the others whom it leads to.
+    Queued,
+    /// Stored or queued for some whom it leads to; the others' quota is used up.
+    Partly,
     /// Its quota is used up.
     MailboxFull,
     /// It was there when it was named, and is not any more.
     Gone,
+    /// The message was there before (Delivered-To).
+    Loop,
+}
+
+impl Outcome {
+    /// Whether this server is answerable for the message now.
+    pub(crate) fn is_taken(self) -> bool {
+        matches!(self, Self::Delivered | Self::Queued | Self::Partly)
+    }
+
+    /// The status of what was not delivered (RFC 3463 X.1.1, X.2.2, X.4.6).
+    fn failure(self) -> Option<&'static str> {
+        match self {
+            Self::Delivered | Self::Queued => None,
+            Self::Partly | Self::MailboxFull => Some("5.2.2"),
+            Self::Gone => Some("5.1.1"),
+            Self::Loop => Some("5.4.6"),
+        }
+    }
 }
 
 /// Outcomes in the order of the targets.
@@ -137,14 +166,14 @@ pub(crate) async fn deliver_own_in(
 ) -> Result<Vec<PendingAppend>, Error> {
     let message = Message {
         sender: Sender::null(),
-        targets: vec![Target { address: to.to_owned(), notify: Notify::NEVER, orcpt: None }],
+        targets: vec![Target { address: to.to_owned(), notify: Notify::NEVER, orcpt: None, loops: false }],
         local: Some(notice.local.clone()),
         relay: Some(notice.relay.clone()),
         per_recipient: false,
     };
     let mut batch = Batch { shared, txn: txn.clone(), pending: Vec::new() };
     let outcomes = batch.spread(&message).await?;
-    if outcomes.iter().any(|o| *o != Outcome::Taken) {
+    if outcomes.iter().any(|outcome| !outcome.is_taken()) {
         // RFC 5321 §6.1: a notification that cannot be delivered is dropped.
         tracing::info!(to, "notification cannot be delivered");
     }
@@ -184,16 +213,15 @@ impl Batch<'_> {
         if message.sender.return_path.is_empty() {
             return Vec::new();
         }
-        let taken = outcomes.contains(&Outcome::Taken);
-        let report = |(target, outcome): (&Target, &Outcome)| match outcome {
-            Outcome::Taken if message.local.is_some() && target.notify.wants(Notify::SUCCESS) => {
+        // Who is told nothing by the reply, because others' was taken, is told so. LMTP tells of each.
+        let told = message.per_recipient || !outcomes.iter().any(|outcome| outcome.is_taken());
+        let report = |(target, outcome): (&Target, &Outcome)| match outcome.failure() {
+            None if *outcome == Outcome::Delivered && target.notify.wants(Notify::SUCCESS) => {
                 Some(Report::new(target, Action::Delivered, "2.1.5"))
             }
-            // Who is told nothing by the reply, because others' was taken, is told so.
-            Outcome::MailboxFull | Outcome::Gone
-                if taken && !message.per_recipient && target.notify.wants(Notify::FAILURE) =>
+            Some(status)
+                if (!told || *outcome == Outcome::Partly) && target.notify.wants(Notify::FAILURE) =>
             {
-                let status = if *outcome == Outcome::Gone { "5.1.1" } else { "5.2.2" };
                 Some(Report::new(target, Action::Failed, status))
             }
             _ => None,
@@ -206,28 +234,48 @@ impl Batch<'_> {
         let mut served: BTreeSet<AccountId> = BTreeSet::new();
         let mut remote: BTreeMap<String, Vec<NewRecipient>> = BTreeMap::new();
         for target in &message.targets {
-            let expansion = self.shared.services.accounts.expand_in(&self.txn, &target.address).await?;
-            let mut outcome = match expansion.status {
-                Status::Known | Status::UnknownDomain => Outcome::Taken,
-                Status::UnknownUser | Status::Disabled => Outcome::Gone,
-            };
-            for recipient in &expansion.local {
-                if served.insert(recipient.account) && !self.store(message, recipient.account).await? {
-                    served.remove(&recipient.account);
-                    outcome = Outcome::MailboxFull;
-                }
-            }
-            let elsewhere = match expansion.status {
-                Status::UnknownDomain => vec![target.address.clone()],
-                _ => expansion.remote,
-            };
-            for address in elsewhere {
-                queue(&mut remote, address, target);
-            }
-            outcomes.push(outcome);
+            outcomes.push(self.target(message, target, &mut served, &mut remote).await?);
         }
         self.enqueue(message, remote).await?;
         Ok(outcomes)
+    }
+
+    /// Stores the message for all whom a recipient leads to here, and collects those elsewhere.
+    async fn target(
+        &mut self,
+        message: &Message,
+        target: &Target,
+        served: &mut BTreeSet<AccountId>,
+        remote: &mut BTreeMap<String, Vec<NewRecipient>>,
+    ) -> Result<Outcome, Error> {
+        if target.loops {
+            return Ok(Outcome::Loop);
+        }
+        let expansion = self.shared.services.accounts.expand_in(&self.txn, &target.address).await?;
+        let elsewhere = match expansion.status {
+            Status::UnknownUser | Status::Disabled => return Ok(Outcome::Gone),
+            Status::UnknownDomain => vec![target.address.clone()],
+            Status::Known => expansion.remote,
+        };
+        let (mut stored, mut full) = (0, 0);
+        for recipient in &expansion.local {
+            if served.contains(&recipient.account) || self.store(message, recipient.account).await? {
+                served.insert(recipient.account);
+                stored += 1;
+            } else {
+                full += 1;
+            }
+        }
+        let queued = elsewhere.len();
+        for address in elsewhere {
+            queue(remote, address, target);
+        }
+        Ok(match (stored + queued, full) {
+            (0, 1..) => Outcome::MailboxFull,
+            (_, 1..) => Outcome::Partly,
+            _ if queued > 0 => Outcome::Queued,
+            _ => Outcome::Delivered,
+        })
     }
 
     /// Stores a copy in the account's INBOX; says no if it is full.

@@ -68,13 +68,22 @@ impl Intake {
             remote |= !expansion.remote.is_empty() || expansion.status == accounts::Status::UnknownDomain;
         }
         let blobs = services.mail.blobs();
-        let mut local = (!accounts.is_empty() || !remote)
-            .then(|| Copy { writer: blobs.writer(), summarizer: Summarizer::new(Limits::default()) });
-        if let Some(copy) = &mut local {
-            let trace = trace(session, envelope);
-            copy.write(trace.as_bytes()).await.map_err(|error| reply_to(&error.into()))?;
+        let delivered_to = delivered_to(session, envelope);
+        let full = |error: blob::Error| reply_to(&error.into());
+        let mut local = None;
+        if !accounts.is_empty() || !remote {
+            let mut copy = Copy { writer: blobs.writer(), summarizer: Summarizer::new(Limits::default()) };
+            let from = envelope.from.mailbox().map(ToString::to_string).unwrap_or_default();
+            let trace = build::return_path(&from) + &delivered_to;
+            copy.write(trace.as_bytes()).await.map_err(full)?;
+            local = Some(copy);
         }
-        let relay = remote.then(|| blobs.writer());
+        let mut relay = None;
+        if remote {
+            let mut writer = blobs.writer();
+            writer.write(delivered_to.as_bytes()).await.map_err(full)?;
+            relay = Some(writer);
+        }
         Ok(Self { delivery, local, relay, accounts })
     }
 
@@ -91,15 +100,20 @@ impl Intake {
         written.await.map_err(|error| reply_to(&error.into()))
     }
 
-    async fn finish(self, session: &SessionInfo, envelope: Envelope) -> Vec<Reply> {
+    async fn finish(self, session: &SessionInfo, envelope: Envelope, headers: &HeaderFacts) -> Vec<Reply> {
         let replies = if session.role == Role::Lmtp { envelope.recipients.len() } else { 1 };
-        match Box::pin(self.commit(session, envelope)).await {
+        match Box::pin(self.commit(session, envelope, headers)).await {
             Ok(outcomes) => outcomes,
             Err(reply) => vec![reply; replies],
         }
     }
 
-    async fn commit(self, session: &SessionInfo, envelope: Envelope) -> Result<Vec<Reply>, Reply> {
+    async fn commit(
+        self,
+        session: &SessionInfo,
+        envelope: Envelope,
+        headers: &HeaderFacts,
+    ) -> Result<Vec<Reply>, Reply> {
         let staged = async {
             let local = match self.local {
                 Some(copy) => Some(Incoming {
@@ -121,7 +135,9 @@ impl Intake {
             .map(|staged| staged.inline().map_or(0, |b| b.len()) + 4096 * (1 + self.accounts.len()))
             .sum();
         let per_recipient = session.role == Role::Lmtp;
-        let targets = envelope.recipients.iter().map(Target::of).collect();
+        // Who sends a message of his again means to; only servers loop.
+        let earlier: &[String] = if session.role == Role::Submission { &[] } else { &headers.delivered_to };
+        let targets = envelope.recipients.iter().map(|recipient| Target::of(recipient, earlier)).collect();
         let item = Item(Arc::new(crate::commit::Message {
             sender: Sender::of(&envelope),
             targets,
@@ -138,29 +154,29 @@ impl Intake {
     }
 }
 
-/// RFC 5321 §4.4: the final delivery adds the return path, and Delivered-To finds loops.
-fn trace(session: &SessionInfo, envelope: &Envelope) -> String {
-    let from = envelope.from.mailbox().map(ToString::to_string).unwrap_or_default();
-    let mut trace = build::return_path(&from);
-    if let ([one], true) =
-        (envelope.recipients.as_slice(), session.role != Role::Submission || envelope.recipients.len() == 1)
-    {
-        trace.push_str(&build::delivered_to(&address_of(&one.path)));
+/// The field by which loops are found, for a message with one recipient: with more it would tell the blind copies,
+/// and one body serves all. A copy that is forwarded has it too; one that a user submits does not leave with it.
+fn delivered_to(session: &SessionInfo, envelope: &Envelope) -> String {
+    match envelope.recipients.as_slice() {
+        [one] if session.role != Role::Submission => build::delivered_to(&address_of(&one.path)),
+        _ => String::new(),
     }
-    trace
 }
 
 fn replies(outcomes: &[Outcome], per_recipient: bool) -> Vec<Reply> {
     let reply = |outcome: &Outcome| match outcome {
-        Outcome::Taken => Reply::new(250, Enhanced::new(2, 0, 0), "Message accepted"),
+        Outcome::Delivered | Outcome::Queued | Outcome::Partly => {
+            Reply::new(250, Enhanced::new(2, 0, 0), "Message accepted")
+        }
         Outcome::MailboxFull => Reply::new(452, Enhanced::new(4, 2, 2), "Mailbox full"),
         Outcome::Gone => Reply::new(550, Enhanced::new(5, 1, 1), "No such user here"),
+        Outcome::Loop => Reply::new(554, Enhanced::new(5, 4, 6), "Delivered there before, this is a loop"),
     };
     if per_recipient {
         return outcomes.iter().map(reply).collect();
     }
     // One reply for all: taken if anybody's was, since those who were not are told by notification.
-    let best = outcomes.iter().find(|o| **o == Outcome::Taken).or_else(|| outcomes.first());
+    let best = outcomes.iter().find(|outcome| outcome.is_taken()).or_else(|| outcomes.first());
     vec![best.map_or_else(|| reply(&Outcome::Gone), reply)]
 }
 
@@ -173,8 +189,8 @@ impl BodyWriter for Intake {
         self: Box<Self>,
         session: &'a SessionInfo,
         envelope: Envelope,
-        _headers: &'a HeaderFacts,
+        headers: &'a HeaderFacts,
     ) -> BoxFuture<'a, Vec<Reply>> {
-        self.finish(session, envelope).boxed()
+        self.finish(session, envelope, headers).boxed()
     }
 }

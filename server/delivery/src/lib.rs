@@ -9,9 +9,10 @@
 //! - A message is acknowledged when the transaction that delivers it to everybody here, and queues it for everybody
 //!   elsewhere, is durable (`commit`).
 //! - Messages that wait are committed together (`combiner`).
-//! - Local copies begin with Return-Path and, for a single recipient, Delivered-To; what follows is the message as it
-//!   came with our Received. Copies that are sent on have neither. Bodies are shared by content, so a message for
-//!   several recipients is stored once, without Delivered-To.
+//! - Local copies begin with Return-Path (RFC 5321 §4.4); copies that are sent on do not. A message from another
+//!   server for a single recipient has Delivered-To next, sent on or not: that address in a Delivered-To of a
+//!   message for it is a loop. What follows is the message as it came with our Received. A message for several
+//!   recipients has no Delivered-To: its body is stored once for all, and it would tell the blind copies.
 //! - Notifications (RFC 3464) are messages with a null return path, stored in the transaction of what they tell.
 
 mod accept;

@@ -1,7 +1,7 @@
 //! The outbound runner: takes what is due in each slot, attempts it, and settles what became of it.
 //!
-//! One task per slot works through its entries one after another and keeps the connection for the next entry of the
-//! same destination. It wakes when something is queued, when the next entry is due, and now and then anyway, since a
+//! One task per slot works through its entries, a few at a time so that a destination that does not answer holds up
+//! no other, and keeps connections for the next entry of the same destination. It wakes when something is queued, when the next entry is due, and now and then anyway, since a
 //! watch can be lost.
 //!
 //! Crash points: before `begin_attempt` is committed nothing was accepted elsewhere; after it and before `settle` the
@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use content_mail::build::Action;
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
+use parking_lot::Mutex;
 use runtime::{Supervisor, TaskKind, Timestamp};
 use smtp_proto::{
     Enhanced, EnvelopeId, ForwardPath, MailParams, Mailbox, OriginalRecipient, Rcpt, RcptParams, ReversePath,
@@ -36,6 +37,8 @@ const ANYWAY: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_secs(2);
 /// Messages over one connection.
 const PER_CONNECTION: u32 = 100;
+/// Entries of a slot that are attempted at once: the most connections a destination gets from us.
+const AT_ONCE: usize = 8;
 
 /// How mail is sent on.
 pub struct RunnerOptions {
@@ -61,6 +64,31 @@ pub struct Runner {
 struct Kept {
     domain: String,
     client: Client,
+}
+
+/// The connections that a slot keeps.
+#[derive(Default)]
+struct Pool(Mutex<Vec<Kept>>);
+
+impl Pool {
+    fn take(&self, domain: &str) -> Option<Client> {
+        let mut kept = self.0.lock();
+        let at = kept.iter().position(|kept| kept.domain == domain)?;
+        Some(kept.swap_remove(at).client)
+    }
+
+    fn keep(&self, domain: &str, client: Client) {
+        let mut kept = self.0.lock();
+        // One that has no room is dropped, which closes it.
+        if kept.len() < AT_ONCE {
+            kept.push(Kept { domain: domain.to_owned(), client });
+        }
+    }
+
+    async fn close(self) {
+        let kept = self.0.into_inner();
+        futures::future::join_all(kept.into_iter().map(|kept| kept.client.quit())).await;
+    }
 }
 
 impl Runner {
@@ -118,27 +146,29 @@ impl Runner {
         shutdown: &runtime::Shutdown,
     ) -> Result<Option<Timestamp>, Error> {
         let spool = &self.shared.services.spool;
-        let mut kept: Option<Kept> = None;
+        let kept = Pool::default();
         loop {
             let due = spool.due(slot, LOOK).await?;
             if due.entries.is_empty() || shutdown.is_draining() {
-                if let Some(kept) = kept {
-                    kept.client.quit().await;
-                }
+                kept.close().await;
                 return Ok(due.next);
             }
-            for id in due.entries {
-                if shutdown.is_draining() {
-                    break;
-                }
-                if let Some(claimed) = spool.claim(id, epoch).await? {
-                    self.attempt(&claimed, &mut kept).await?;
-                }
-            }
+            let pool = &kept;
+            futures::stream::iter(due.entries.into_iter().map(Ok))
+                .try_for_each_concurrent(AT_ONCE, |id| async move {
+                    if shutdown.is_draining() {
+                        return Ok(());
+                    }
+                    match spool.claim(id, epoch).await? {
+                        Some(claimed) => Box::pin(self.attempt(&claimed, pool)).await,
+                        None => Ok(()),
+                    }
+                })
+                .await?;
         }
     }
 
-    async fn attempt(&self, claimed: &Claimed, kept: &mut Option<Kept>) -> Result<(), Error> {
+    async fn attempt(&self, claimed: &Claimed, kept: &Pool) -> Result<(), Error> {
         let entry = &claimed.entry;
         let pending: Vec<usize> = entry.pending().collect();
         let doubtful = pending
@@ -149,11 +179,13 @@ impl Runner {
         let sent = self.send(claimed, &pending, kept).await;
         let now = self.shared.services.clock.now();
         let expired = now >= entry.expires;
+        let dsn = sent.as_ref().is_ok_and(|sent| sent.dsn);
         let outcomes: Vec<(usize, Outcome)> = match sent {
-            Ok(replies) => {
+            Ok(Sent { replies, .. }) => {
                 pending.iter().copied().zip(replies.into_iter().map(|r| outcome(r, now, expired))).collect()
             }
             Err(failure) => {
+                tracing::debug!(domain = %entry.domain, %failure, "attempt failed");
                 pending.iter().map(|n| (*n, outcome(Err(failure.clone()), now, expired))).collect()
             }
         };
@@ -165,26 +197,18 @@ impl Runner {
             };
             metrics::counter!("outbound_recipients_total", "outcome" => label).increment(1);
         }
-        self.settle(claimed, &outcomes, now).await
+        self.settle(claimed, &outcomes, now, dsn).await
     }
 
-    async fn send(
-        &self,
-        claimed: &Claimed,
-        pending: &[usize],
-        kept: &mut Option<Kept>,
-    ) -> Result<Vec<Result<smtp_proto::Reply, Failure>>, Failure> {
+    async fn send(&self, claimed: &Claimed, pending: &[usize], kept: &Pool) -> Result<Sent, Failure> {
         let entry = &claimed.entry;
         let envelope = Envelope::of(entry, pending)?;
         let mut client = self.client(&entry.domain, kept).await?;
         let spool = &self.shared.services.spool;
-        let blobs = self.shared.services.mail.blobs();
-        let unreadable = |error: &dyn std::fmt::Display| {
-            Failure::transient(Enhanced::new(4, 3, 0), format!("the message cannot be read: {error}"))
-        };
-        let body = Box::pin(
-            blobs.stream(entry.blob, 0..entry.size).map(move |piece| piece.map_err(|e| unreadable(&e))),
-        );
+        // Only a server that takes no such bodies makes it worth a look whether it is one.
+        let declared = entry.body != BodyType::SevenBit;
+        let body_8bit = declared && (client.capabilities().eight_bit_mime || self.has_8bit(entry).await?);
+        let body = Box::pin(self.body(entry));
         let before_dot = async {
             let begun = spool.begin_attempt(claimed, pending).await;
             begun.map_err(|e| {
@@ -197,22 +221,49 @@ impl Runner {
             recipients: &envelope.recipients,
             size: entry.size,
             header_8bit: entry.smtputf8,
-            body_8bit: entry.body != BodyType::SevenBit,
+            body_8bit,
         };
         let sent = client.send(&outgoing, body, before_dot).await;
-        if sent.is_ok() && client.transactions() < PER_CONNECTION {
-            *kept = Some(Kept { domain: entry.domain.clone(), client });
+        let dsn = client.capabilities().dsn;
+        // After a failure nothing more may be said, not even QUIT: it could be taken for a part of the message.
+        let replies = sent?;
+        if client.transactions() < PER_CONNECTION {
+            kept.keep(&entry.domain, client);
+        } else {
+            client.quit().await;
         }
-        sent
+        Ok(Sent { replies, dsn })
+    }
+
+    fn body(
+        &self,
+        entry: &Entry,
+    ) -> impl futures::Stream<Item = Result<bytes::Bytes, Failure>> + Send + use<> {
+        let pieces = self.shared.services.mail.blobs().stream(entry.blob, 0..entry.size);
+        pieces.map(|piece| {
+            piece.map_err(|error| {
+                Failure::transient(Enhanced::new(4, 3, 0), format!("the message cannot be read: {error}"))
+            })
+        })
+    }
+
+    async fn has_8bit(&self, entry: &Entry) -> Result<bool, Failure> {
+        let mut pieces = Box::pin(self.body(entry));
+        while let Some(piece) = pieces.next().await {
+            if !piece?.is_ascii() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The kept connection if it leads there, or a new one to the first server that answers.
-    async fn client(&self, domain: &str, kept: &mut Option<Kept>) -> Result<Client, Failure> {
-        if let Some(mut kept) = kept.take() {
-            if kept.domain == domain && kept.client.reset().await.is_ok() {
-                return Ok(kept.client);
+    async fn client(&self, domain: &str, kept: &Pool) -> Result<Client, Failure> {
+        while let Some(mut client) = kept.take(domain) {
+            // The server may have closed it meanwhile.
+            if client.reset().await.is_ok() {
+                return Ok(client);
             }
-            kept.client.quit().await;
         }
         let services = &self.shared.services;
         let targets = route(&self.options.routing, &*self.resolver, &*services.rng, domain).await?;
@@ -232,13 +283,14 @@ impl Runner {
         claimed: &Claimed,
         outcomes: &[(usize, Outcome)],
         now: Timestamp,
+        dsn: bool,
     ) -> Result<(), Error> {
         let entry = &claimed.entry;
         let services = &self.shared.services;
         let attempts = entry.recipients.iter().map(|r| r.attempts).max().unwrap_or_default() + 1;
         let next = (now + self.options.schedule.wait(attempts, &*services.rng)).min(entry.expires.max(now));
         let late = !entry.delay_reported && now.since(entry.created) >= self.options.schedule.delay_notice;
-        let reports = reports(entry, outcomes, late);
+        let reports = reports(entry, outcomes, late, dsn);
         let told_of_delay = reports.iter().any(|r| r.action == Action::Delayed);
         let notice = if reports.is_empty() { None } else { Some(self.notice(entry, &reports).await?) };
         let notice = notice.as_ref();
@@ -272,6 +324,14 @@ impl Runner {
         };
         report::notice(&self.shared, &subject, reports).await
     }
+}
+
+/// What a server said to a message.
+struct Sent {
+    /// To each recipient.
+    replies: Vec<Result<smtp_proto::Reply, Failure>>,
+    /// Whether it speaks DSN.
+    dsn: bool,
 }
 
 /// An entry's envelope in the codec's types.
@@ -359,15 +419,15 @@ fn outcome(result: Result<smtp_proto::Reply, Failure>, now: Timestamp, expired: 
 }
 
 /// What the sender is to hear of; nothing if there is none (RFC 5321 §4.5.5).
-fn reports(entry: &Entry, outcomes: &[(usize, Outcome)], late: bool) -> Vec<Report> {
+fn reports(entry: &Entry, outcomes: &[(usize, Outcome)], late: bool, dsn: bool) -> Vec<Report> {
     if entry.return_path.is_empty() {
         return Vec::new();
     }
     let report = |(number, outcome): &(usize, Outcome)| {
         let recipient = entry.recipients.get(*number)?;
         let (action, reply) = match outcome {
-            // RFC 3461 §5.2.2: who speaks DSN tells the sender himself; we said so in RCPT.
-            Outcome::Delivered(reply) if recipient.notify.0 & Notify::SUCCESS.0 != 0 => {
+            // RFC 3461 §5.2.1, §5.2.2: a server that speaks DSN got NOTIFY from us and tells the sender itself.
+            Outcome::Delivered(reply) if !dsn && recipient.notify.0 & Notify::SUCCESS.0 != 0 => {
                 (Action::Relayed, reply)
             }
             Outcome::Failed(reply) if recipient.notify.wants(Notify::FAILURE) => (Action::Failed, reply),

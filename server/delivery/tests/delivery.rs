@@ -1,0 +1,225 @@
+//! The way of a message: accepted, delivered, queued, sent on, told of.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    dead_code,
+    unreachable_pub,
+    reason = "a test ends where it fails; its support serves others too"
+)]
+
+#[path = "support/sink.rs"]
+mod sink;
+#[path = "support/world.rs"]
+mod world;
+
+use sink::{Script, Sink};
+use smtp::{HeaderFacts, Role};
+use world::World;
+
+const TEXT: &str = "Received: from a by b; x\r\nFrom: s@example.org\r\nSubject: hello\r\n\r\nbody\r\n";
+const SENDER: &str = "<s@example.org>";
+
+#[tokio::test]
+async fn one_recipient_gets_the_message_byte_for_byte() {
+    let world = World::new().await;
+    let large = format!("{TEXT}{}", "a line of text\r\n".repeat(20_000));
+    for text in [TEXT, &large] {
+        assert_eq!(world.send(Role::Mx, SENDER, &["<bob@example.test>"], text).await, ["250 2.0.0"]);
+    }
+    let trace = "Return-Path: <s@example.org>\r\nDelivered-To: bob@example.test\r\n";
+    assert_eq!(world.inbox("bob").await, [format!("{trace}{TEXT}"), format!("{trace}{large}")]);
+    assert!(world.queued().await.is_empty());
+}
+
+#[tokio::test]
+async fn several_recipients_share_a_body_that_names_none() {
+    let world = World::new().await;
+    let to = ["<bob@example.test>", "<alice@example.test>", "<bob@example.test>"];
+    assert_eq!(world.send(Role::Mx, "<>", &to, TEXT).await, ["250 2.0.0"]);
+    for name in ["alice", "bob"] {
+        assert_eq!(world.inbox(name).await, [format!("Return-Path: <>\r\n{TEXT}")]);
+    }
+    assert!(world.inbox("carol").await.is_empty());
+}
+
+#[tokio::test]
+async fn recipients_that_are_refused() {
+    let world = World::new().await;
+    world.mail.set_quota(world.account("carol").await, Some(1), None).await.unwrap();
+    assert_eq!(world.send(Role::Mx, SENDER, &["<nobody@example.test>"], TEXT).await, ["550 5.1.1"]);
+    assert_eq!(world.send(Role::Mx, SENDER, &["<x@elsewhere.example>"], TEXT).await, ["550 5.7.1"]);
+    assert_eq!(world.send(Role::Mx, SENDER, &["<carol@example.test>"], TEXT).await, ["452 4.2.2"]);
+    assert!(world.inbox("carol").await.is_empty());
+    let id = world.account("bob").await;
+    world.accounts.set_enabled(id, false).await.unwrap();
+    assert_eq!(world.send(Role::Mx, SENDER, &["<bob@example.test>"], TEXT).await, ["550 5.2.1"]);
+}
+
+#[tokio::test]
+async fn lmtp_tells_of_each_recipient() {
+    let world = World::new().await;
+    world.mail.set_quota(world.account("carol").await, Some(1), None).await.unwrap();
+    world.list("full", &["carol@example.test"]).await;
+    let to = ["<alice@example.test>", "<full@example.test>", "<bob@example.test>"];
+    let replies = world.send(Role::Lmtp, SENDER, &to, TEXT).await;
+    assert_eq!(replies, ["250 2.0.0", "452 4.2.2", "250 2.0.0"]);
+    assert!(world.queued().await.is_empty(), "who was told by the reply is not told again");
+}
+
+#[tokio::test]
+async fn a_full_member_does_not_keep_a_list_from_the_others() {
+    let world = World::new().await;
+    world.list("team", &["alice@example.test", "carol@example.test", "x@elsewhere.example"]).await;
+    world.mail.set_quota(world.account("carol").await, Some(1), None).await.unwrap();
+    let sender = "<bob@example.test>";
+    assert_eq!(world.send(Role::Mx, sender, &["<team@example.test>"], TEXT).await, ["250 2.0.0"]);
+    assert_eq!(world.inbox("alice").await.len(), 1);
+    let bounce = world.inbox("bob").await.remove(0);
+    assert!(bounce.starts_with("Return-Path: <>\r\n") && bounce.contains("Status: 5.2.2"), "{bounce}");
+    let queued = world.queued().await;
+    assert_eq!((queued.len(), queued[0].domain.as_str()), (1, "elsewhere.example"));
+}
+
+#[tokio::test]
+async fn a_message_that_was_there_before_loops() {
+    let world = World::new().await;
+    let headers = HeaderFacts { delivered_to: vec!["Bob@Example.TEST".into()], ..HeaderFacts::default() };
+    let to = ["<bob@example.test>"];
+    assert_eq!(world.send_with(Role::Mx, SENDER, &to, TEXT, &headers).await, ["554 5.4.6"]);
+    assert_eq!(world.send_with(Role::Submission, SENDER, &to, TEXT, &headers).await, ["250 2.0.0"]);
+    let both = ["<bob@example.test>", "<alice@example.test>"];
+    let sender = "<carol@example.test>";
+    assert_eq!(world.send_with(Role::Mx, sender, &both, TEXT, &headers).await, ["250 2.0.0"]);
+    assert_eq!((world.inbox("bob").await.len(), world.inbox("alice").await.len()), (1, 1));
+    assert!(world.inbox("carol").await[0].contains("Status: 5.4.6"));
+}
+
+#[tokio::test]
+async fn success_is_told_when_asked_for() {
+    let world = World::new().await;
+    let to = ["<bob@example.test> NOTIFY=SUCCESS ORCPT=rfc822;b@x", "<carol@example.test> NOTIFY=NEVER"];
+    let sender = "<alice@example.test> ENVID=e1 RET=HDRS";
+    assert_eq!(world.send(Role::Submission, sender, &to, TEXT).await, ["250 2.0.0"]);
+    let told = world.inbox("alice").await;
+    assert_eq!(told.len(), 1);
+    for part in ["Action: delivered", "Original-Recipient: rfc822;b@x", "Original-Envelope-Id: e1"] {
+        assert!(told[0].contains(part), "{part}: {}", told[0]);
+    }
+    assert!(!told[0].contains("carol"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sixty_four_connections_to_one_mailbox() {
+    let world = World::new().await;
+    let to = ["<bob@example.test>"];
+    let sends = (0..64).map(|n| {
+        let text = format!("Subject: {n}\r\n\r\n{n}\r\n");
+        let world = &world;
+        async move { world.send(Role::Mx, SENDER, &to, &text).await }
+    });
+    let replies = futures::future::join_all(sends).await;
+    assert!(replies.iter().all(|reply| reply == &["250 2.0.0"]));
+    let inbox = world.inbox("bob").await;
+    let subjects: std::collections::BTreeSet<&str> =
+        inbox.iter().filter_map(|text| text.rsplit("\r\n").nth(1)).collect();
+    assert_eq!((inbox.len(), subjects.len()), (64, 64));
+}
+
+#[tokio::test]
+async fn mail_for_elsewhere_is_queued_and_sent_without_our_trace() {
+    let world = World::new().await;
+    let to = ["<bob@example.test>", "<x@one.example>", "<y@two.example>", "<z@one.example>"];
+    assert_eq!(world.send(Role::Submission, "<alice@example.test>", &to, TEXT).await, ["250 2.0.0"]);
+    assert_eq!(world.inbox("bob").await, [format!("Return-Path: <alice@example.test>\r\n{TEXT}")]);
+    assert_eq!(world.queued().await.len(), 2);
+    let sink = Sink::start(Script { keywords: vec!["PIPELINING", "SIZE"], ..Script::default() }).await;
+    world.run(sink.address);
+    world.drained().await;
+    let mut taken = sink.taken();
+    taken.sort_by_key(|message| message.rcpt.len());
+    assert_eq!(taken.iter().map(|message| message.rcpt.len()).collect::<Vec<_>>(), [1, 2]);
+    assert!(taken.iter().all(|message| message.text() == TEXT), "{:?}", taken[0].text());
+    assert!(world.inbox("alice").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_refusal_comes_back_and_a_refused_bounce_does_not() {
+    let world = World::new().await;
+    let rcpt = vec![("no", "550 5.1.1 no such user")];
+    let sink = Sink::start(Script { rcpt, ..Script::default() }).await;
+    world.run(sink.address);
+    let to = ["<no@one.example>", "<yes@one.example>", "<no@two.example> NOTIFY=NEVER"];
+    assert_eq!(world.send(Role::Submission, "<alice@example.test>", &to, TEXT).await, ["250 2.0.0"]);
+    world.drained().await;
+    let bounces = world.inbox("alice").await;
+    assert_eq!(bounces.len(), 1, "{bounces:?}");
+    for part in ["Return-Path: <>", "Action: failed", "Status: 5.1.1", "no such user", "Subject: hello"] {
+        assert!(bounces[0].contains(part), "{part}: {}", bounces[0]);
+    }
+    // To somebody elsewhere whose server refuses the bounce: it ends there (RFC 5321 §6.1).
+    world.list("away", &["no@one.example"]).await;
+    assert_eq!(
+        world.send(Role::Mx, "<no@three.example>", &["<away@example.test>"], TEXT).await,
+        ["250 2.0.0"]
+    );
+    world.drained().await;
+    assert_eq!(sink.taken().len(), 1);
+    assert_eq!(world.inbox("alice").await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_fails_for_now_is_tried_again() {
+    let world = World::new().await;
+    let sink = Sink::start(Script { dot: Some("451 4.3.0 later"), ..Script::default() }).await;
+    world.run(sink.address);
+    let to = ["<x@one.example> NOTIFY=SUCCESS,FAILURE"];
+    world.send(Role::Submission, "<alice@example.test>", &to, TEXT).await;
+    world
+        .until(|| async { world.queued().await.iter().any(|entry| entry.recipients[0].attempts >= 3) })
+        .await;
+    sink.set(|script| script.dot = None);
+    world.drained().await;
+    assert_eq!(sink.taken().len(), 1);
+    let told = world.inbox("alice").await;
+    assert!(told.len() == 1 && told[0].contains("Action: relayed"), "{told:?}");
+}
+
+/// Whoever speaks DSN tells the sender himself (RFC 3461 §5.2.1).
+#[tokio::test]
+async fn a_server_that_speaks_dsn_is_left_to_tell() {
+    let world = World::new().await;
+    let sink = Sink::start(Script { keywords: vec!["DSN"], ..Script::default() }).await;
+    world.run(sink.address);
+    world.send(Role::Submission, "<alice@example.test>", &["<x@one.example> NOTIFY=SUCCESS"], TEXT).await;
+    world.drained().await;
+    assert_eq!(sink.taken()[0].rcpt, ["RCPT TO:<x@one.example> NOTIFY=SUCCESS"]);
+    assert!(world.inbox("alice").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_connection_cut_after_the_dot_may_make_a_duplicate_and_loses_nothing() {
+    let world = World::new().await;
+    let sink = Sink::start(Script { cut_after_dot: true, ..Script::default() }).await;
+    world.run(sink.address);
+    world.send(Role::Submission, "<alice@example.test>", &["<x@one.example>"], TEXT).await;
+    world.until(|| async { !sink.taken().is_empty() }).await;
+    sink.set(|script| script.cut_after_dot = false);
+    world.drained().await;
+    assert!(sink.taken().len() >= 2);
+}
+
+/// Connections are kept, and many entries for one destination go over few of them.
+#[tokio::test]
+async fn a_destination_gets_few_connections() {
+    let world = World::new().await;
+    for n in 0..60 {
+        let to = format!("<u{n}@one.example>");
+        world.send(Role::Submission, "<alice@example.test>", &[&to], TEXT).await;
+    }
+    let sink = Sink::start(Script { keywords: vec!["PIPELINING"], ..Script::default() }).await;
+    world.run(sink.address);
+    world.drained().await;
+    assert_eq!(sink.taken().len(), 60);
+    assert!(*sink.connections.lock() <= 8, "{}", sink.connections.lock());
+}
