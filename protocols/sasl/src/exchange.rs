@@ -109,6 +109,23 @@ impl Exchange {
         (exchange, step)
     }
 
+    /// [`Exchange::begin`] where the codec has decoded the initial response.
+    pub fn begin_decoded(mechanism: Mechanism, initial: Option<&[u8]>) -> (Self, Step) {
+        let (mut exchange, step) = Self::begin(mechanism, None);
+        match initial {
+            None => (exchange, step),
+            Some(response) => {
+                let step = exchange.take(response);
+                (exchange, step)
+            }
+        }
+    }
+
+    /// [`Exchange::respond`] where the codec has decoded the answer.
+    pub fn respond_decoded(&mut self, response: &[u8]) -> Step {
+        self.take(response)
+    }
+
     /// The client's answer to a challenge: one line without its end.
     pub fn respond(&mut self, line: &[u8]) -> Step {
         if line == b"*" {

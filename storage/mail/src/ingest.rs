@@ -24,6 +24,17 @@ pub struct Incoming {
     pub summary: Arc<Summary>,
 }
 
+/// A message for [`Store::append_all`].
+#[derive(Debug, Clone)]
+pub struct NewMessage {
+    /// Body and structure.
+    pub incoming: Incoming,
+    /// Its flags.
+    pub flags: Flags,
+    /// INTERNALDATE, seconds since the epoch.
+    pub internal_date: i64,
+}
+
 /// A message that was stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Appended {
@@ -64,6 +75,25 @@ impl Store {
             })
             .await?;
         Ok(self.committed(&pending, version))
+    }
+
+    /// Stores several messages, all or none (RFC 3502 §3).
+    ///
+    /// # Errors
+    /// As [`Store::append`].
+    pub async fn append_all(&self, at: MailboxRef, messages: &[NewMessage]) -> Result<Vec<Appended>, Error> {
+        let (pending, version) = self
+            .db
+            .transact_versioned("mail.append", |txn| async move {
+                let mut pending = Vec::with_capacity(messages.len());
+                for new in messages {
+                    pending
+                        .push(self.append_in(&txn, at, &new.incoming, &new.flags, new.internal_date).await?);
+                }
+                Ok::<_, Error>(pending)
+            })
+            .await?;
+        Ok(pending.iter().map(|one| self.committed(one, version)).collect())
     }
 
     /// Stores a message within a transaction that may store others and do more.

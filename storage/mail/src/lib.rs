@@ -37,7 +37,7 @@ pub use error::Error;
 pub use expunge::Expunged;
 pub use flags::{FlagChange, StoreOutcome};
 pub use index::SortKey;
-pub use ingest::{Appended, Incoming, PendingAppend};
+pub use ingest::{Appended, Incoming, NewMessage, PendingAppend};
 pub use mailbox::{Mailbox, Role};
 pub use messages::{MessageRow, Page};
 pub use open::{Opened, Status};

@@ -51,6 +51,27 @@ impl Role {
         Role::Important,
     ];
 
+    /// The special-use attribute (RFC 6154 §2, RFC 8457 §3); INBOX has none.
+    pub fn attribute(self) -> Option<&'static str> {
+        Some(match self {
+            Role::Inbox => return None,
+            Role::Archive => "\\Archive",
+            Role::Drafts => "\\Drafts",
+            Role::Junk => "\\Junk",
+            Role::Sent => "\\Sent",
+            Role::Trash => "\\Trash",
+            Role::All => "\\All",
+            Role::Flagged => "\\Flagged",
+            Role::Important => "\\Important",
+        })
+    }
+
+    /// The role of a special-use attribute, in any case.
+    pub fn from_attribute(attribute: &str) -> Option<Role> {
+        let is = |role: &Role| role.attribute().is_some_and(|a| a.eq_ignore_ascii_case(attribute));
+        Role::ALL_ROLES.into_iter().find(is)
+    }
+
     fn from_number(number: u32) -> Option<Role> {
         Role::ALL_ROLES.into_iter().find(|r| u32::from(*r as u8) == number)
     }
@@ -71,6 +92,13 @@ pub struct Mailbox {
     pub role: Option<Role>,
     /// UIDVALIDITY (RFC 9051 §2.3.1.1).
     pub uid_validity: NonZeroU32,
+}
+
+impl Mailbox {
+    /// MAILBOXID (RFC 8474 §4): of the mailbox, whatever its name.
+    pub fn object_id(&self) -> String {
+        format!("M{}", self.id.0)
+    }
 }
 
 /// Most mailboxes of an account whose tree is read in one go.

@@ -81,46 +81,45 @@ pub fn vanished(out: &mut Vec<u8>, earlier: bool, uids: impl IntoIterator<Item =
     crlf(out);
 }
 
-/// A message in a thread and the answers to it; without a number for a parent that is not here.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A message in a thread and the answers to it; without a number for a parent that is not here. Trees are
+/// told as places in a slice: they may be as deep as a mailbox has messages.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ThreadNode {
     /// Its sequence number or UID.
     pub number: Option<u32>,
-    /// Answers, in order.
-    pub children: Vec<ThreadNode>,
+    /// The places of answers, in order.
+    pub children: Vec<usize>,
 }
 
-/// `* THREAD (…)(…)` (RFC 5256 §4)
-pub fn thread(out: &mut Vec<u8>, threads: &[ThreadNode]) {
+/// `* THREAD (…)(…)` (RFC 5256 §4): the trees that begin at `roots`.
+pub fn thread(out: &mut Vec<u8>, nodes: &[ThreadNode], roots: &[usize]) {
     out.extend_from_slice(b"* THREAD");
-    if !threads.is_empty() {
+    if !roots.is_empty() {
         out.push(b' ');
     }
-    for node in threads {
-        thread_list(out, node);
+    for &root in roots {
+        thread_list(out, nodes, root);
     }
     crlf(out);
 }
 
 /// `thread-list = "(" (thread-members / thread-nested) ")"`;
 /// `thread-members = nz-number *(SP nz-number) [SP thread-nested]`; `thread-nested = 2*thread-list`
-///
-/// Walked with a stack of its own: a thread may be as deep as a mailbox has messages.
-fn thread_list(out: &mut Vec<u8>, root: &ThreadNode) {
-    enum Step<'a> {
-        Open(&'a ThreadNode),
+fn thread_list(out: &mut Vec<u8>, nodes: &[ThreadNode], root: usize) {
+    enum Step {
+        Open(usize),
         Close,
     }
     let mut steps = vec![Step::Open(root)];
     while let Some(step) = steps.pop() {
-        let Step::Open(mut node) = step else {
+        let Step::Open(mut place) = step else {
             out.push(b')');
             continue;
         };
         out.push(b'(');
         steps.push(Step::Close);
         let mut first = true;
-        loop {
+        while let Some(node) = nodes.get(place) {
             if let Some(value) = node.number {
                 if !first {
                     out.push(b' ');
@@ -128,14 +127,14 @@ fn thread_list(out: &mut Vec<u8>, root: &ThreadNode) {
                 number(out, u64::from(value));
                 first = false;
             }
-            match &node.children[..] {
+            match node.children[..] {
                 [] => break,
-                [only] => node = only,
-                many => {
+                [only] => place = only,
+                ref many => {
                     if !first {
                         out.push(b' ');
                     }
-                    steps.extend(many.iter().rev().map(Step::Open));
+                    steps.extend(many.iter().rev().copied().map(Step::Open));
                     break;
                 }
             }
@@ -179,24 +178,27 @@ mod tests {
         assert_eq!(written(|o| vanished(o, false, [])), "");
     }
 
-    fn node(number: u32, children: Vec<ThreadNode>) -> ThreadNode {
-        ThreadNode { number: Some(number), children }
-    }
-
     /// RFC 5256 §4
     #[test]
     fn threads() {
-        let second = node(
-            3,
-            vec![node(
-                6,
-                vec![node(4, vec![node(23, vec![])]), node(44, vec![node(7, vec![node(96, vec![])])])],
-            )],
-        );
-        let text = written(|o| thread(o, &[node(2, vec![]), second]));
-        assert_eq!(text, "* THREAD (2)(3 6 (4 23)(44 7 96))\r\n");
-        let headless = ThreadNode { number: None, children: vec![node(3, vec![]), node(5, vec![])] };
-        assert_eq!(written(|o| thread(o, &[headless])), "* THREAD ((3)(5))\r\n");
-        assert_eq!(written(|o| thread(o, &[])), "* THREAD\r\n");
+        let node = |number: u32, children: &[usize]| ThreadNode {
+            number: (number > 0).then_some(number),
+            children: children.to_vec(),
+        };
+        let nodes = [
+            node(2, &[]),
+            node(3, &[2]),
+            node(6, &[3, 5]),
+            node(4, &[4]),
+            node(23, &[]),
+            node(44, &[6]),
+            node(7, &[7]),
+            node(96, &[]),
+            node(0, &[0, 4]),
+        ];
+        let text = |roots: &[usize]| written(|o| thread(o, &nodes, roots));
+        assert_eq!(text(&[0, 1]), "* THREAD (2)(3 6 (4 23)(44 7 96))\r\n");
+        assert_eq!(text(&[8]), "* THREAD ((2)(23))\r\n");
+        assert_eq!(text(&[]), "* THREAD\r\n");
     }
 }

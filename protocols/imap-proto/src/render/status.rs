@@ -3,6 +3,7 @@
 use super::string::line_text;
 use super::{crlf, number, ranges};
 use crate::Tag;
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
 /// What a status response says.
@@ -29,7 +30,7 @@ pub enum Code<'a> {
     /// APPENDUID (RFC 4315 §3): UIDVALIDITY and the new UIDs.
     AppendUid {
         uid_validity: u32,
-        uids: &'a [RangeInclusive<u32>],
+        uids: Cow<'a, [RangeInclusive<u32>]>,
     },
     AuthenticationFailed,
     AuthorizationFailed,
@@ -37,7 +38,7 @@ pub enum Code<'a> {
     BadCharset,
     Cannot,
     /// The capabilities, so that they need not be asked for.
-    Capability(&'a str),
+    Capability(Cow<'a, str>),
     ClientBug,
     /// The mailbox that was open is not any more (RFC 7162 §3.2.11).
     Closed,
@@ -45,8 +46,8 @@ pub enum Code<'a> {
     /// COPYUID (RFC 4315 §3): UIDVALIDITY of the target, UIDs there and here, in the same order.
     CopyUid {
         uid_validity: u32,
-        from: &'a [RangeInclusive<u32>],
-        to: &'a [RangeInclusive<u32>],
+        from: Cow<'a, [RangeInclusive<u32>]>,
+        to: Cow<'a, [RangeInclusive<u32>]>,
     },
     Corruption,
     Expired,
@@ -57,9 +58,9 @@ pub enum Code<'a> {
     InUse,
     Limit,
     /// The mailbox's id (RFC 8474 §4.1).
-    MailboxId(&'a str),
+    MailboxId(Cow<'a, str>),
     /// Messages that changed meanwhile, by number or UID as asked (RFC 7162 §3.1.3).
-    Modified(&'a [RangeInclusive<u32>]),
+    Modified(Cow<'a, [RangeInclusive<u32>]>),
     NonExistent,
     /// RFC 7162 §3.1.2.2
     NoModSeq,
@@ -235,17 +236,21 @@ mod tests {
         );
         // RFC 4315 §3
         assert_eq!(
-            answer(&Code::AppendUid { uid_validity: 38505, uids: &[3955..=3955] }),
+            answer(&Code::AppendUid { uid_validity: 38505, uids: Cow::Borrowed(&[3955..=3955]) }),
             "* OK [APPENDUID 38505 3955] x"
         );
-        let copied = Code::CopyUid { uid_validity: 38505, from: &[304..=304, 319..=320], to: &[3956..=3958] };
+        let copied = Code::CopyUid {
+            uid_validity: 38505,
+            from: Cow::Borrowed(&[304..=304, 319..=320]),
+            to: Cow::Borrowed(&[3956..=3958]),
+        };
         assert_eq!(answer(&copied), "* OK [COPYUID 38505 304,319:320 3956:3958] x");
         // RFC 7162 §3.1.2.1, §3.1.3
         assert_eq!(answer(&Code::HighestModSeq(715_194_045_007)), "* OK [HIGHESTMODSEQ 715194045007] x");
-        assert_eq!(answer(&Code::Modified(&[7..=7, 9..=9])), "* OK [MODIFIED 7,9] x");
-        assert_eq!(answer(&Code::MailboxId("F2212ea87-6097")), "* OK [MAILBOXID (F2212ea87-6097)] x"); // RFC 8474 §4.1
+        assert_eq!(answer(&Code::Modified(Cow::Borrowed(&[7..=7, 9..=9]))), "* OK [MODIFIED 7,9] x");
+        assert_eq!(answer(&Code::MailboxId("F2212ea87-6097".into())), "* OK [MAILBOXID (F2212ea87-6097)] x"); // RFC 8474 §4.1
         assert_eq!(answer(&Code::BadCharset), "* OK [BADCHARSET (US-ASCII UTF-8)] x");
-        assert_eq!(answer(&Code::Capability("IMAP4rev2 ID")), "* OK [CAPABILITY IMAP4rev2 ID] x");
+        assert_eq!(answer(&Code::Capability("IMAP4rev2 ID".into())), "* OK [CAPABILITY IMAP4rev2 ID] x");
     }
 
     #[test]

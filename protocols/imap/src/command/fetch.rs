@@ -1,0 +1,153 @@
+//! FETCH (RFC 9051 §6.4.5) with CHANGEDSINCE and VANISHED (RFC 7162 §3.1.4, §3.2.6).
+
+use std::sync::Arc;
+
+use content_mail::Summary;
+use imap_proto::command::{Fetch, FetchItem};
+use imap_proto::render::FetchWriter;
+use mail::{FlagChange, MailboxRef, MessageRow, UidSet};
+use schema::{Flags, ModSeq, SystemFlags};
+
+use crate::command::fetch_body;
+use crate::command::search::selected;
+use crate::command::select::catch_up;
+use crate::options::ROWS;
+use crate::reply::{Outcome, Reply, Stop};
+use crate::session::Session;
+use crate::view::View;
+use crate::{convert, flags};
+
+pub(crate) async fn run(session: &mut Session, mut fetch: Fetch) -> Outcome {
+    let selected = selected(session)?;
+    let (mailbox, read_only) = (selected.mailbox, selected.read_only);
+    let Some(uids) = selected.view.resolve(&fetch.set, fetch.uid, &selected.saved) else {
+        return Err(Reply::bad("there is no such message").into());
+    };
+    if fetch.vanished && !session.modes.qresync {
+        return Err(Reply::bad("enable QRESYNC first").into());
+    }
+    // RFC 7162 §3.1: naming mod-sequences is a sign of CONDSTORE.
+    session.modes.condstore |= fetch.changed_since.is_some() || fetch.items.contains(&FetchItem::ModSeq);
+    if fetch.uid && !fetch.items.contains(&FetchItem::Uid) {
+        fetch.items.insert(0, FetchItem::Uid);
+    }
+    if fetch.changed_since.is_some() && !fetch.items.contains(&FetchItem::ModSeq) {
+        fetch.items.push(FetchItem::ModSeq);
+    }
+    if let (true, Some(since)) = (fetch.vanished, fetch.changed_since) {
+        vanished(session, mailbox, &fetch, since).await?;
+    }
+    let sets_seen = !read_only && fetch.items.iter().any(FetchItem::sets_seen);
+    let stretches = session.state.selected().map(|s| s.view.stretches(&uids)).unwrap_or_default();
+    let mut gone = false;
+    for stretch in stretches {
+        let (mut next, last) = (Some(*stretch.start()), *stretch.end());
+        while let Some(first) = next.filter(|first| *first <= last) {
+            let page = session.services().mail.messages(mailbox, first..=last, ROWS).await?;
+            let rows = page.rows.iter().filter(|row| uids.contains(row.uid));
+            for row in rows.filter(|row| fetch.changed_since.is_none_or(|since| row.modseq.0 > since)) {
+                gone |= !message(session, mailbox, &fetch, row, sets_seen).await?;
+            }
+            next = page.next;
+        }
+    }
+    Ok(if gone { Reply::ok("some were gone") } else { Reply::ok("fetched") })
+}
+
+/// RFC 7162 §3.2.6: the UIDs of the set that are gone since then.
+async fn vanished(session: &mut Session, mailbox: MailboxRef, fetch: &Fetch, since: u64) -> Result<(), Stop> {
+    let of = UidSet::from_ranges(fetch.set.resolve(u32::MAX));
+    let here = selected(session)?.view.uids().clone();
+    let view = View::new(here, ModSeq(since));
+    catch_up(session, mailbox, &view, &of, ModSeq(since), false).await
+}
+
+/// One message's answer; says no if the message is gone meanwhile.
+async fn message(
+    session: &mut Session,
+    mailbox: MailboxRef,
+    fetch: &Fetch,
+    row: &MessageRow,
+    sets_seen: bool,
+) -> Result<bool, Stop> {
+    let Some(seq) = selected(session)?.view.seq_of(row.uid) else { return Ok(true) };
+    let mut row = row.clone();
+    let mut changed = false;
+    if sets_seen
+        && !row.flags.has(SystemFlags::SEEN)
+        && let Some(now) = mark_seen(session, mailbox, row.uid).await?
+    {
+        row = now;
+        changed = true;
+    }
+    let summary = match fetch.items.iter().any(fetch_body::needs_summary) {
+        false => None,
+        true => match session.services().mail.summary(mailbox.account, row.email).await {
+            Ok(summary) => Some(summary),
+            Err(mail::Error::NotFound) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        },
+    };
+    let mut begun = false;
+    for item in &fetch.items {
+        if fetch_body::is_streamed(item) {
+            fetch_body::stream(session, seq, &mut begun, item, &row, summary.as_deref()).await?;
+        } else {
+            let mut writer = writer(session, seq, &mut begun);
+            simple(&mut writer, item, &row, summary.as_ref());
+        }
+    }
+    if changed && !fetch.items.contains(&FetchItem::Flags) {
+        // RFC 9051 §6.4.5: flags that FETCH changed are told.
+        writer(session, seq, &mut begun).flags(flags::names(&row.flags));
+    }
+    if begun {
+        FetchWriter::resume(session.out()).end();
+    }
+    session.connection.relieve().await?;
+    Ok(true)
+}
+
+/// The response's writer: begun, or gone on with.
+pub(crate) fn writer<'a>(session: &'a mut Session, seq: u32, begun: &mut bool) -> FetchWriter<'a> {
+    if std::mem::replace(begun, true) {
+        FetchWriter::resume(session.out())
+    } else {
+        FetchWriter::begin(session.out(), seq)
+    }
+}
+
+async fn mark_seen(session: &mut Session, mailbox: MailboxRef, uid: u32) -> Result<Option<MessageRow>, Stop> {
+    let change = FlagChange::Add(Flags::from(SystemFlags::SEEN));
+    let one: UidSet = std::iter::once(uid).collect();
+    let outcome = session.services().mail.store_flags(mailbox, &one, &change, None).await?;
+    let row = outcome.changed.into_iter().next();
+    if let (Some(row), Some(selected)) = (&row, session.state.selected_mut()) {
+        selected.view.note_told(row);
+    }
+    Ok(row)
+}
+
+/// Items whose value is short.
+fn simple(writer: &mut FetchWriter<'_>, item: &FetchItem, row: &MessageRow, summary: Option<&Arc<Summary>>) {
+    match item {
+        FetchItem::Uid => writer.uid(row.uid),
+        FetchItem::Flags => writer.flags(flags::names(&row.flags)),
+        FetchItem::InternalDate => writer.internal_date(row.internal_date),
+        FetchItem::Rfc822Size => writer.size(row.size),
+        FetchItem::ModSeq => writer.modseq(row.modseq.0),
+        FetchItem::EmailId => writer.email_id(&row.email.to_string()),
+        FetchItem::ThreadId => writer.thread_id(&row.thread.to_string()),
+        FetchItem::SaveDate => writer.save_date(Some(row.save_date)),
+        _ => {
+            let Some(summary) = summary else { return };
+            match item {
+                FetchItem::Envelope => writer.envelope(&convert::envelope(&summary.envelope)),
+                FetchItem::Body => writer.structure(&convert::structure(&summary.structure), false),
+                FetchItem::BodyStructure => writer.structure(&convert::structure(&summary.structure), true),
+                FetchItem::Preview { .. } => writer.preview(Some(&summary.preview)),
+                _ => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! STARTTLS, LOGIN and AUTHENTICATE (RFC 9051 §6.2).
+
+use accounts::{AuthFailure, AuthRequest, Secret};
+use imap_proto::Tag;
+use imap_proto::command::{Authenticate, ClientResponse, Login, parse_response};
+use imap_proto::framer::Limits;
+use imap_proto::render::{self, Code, Condition};
+use sasl::{Exchange, Failure, Mechanism, Step};
+
+use crate::options::LOGIN_FAILURES;
+use crate::reply::{Outcome, Reply, Stop};
+use crate::session::Session;
+
+/// RFC 9051 §6.2.1. Answers by itself: what comes after the answer is TLS.
+pub(crate) async fn start_tls(session: &mut Session, tag: &Tag) -> Outcome {
+    let Some(acceptor) = session.context.tls.clone().filter(|_| !session.connection.is_tls()) else {
+        return Err(Reply::bad("TLS is not to be had here").into());
+    };
+    render::status(session.out(), Some(tag), Condition::Ok, None, "begin TLS now");
+    let discarded = session.connection.start_tls(&acceptor).await?;
+    session.framer.reset();
+    if discarded > 0 {
+        // Somebody put commands behind STARTTLS: it may not have been the client.
+        session.bye("nothing may be sent between STARTTLS and TLS");
+    }
+    Err(Stop::Answered)
+}
+
+/// RFC 9051 §6.2.3
+pub(crate) async fn login(session: &mut Session, login: Login) -> Outcome {
+    may_log_in(session)?;
+    let Ok(password) = std::str::from_utf8(login.password.expose()) else {
+        return Err(failed(session, AuthFailure::Invalid));
+    };
+    check(session, "LOGIN", &login.user, &Secret::new(password)).await
+}
+
+/// RFC 9051 §6.2.2, RFC 4959.
+pub(crate) async fn authenticate(session: &mut Session, command: Authenticate) -> Outcome {
+    may_log_in(session)?;
+    let Some(mechanism) = Mechanism::from_name(&command.mechanism) else {
+        return Err(Reply::no("this mechanism is not offered").with(Code::Cannot).into());
+    };
+    let (mut exchange, mut step) = Exchange::begin_decoded(mechanism, command.initial.as_deref());
+    loop {
+        match step {
+            Step::Challenge(challenge) => {
+                render::continuation(session.out(), challenge);
+                let Some(line) = session.line().await? else { return Err(Stop::Answered) };
+                // RFC 9051 §6.2.2: a cancelled exchange and one that is not base64 are answered BAD.
+                step = match parse_response(&line) {
+                    Ok(ClientResponse::Data(data)) => exchange.respond_decoded(&data),
+                    Ok(ClientResponse::Cancel) => return Err(Reply::bad("cancelled").into()),
+                    Err(_) => return Err(Reply::bad("invalid base64").into()),
+                };
+            }
+            Step::Done(credentials) => {
+                let secret = Secret::new(credentials.password.expose());
+                return check(session, mechanism.name(), &credentials.login, &secret).await;
+            }
+            Step::Failed(Failure::Cancelled | Failure::Encoding) => {
+                return Err(Reply::bad("invalid base64").into());
+            }
+            Step::Failed(Failure::Authorization) => {
+                let reply = Reply::no("acting as another user is not allowed");
+                return Err(reply.with(Code::AuthorizationFailed).into());
+            }
+            Step::Failed(_) => return Err(failed(session, AuthFailure::Invalid)),
+        }
+    }
+}
+
+fn may_log_in(session: &Session) -> Result<(), Stop> {
+    if session.login_allowed() {
+        return Ok(());
+    }
+    // RFC 9051 §6.2.3: LOGINDISABLED; RFC 5530 §3 PRIVACYREQUIRED.
+    Err(Reply::no("use TLS to log in").with(Code::PrivacyRequired).into())
+}
+
+/// Asks the directory; on success the session is somebody's.
+async fn check(session: &mut Session, mechanism: &'static str, login: &str, password: &Secret) -> Outcome {
+    let remote = session.connection.peer().ip();
+    let request = AuthRequest { mechanism, login, password, remote };
+    match session.services().authenticator.authenticate(request).await {
+        Ok(identity) => {
+            session.state.log_in(identity);
+            session.connection.set_deadline(None);
+            session.framer.set_limits(Limits::after_login(session.server.options.append_limit));
+            // RFC 9051 §6.2.2: the capabilities changed; they come with the answer.
+            Ok(Reply::ok("welcome").with(Code::Capability(session.capabilities().into())))
+        }
+        Err(failure) => Err(failed(session, failure)),
+    }
+}
+
+/// RFC 5530 §3: who must act. A wrong name and a wrong password are told alike.
+fn failed(session: &mut Session, failure: AuthFailure) -> Stop {
+    session.failures += 1;
+    let reply = match failure {
+        AuthFailure::Invalid => Reply::no("wrong name or password").with(Code::AuthenticationFailed),
+        AuthFailure::Disabled => Reply::no("the account is disabled").with(Code::ContactAdmin),
+        AuthFailure::RateLimited => Reply::no("too many attempts, wait a while").with(Code::Limit),
+        AuthFailure::TemporarilyUnavailable => Reply::no("try again later").with(Code::Unavailable),
+    };
+    if session.failures >= LOGIN_FAILURES {
+        session.bye("too many failed logins");
+    }
+    reply.into()
+}

@@ -1,0 +1,112 @@
+//! SORT and THREAD (RFC 5256).
+
+use imap_proto::Tag;
+use imap_proto::command::{Sort, SortKey as WireKey, Thread, ThreadAlgorithm as WireAlgorithm};
+use imap_proto::render::{self, Esearch, ThreadNode};
+use mail::UidSet;
+use query::{Query, SortCriterion, SortKey, ThreadAlgorithm, ThreadMessage};
+
+use crate::command::search::{matching, selected};
+use crate::command::search_filter::check_charset;
+use crate::options::ROWS;
+use crate::reply::{Outcome, Reply, Stop};
+use crate::session::Session;
+
+pub(crate) async fn sort(session: &mut Session, tag: &Tag, sort: Sort) -> Outcome {
+    check_charset(&sort.charset)?;
+    let found = matching(session, &sort.key).await?;
+    let selected = selected(session)?;
+    let services = session.services();
+    let query = Query {
+        store: &services.mail,
+        index: &*services.index,
+        mailbox: selected.mailbox,
+        within: selected.view.uids(),
+        budget: session.server.options.search_budget,
+        clock: services.clock.clone(),
+    };
+    let criteria: Vec<SortCriterion> =
+        sort.criteria.iter().map(|c| SortCriterion { key: key(c.key), reverse: c.reverse }).collect();
+    let uids = query::sort(&query, &found, &criteria).await?;
+    let number = |uid: &u32| if sort.uid { Some(*uid) } else { selected.view.seq_of(*uid) };
+    let numbers: Vec<u32> = uids.iter().filter_map(number).collect();
+    match sort.returns {
+        None => render::sort(session.out(), numbers),
+        Some(returns) => {
+            // RFC 5267 §3.2: the order is what was asked for, so neighbours are no ranges.
+            let all: Vec<_> = numbers.iter().map(|n| *n..=*n).collect();
+            let result = Esearch {
+                min: numbers.first().copied().filter(|_| returns.min),
+                max: numbers.last().copied().filter(|_| returns.max),
+                count: returns.count.then(|| u32::try_from(numbers.len()).unwrap_or(u32::MAX)),
+                all: Some(all.as_slice()).filter(|a| returns.all && !a.is_empty()),
+                modseq: None,
+            };
+            render::esearch(session.out(), tag, sort.uid, &result);
+        }
+    }
+    Ok(Reply::ok("sorted"))
+}
+
+fn key(key: WireKey) -> SortKey {
+    match key {
+        WireKey::Arrival => SortKey::Arrival,
+        WireKey::Cc => SortKey::Cc,
+        WireKey::Date => SortKey::Date,
+        WireKey::From => SortKey::From,
+        WireKey::Size => SortKey::Size,
+        WireKey::Subject => SortKey::Subject,
+        WireKey::To => SortKey::To,
+        WireKey::DisplayFrom => SortKey::DisplayFrom,
+        WireKey::DisplayTo => SortKey::DisplayTo,
+    }
+}
+
+pub(crate) async fn thread(session: &mut Session, thread: Thread) -> Outcome {
+    check_charset(&thread.charset)?;
+    let found = matching(session, &thread.key).await?;
+    let messages = messages(session, &found, thread.uid).await?;
+    let algorithm = match thread.algorithm {
+        WireAlgorithm::OrderedSubject => ThreadAlgorithm::OrderedSubject,
+        WireAlgorithm::References => ThreadAlgorithm::References,
+    };
+    let threads = query::thread(algorithm, &messages);
+    let node = |n: query::ThreadNode| ThreadNode { number: n.number, children: n.children };
+    let nodes: Vec<ThreadNode> = threads.nodes.into_iter().map(node).collect();
+    render::thread(session.out(), &nodes, &threads.roots);
+    Ok(Reply::ok("threaded"))
+}
+
+/// What threading needs of the hits.
+async fn messages(session: &Session, found: &UidSet, uid: bool) -> Result<Vec<ThreadMessage>, Stop> {
+    let selected = selected(session)?;
+    let mail = &session.services().mail;
+    let mut messages = Vec::new();
+    let (mut next, last) = (found.first(), found.last().unwrap_or(0));
+    while let Some(first) = next.filter(|first| *first <= last) {
+        let page = mail.messages(selected.mailbox, first..=last, ROWS).await?;
+        for row in page.rows.iter().filter(|row| found.contains(row.uid)) {
+            let Some(number) = (if uid { Some(row.uid) } else { selected.view.seq_of(row.uid) }) else {
+                continue;
+            };
+            let summary = mail.summary(selected.mailbox.account, row.email).await?;
+            let ids = &summary.message_ids;
+            // RFC 5256 §3: References, or else the first of In-Reply-To.
+            let references = if ids.references.is_empty() {
+                ids.in_reply_to.iter().take(1)
+            } else {
+                ids.references.iter().take(usize::MAX)
+            };
+            messages.push(ThreadMessage {
+                number,
+                message_id: ids.message_id.clone(),
+                references: references.cloned().collect(),
+                subject: query::fold(&summary.base_subject),
+                is_reply: summary.is_reply_or_forward,
+                sent: summary.sent.unwrap_or(row.internal_date.saturating_mul(1000)),
+            });
+        }
+        next = page.next;
+    }
+    Ok(messages)
+}

@@ -1,0 +1,96 @@
+//! Which mailbox a name means: one of the user's own, or one that a group shares, below `Shared/`.
+
+use accounts::Identity;
+use imap_proto::mailbox::MailboxName;
+use imap_proto::render::Code;
+use mail::{Mailbox, MailboxPath, MailboxRef};
+use schema::AccountId;
+
+use crate::reply::{Reply, Stop};
+use crate::session::Session;
+
+/// The prefix of mailboxes that groups share (RFC 2342 §3, RFC 9051 §6.3.10).
+pub(crate) const SHARED: &str = "Shared/";
+
+/// Where a name leads, whether or not a mailbox is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) account: AccountId,
+    /// The path within the account.
+    pub(crate) path: String,
+    /// Whether the account is the user's own.
+    pub(crate) own: bool,
+}
+
+/// A group the user sees, and what its mailboxes are named by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Share {
+    pub(crate) account: AccountId,
+    /// `Shared/name/`
+    pub(crate) prefix: String,
+}
+
+/// A mailbox that exists.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    pub(crate) mailbox: MailboxRef,
+    pub(crate) row: Mailbox,
+}
+
+/// What a group is called in a mailbox's name: as people call it, or by its address.
+fn group_name(group: &accounts::SharedGroup) -> String {
+    let name = if group.display_name.is_empty() { &group.address } else { &group.display_name };
+    name.replace('/', "_")
+}
+
+/// The groups of somebody, as prefixes.
+pub(crate) fn shares(identity: &Identity) -> Vec<Share> {
+    let share = |group: &accounts::SharedGroup| Share {
+        account: group.account,
+        prefix: format!("{SHARED}{}/", group_name(group)),
+    };
+    identity.groups.iter().map(share).collect()
+}
+
+/// Where a name leads; `None` for names that lead nowhere, such as `Shared` itself.
+pub(crate) fn place(identity: &Identity, name: &str) -> Option<Place> {
+    if !format!("{name}/").starts_with(SHARED) {
+        return Some(Place { account: identity.account, path: name.to_owned(), own: true });
+    }
+    shares(identity).into_iter().find_map(|share| {
+        let path = name.strip_prefix(&share.prefix)?;
+        Some(Place { account: share.account, path: path.to_owned(), own: false })
+    })
+}
+
+impl Session {
+    pub(crate) fn identity(&self) -> Result<&Identity, Stop> {
+        self.state.user().map(|user| &user.identity).ok_or_else(|| Reply::bad("log in first").into())
+    }
+
+    /// Where a name leads, for commands that make or change names.
+    pub(crate) fn place(&self, name: &MailboxName) -> Result<Place, Stop> {
+        let nowhere = || Reply::no("names below Shared/ are those of groups").with(Code::Cannot);
+        place(self.identity()?, name.as_str()).ok_or_else(|| nowhere().into())
+    }
+
+    /// The mailbox of this name, if there is one.
+    pub(crate) async fn find(&self, name: &MailboxName) -> Result<Option<Found>, Stop> {
+        let Some(place) = place(self.identity()?, name.as_str()) else { return Ok(None) };
+        let Ok(path) = MailboxPath::parse(&place.path) else { return Ok(None) };
+        let row = self.services().mail.resolve(place.account, &path).await?;
+        Ok(row.map(|row| Found { mailbox: MailboxRef { account: place.account, mailbox: row.id }, row }))
+    }
+
+    /// The mailbox of this name; NO [NONEXISTENT] without one (RFC 5530 §3).
+    pub(crate) async fn existing(&self, name: &MailboxName) -> Result<Found, Stop> {
+        let missing = || Reply::no("there is no such mailbox").with(Code::NonExistent);
+        self.find(name).await?.ok_or_else(|| missing().into())
+    }
+
+    /// The mailbox messages are to be put into; NO [TRYCREATE] without one (RFC 9051 §7.1).
+    pub(crate) async fn target(&self, name: &MailboxName) -> Result<Found, Stop> {
+        let missing = || Reply::no("there is no such mailbox").with(Code::TryCreate);
+        self.find(name).await?.ok_or_else(|| missing().into())
+    }
+}

@@ -1,0 +1,53 @@
+//! What an operator decides, and the caps of a session with their units.
+
+use std::time::Duration;
+
+use query::Budget;
+
+/// How the service behaves.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The name in the greeting.
+    pub hostname: String,
+    /// Whether a password may cross a connection without TLS that comes from loopback. From anywhere else it
+    /// never may: LOGINDISABLED (RFC 9051 §6.2.3).
+    pub plaintext_from_loopback: bool,
+    /// Largest message that APPEND takes, in bytes (RFC 7889).
+    pub append_limit: u64,
+    /// What a SEARCH, SORT or THREAD may cost.
+    pub search_budget: Budget,
+    /// Time for logging in, from the greeting.
+    pub login_time: Duration,
+    /// Silence after which a client that is logged in is sent away (RFC 9051 §5.4: at least 30 minutes).
+    pub idle_time: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            hostname: "localhost".to_owned(),
+            plaintext_from_loopback: true,
+            append_limit: 100 << 20,
+            search_budget: Budget::default(),
+            login_time: Duration::from_secs(60),
+            idle_time: Duration::from_secs(31 * 60),
+        }
+    }
+}
+
+/// Failed logins after which a connection ends.
+pub(crate) const LOGIN_FAILURES: u8 = 5;
+/// Commands that are none, before login, after which a connection ends.
+pub(crate) const NONSENSE_BEFORE_LOGIN: u16 = 10;
+/// The same after login.
+pub(crate) const NONSENSE: u16 = 100;
+/// Message rows read at once.
+pub(crate) const ROWS: usize = 1000;
+/// Bytes of a body read at once.
+pub(crate) const PIECE: u64 = 128 * 1024;
+/// Bytes of a header from which fields are selected.
+pub(crate) const HEADER: u64 = 4 << 20;
+/// Messages in one APPEND (RFC 3502): they are committed together.
+pub(crate) const APPEND_MESSAGES: usize = 100;
+/// Silence in IDLE after which the client is told that we are still here, for the sake of NATs.
+pub(crate) const STILL_HERE: Duration = Duration::from_secs(4 * 60);

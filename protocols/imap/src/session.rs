@@ -1,0 +1,331 @@
+//! The loop of a session: a frame comes in, a command runs, the view is brought up to date, an answer goes out.
+
+use std::io;
+use std::sync::Arc;
+
+use imap_proto::framer::{Event, Framer, Limits, Refusal};
+use imap_proto::render::{self, Code, Condition};
+use imap_proto::{Command, ParseError, Problem, Tag, parse};
+use net::{Connection, SessionContext};
+use tokio::time::Instant;
+
+use crate::command::append;
+use crate::dispatch::{self, Manner};
+use crate::flow::State;
+use crate::options::{NONSENSE, NONSENSE_BEFORE_LOGIN};
+use crate::reply::{Reply, Stop};
+use crate::{Server, Services};
+
+/// What the client switched on (RFC 5161), which changes what it is told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Modes {
+    pub(crate) rev2: bool,
+    pub(crate) condstore: bool,
+    pub(crate) qresync: bool,
+    pub(crate) utf8_accept: bool,
+}
+
+impl Modes {
+    /// Whether mailbox names are UTF-8 (RFC 9051 §5.1, RFC 6855 §3).
+    pub(crate) fn utf8(self) -> bool {
+        self.rev2 || self.utf8_accept
+    }
+}
+
+/// One client.
+pub(crate) struct Session {
+    pub(crate) connection: Connection,
+    pub(crate) framer: Framer,
+    pub(crate) server: Arc<Server>,
+    pub(crate) context: SessionContext,
+    pub(crate) state: State,
+    pub(crate) modes: Modes,
+    /// Logins that failed.
+    pub(crate) failures: u8,
+    /// Lines that were no commands.
+    nonsense: u16,
+}
+
+/// What came in.
+enum Incoming {
+    /// A whole command is in the framer.
+    Command,
+    /// An APPEND up to its message is in the framer.
+    Message,
+    /// A frame beyond the caps.
+    Refused { tag: Option<Tag>, why: Refusal, close: bool },
+    /// Nothing more will.
+    End,
+}
+
+/// Whether a session goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    GoOn,
+    End,
+}
+
+/// Serves a client to its end.
+pub(crate) async fn serve(server: Arc<Server>, connection: Connection, context: SessionContext) {
+    let mut session = Session {
+        connection,
+        framer: Framer::new(Limits::before_login()),
+        server,
+        context,
+        state: State::NotAuthenticated,
+        modes: Modes::default(),
+        failures: 0,
+        nonsense: 0,
+    };
+    if let Err(error) = session.run().await {
+        session.lament(&error);
+    }
+    session.connection.close().await;
+}
+
+impl Session {
+    pub(crate) fn services(&self) -> &Services {
+        &self.server.services
+    }
+
+    /// Where answers are written; sent when input is waited for, or when much has been collected.
+    pub(crate) fn out(&mut self) -> &mut Vec<u8> {
+        self.connection.output()
+    }
+
+    async fn run(&mut self) -> io::Result<()> {
+        self.connection.set_deadline(Some(Instant::now() + self.server.options.login_time));
+        self.connection.set_read_timeout(self.server.options.idle_time);
+        self.greet();
+        loop {
+            let next = match self.next().await? {
+                Incoming::Command => match parse(self.framer.frame(), self.modes.utf8()) {
+                    // Boxed: what a command needs is not kept by a session that then waits for hours.
+                    Ok(command) => Box::pin(self.execute(command)).await?,
+                    Err(error) => self.misunderstood(&error),
+                },
+                Incoming::Message => Box::pin(append::run(self)).await?,
+                Incoming::Refused { tag, why, close } => {
+                    let (condition, code, text) = why.response();
+                    render::status(self.out(), tag.as_ref(), condition, code.as_ref(), text);
+                    if close { self.bye("that is more than is read here") } else { self.count_nonsense() }
+                }
+                Incoming::End => Next::End,
+            };
+            if next == Next::End {
+                return Ok(());
+            }
+        }
+    }
+
+    /// RFC 9051 §7.1: the capabilities come with the greeting, so that they need not be asked for.
+    fn greet(&mut self) {
+        let text = format!("{} ready", self.server.options.hostname);
+        let code = Code::Capability(self.capabilities().into());
+        render::status(self.out(), None, Condition::Ok, Some(&code), &text);
+    }
+
+    /// The capabilities as they are now.
+    pub(crate) fn capabilities(&self) -> String {
+        let mut login = if self.login_allowed() {
+            "AUTH=PLAIN AUTH=LOGIN".to_owned()
+        } else {
+            "LOGINDISABLED".to_owned()
+        };
+        if self.context.tls.is_some() && !self.connection.is_tls() {
+            login.push_str(" STARTTLS");
+        }
+        let authenticated = self.state.user().is_some();
+        dispatch::capabilities(authenticated, self.server.options.append_limit, &login)
+    }
+
+    /// Whether a password may be sent now (RFC 9051 §6.2.3, §11.3).
+    pub(crate) fn login_allowed(&self) -> bool {
+        let loopback = self.connection.peer().ip().to_canonical().is_loopback();
+        self.connection.is_tls() || (loopback && self.server.options.plaintext_from_loopback)
+    }
+
+    /// Waits for the next frame.
+    async fn next(&mut self) -> io::Result<Incoming> {
+        loop {
+            let (used, event) = self.framer.next(self.connection.buffer());
+            self.connection.consume(used);
+            match event {
+                Event::More => {
+                    if self.fill().await? == Next::End {
+                        return Ok(Incoming::End);
+                    }
+                }
+                Event::Continue => render::continuation(self.out(), "go ahead"),
+                Event::Command => return Ok(Incoming::Command),
+                Event::Message { .. } => return Ok(Incoming::Message),
+                Event::Refused { tag, why, close } => return Ok(Incoming::Refused { tag, why, close }),
+                // A message is read by APPEND; elsewhere there is none.
+                Event::Data { .. } => self.framer.abort_message(),
+            }
+        }
+    }
+
+    /// Sends what was written and waits for input. Ends at the end of input, or when the server drains.
+    pub(crate) async fn fill(&mut self) -> io::Result<Next> {
+        self.framer.release();
+        self.connection.flush().await?;
+        tokio::select! {
+            biased;
+            filled = self.connection.fill() => match filled? {
+                0 => Ok(Next::End),
+                _ => Ok(Next::GoOn),
+            },
+            () = self.context.shutdown.drain.cancelled() => {
+                Ok(self.bye("the server is going down, come back soon"))
+            }
+        }
+    }
+
+    /// The client's next line that is no command, without its CRLF: the rest of AUTHENTICATE, or DONE.
+    pub(crate) async fn line(&mut self) -> Result<Option<Vec<u8>>, Stop> {
+        loop {
+            let (used, event) = self.framer.next_line(self.connection.buffer());
+            self.connection.consume(used);
+            match event {
+                Event::Command => return Ok(Some(self.framer.frame().to_vec())),
+                Event::More => {
+                    if self.fill().await? == Next::End {
+                        return Ok(None);
+                    }
+                }
+                Event::Refused { why, .. } => {
+                    let (condition, code, text) = why.response();
+                    return Err(Reply { condition, code, text: text.into() }.into());
+                }
+                _ => return Err(Reply::bad("unexpected line").into()),
+            }
+        }
+    }
+
+    /// Runs a command and answers it.
+    async fn execute(&mut self, command: Command) -> io::Result<Next> {
+        let tag = command.tag.clone();
+        let Some(row) = dispatch::row_of(&command.body) else {
+            return Ok(self.misunderstood(&ParseError { tag: Some(tag), problem: Problem::UnknownCommand }));
+        };
+        if !self.state.is(row.allowed) {
+            let reply = dispatch::not_now(row);
+            return self.answer(&tag, reply).await;
+        }
+        let fresh = matches!(row.manner, Manner::Fresh | Manner::Numbered);
+        let outcome = match if fresh { self.sync(false).await } else { Ok(()) } {
+            Ok(()) => dispatch::run(self, command).await,
+            Err(stop) => Err(stop),
+        };
+        let reply = match outcome {
+            Ok(reply) | Err(Stop::Reply(reply)) => reply,
+            Err(Stop::Broken(error)) => return Err(error),
+            Err(Stop::Answered) if matches!(self.state, State::Logout) => return Ok(Next::End),
+            Err(Stop::Answered) => return Ok(Next::GoOn),
+        };
+        if row.manner != Manner::Switching {
+            self.sync_at_end(row.manner != Manner::Numbered).await?;
+        }
+        self.answer(&tag, reply).await
+    }
+
+    /// The tagged answer. Ends the session after LOGOUT or a BYE.
+    pub(crate) async fn answer(&mut self, tag: &Tag, reply: Reply) -> io::Result<Next> {
+        render::status(self.out(), Some(tag), reply.condition, reply.code.as_ref(), &reply.text);
+        if matches!(self.state, State::Logout) {
+            return Ok(Next::End);
+        }
+        self.connection.relieve().await?;
+        Ok(Next::GoOn)
+    }
+
+    /// Brings the view up to date with the store and tells the client. `expunge`: whether messages may
+    /// disappear now.
+    pub(crate) async fn sync(&mut self, expunge: bool) -> Result<(), Stop> {
+        let Some(selected) = self.state.selected() else { return Ok(()) };
+        let (mailbox, as_of) = (selected.mailbox, selected.view.as_of());
+        let delta = self.server.services.mail.since(mailbox, as_of).await?;
+        let (modes, out) = (self.modes, self.connection.output());
+        let Some(selected) = self.state.selected_mut() else { return Ok(()) };
+        if delta.resync {
+            return self.resync(expunge).await;
+        }
+        selected.view.tell(out, &delta, expunge, modes);
+        Ok(())
+    }
+
+    /// The log does not reach back to the view: everything is compared.
+    async fn resync(&mut self, expunge: bool) -> Result<(), Stop> {
+        let Some(selected) = self.state.selected() else { return Ok(()) };
+        let (mailbox, as_of) = (selected.mailbox, selected.view.as_of());
+        let opened = self.server.services.mail.open(mailbox).await?;
+        let mut from = Some(1);
+        let mut delta = mail::Delta {
+            as_of: opened.as_of,
+            changed: Vec::new(),
+            vanished: selected.view.uids().difference(&opened.uids),
+            resync: false,
+        };
+        while let Some(first) = from {
+            let page =
+                self.server.services.mail.messages(mailbox, first..=u32::MAX, crate::options::ROWS).await?;
+            delta.changed.extend(page.rows.into_iter().filter(|row| row.modseq > as_of));
+            from = page.next;
+        }
+        let (modes, out) = (self.modes, self.connection.output());
+        if let Some(selected) = self.state.selected_mut() {
+            selected.view.tell(out, &delta, expunge, modes);
+        }
+        Ok(())
+    }
+
+    /// As [`Self::sync`], at the end of a command, which has its answer already: a store that can not be read
+    /// now is read the next time, but a mailbox that is gone ends the session (RFC 9051 §7.1.5).
+    pub(crate) async fn sync_at_end(&mut self, expunge: bool) -> io::Result<()> {
+        match self.sync(expunge).await {
+            Ok(()) | Err(Stop::Answered) => Ok(()),
+            Err(Stop::Broken(error)) => Err(error),
+            Err(Stop::Reply(reply)) => {
+                if reply.code == Some(Code::NonExistent) {
+                    self.bye("the mailbox was deleted");
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn misunderstood(&mut self, error: &ParseError) -> Next {
+        // What speaks HTTP to us was sent by somebody's browser, not by somebody (cross-protocol attacks).
+        let http = self.framer.frame().windows(6).any(|window| window == b" HTTP/");
+        render::status(self.out(), error.tag.as_ref(), Condition::Bad, None, error.problem.text());
+        if http && self.state.user().is_none() { self.bye("this is IMAP") } else { self.count_nonsense() }
+    }
+
+    fn count_nonsense(&mut self) -> Next {
+        self.nonsense += 1;
+        let most = if self.state.user().is_some() { NONSENSE } else { NONSENSE_BEFORE_LOGIN };
+        if self.nonsense < most { Next::GoOn } else { self.bye("too many bad commands") }
+    }
+
+    /// The last words (RFC 9051 §7.1.5).
+    pub(crate) fn bye(&mut self, text: &str) -> Next {
+        render::status(self.out(), None, Condition::Bye, None, text);
+        self.state.end();
+        Next::End
+    }
+
+    /// What can be said about a connection that broke.
+    fn lament(&mut self, error: &io::Error) {
+        match error.kind() {
+            io::ErrorKind::TimedOut => {
+                self.bye("you were silent for too long");
+            }
+            io::ErrorKind::InvalidData => {
+                self.bye("that can not be understood");
+            }
+            _ => {}
+        }
+        tracing::debug!(error = %error, session = self.context.id, "imap connection ended");
+    }
+}
