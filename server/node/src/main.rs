@@ -1,3 +1,99 @@
 //! The godwit binary: configuration and wiring.
 
-fn main() {}
+mod config;
+mod dev;
+mod http;
+mod registrar;
+mod secrets;
+mod serve;
+mod store;
+mod wiring;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+
+use config::Config;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A mail server.
+#[derive(Debug, Parser)]
+#[command(name = "godwit", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    connection: ctl::Connection,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a node
+    Serve {
+        /// Its configuration
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Run a demo: embedded store, loopback ports, accounts with printed passwords
+    Dev(dev::Arguments),
+    /// Configuration files
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    #[command(flatten)]
+    Operator(ctl::Command),
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Print every setting as JSON Schema
+    Schema,
+    /// Say whether a file can be used
+    Check {
+        /// The file
+        file: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nothing is left to do if even this cannot be said.
+            let _ = writeln!(std::io::stderr(), "godwit: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<()> {
+    match arguments.command {
+        Command::Serve { config } => {
+            let config = Config::load(&config).with_context(|| config.display().to_string())?;
+            runtime(true)?.block_on(serve::serve(config))
+        }
+        Command::Dev(dev) => runtime(true)?.block_on(dev::run(dev, arguments.connection)),
+        Command::Config(ConfigCommand::Schema) => {
+            writeln!(std::io::stdout(), "{:#}", Config::schema()).context("cannot print")
+        }
+        Command::Config(ConfigCommand::Check { file }) => {
+            Config::load(&file).with_context(|| file.display().to_string())?;
+            writeln!(std::io::stdout(), "{}: ok", file.display()).context("cannot print")
+        }
+        Command::Operator(command) => runtime(false)?.block_on(ctl::run(command, &arguments.connection)),
+    }
+}
+
+/// The async runtime: a worker per core for a node, none beside the main thread for an operator's command.
+fn runtime(node: bool) -> anyhow::Result<tokio::runtime::Runtime> {
+    let mut builder = if node {
+        tokio::runtime::Builder::new_multi_thread()
+    } else {
+        tokio::runtime::Builder::new_current_thread()
+    };
+    builder.enable_all().build().context("cannot start the runtime")
+}

@@ -1,0 +1,263 @@
+//! What a node is told in its file: how to reach the store, and where to listen.
+//!
+//! The file is TOML. A key that is not known is an error that names its line and the nearest known key; so is a value
+//! of the wrong kind. `godwit config schema` prints the same as JSON Schema.
+
+mod error;
+
+pub(crate) use error::ConfigError;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use runtime::{ByteSize, HumanDuration};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A node's configuration.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    /// The name by which the node greets, and which its trace fields carry: fully qualified, as in DNS. Since v0.1
+    pub(crate) hostname: String,
+    /// Where the node keeps files: its certificate, the admin password, spill files, and with an embedded store all
+    /// mail. Since v0.1
+    pub(crate) data: PathBuf,
+    /// The store. Since v0.1
+    #[serde(default)]
+    pub(crate) store: Store,
+    /// Where it listens; what is absent is not opened. Since v0.1
+    #[serde(default)]
+    pub(crate) listeners: Listeners,
+    /// TLS. Since v0.1
+    #[serde(default)]
+    pub(crate) tls: TlsFiles,
+    /// Who logs in and how. Since v0.1
+    #[serde(default)]
+    pub(crate) auth: Auth,
+    /// Taking mail. Since v0.1
+    #[serde(default)]
+    pub(crate) smtp: Smtp,
+    /// Sending mail on. Since v0.1
+    #[serde(default)]
+    pub(crate) delivery: Delivery,
+    /// Connections. Since v0.1
+    #[serde(default)]
+    pub(crate) limits: Limits,
+    /// Which events are logged, in the syntax of Rust's `tracing` (for example `info,net=debug`). Since v0.1
+    #[serde(default = "default_log")]
+    pub(crate) log: String,
+    /// How long clients get to finish after SIGTERM. Since v0.1
+    #[serde(default = "default_grace")]
+    #[schemars(with = "String")]
+    pub(crate) drain_grace: HumanDuration,
+}
+
+fn default_log() -> String {
+    "info".to_owned()
+}
+
+fn default_grace() -> HumanDuration {
+    HumanDuration(Duration::from_secs(60))
+}
+
+/// The store.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Store {
+    /// `embedded:DIR` for one machine; `embedded:` and DATA/store if absent. Since v0.1
+    #[serde(default)]
+    pub(crate) url: Option<String>,
+    /// Bodies up to this size are kept in the store, larger ones in files. Since v0.1
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub(crate) inline_max: Option<ByteSize>,
+}
+
+/// Where the node listens.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Listeners {
+    /// SMTP from other servers (port 25). Since v0.1
+    #[serde(default)]
+    pub(crate) smtp: Vec<SocketAddr>,
+    /// Submission with STARTTLS (port 587). Since v0.1
+    #[serde(default)]
+    pub(crate) submission: Vec<SocketAddr>,
+    /// Submission with TLS from the first byte (port 465). Since v0.1
+    #[serde(default)]
+    pub(crate) submissions: Vec<SocketAddr>,
+    /// LMTP (port 24); takes mail for local recipients from whoever may connect. Since v0.1
+    #[serde(default)]
+    pub(crate) lmtp: Vec<SocketAddr>,
+    /// IMAP with STARTTLS (port 143). Since v0.1
+    #[serde(default)]
+    pub(crate) imap: Vec<SocketAddr>,
+    /// IMAP with TLS from the first byte (port 993). Since v0.1
+    #[serde(default)]
+    pub(crate) imaps: Vec<SocketAddr>,
+    /// HTTP (port 80). Since v0.1
+    #[serde(default)]
+    pub(crate) http: Vec<SocketAddr>,
+    /// Admin API, health and metrics, in clear: keep it on loopback or a management network. Since v0.1
+    #[serde(default)]
+    pub(crate) admin: Vec<SocketAddr>,
+    /// Networks of load balancers, as `10.0.0.0/8`: connections from there begin with a PROXY header. Since v0.1
+    #[serde(default)]
+    pub(crate) proxies: Vec<String>,
+}
+
+/// TLS.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TlsFiles {
+    /// PEM file with the certificate chain; a self-signed one in DATA if absent. Since v0.1
+    #[serde(default)]
+    pub(crate) certificate: Option<PathBuf>,
+    /// PEM file with its private key. Since v0.1
+    #[serde(default)]
+    pub(crate) key: Option<PathBuf>,
+}
+
+/// Who logs in and how.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Auth {
+    /// Where users without a domain in their login name are, and `postmaster`. Since v0.1
+    #[serde(default)]
+    pub(crate) default_domain: Option<String>,
+    /// Whether IMAP clients on loopback may log in without TLS. Since v0.1
+    #[serde(default)]
+    pub(crate) plaintext_on_loopback: bool,
+}
+
+/// Taking mail.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Smtp {
+    /// Largest message, by SMTP and by IMAP APPEND. Since v0.1
+    #[schemars(with = "String")]
+    pub(crate) max_message_size: ByteSize,
+    /// Most recipients of a message. Since v0.1
+    pub(crate) max_recipients: usize,
+}
+
+impl Default for Smtp {
+    fn default() -> Self {
+        Self { max_message_size: ByteSize(150 << 20), max_recipients: 1000 }
+    }
+}
+
+/// Sending mail on.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Delivery {
+    /// `host:port` of a relay for all remote mail; by MX if absent. Since v0.1
+    #[serde(default)]
+    pub(crate) relay: Option<String>,
+}
+
+/// Connections.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Limits {
+    /// Most connections in all. Since v0.1
+    pub(crate) connections: usize,
+    /// Most connections from one address (one /64 for IPv6); loopback and balancers are exempt. Since v0.1
+    pub(crate) per_address: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { connections: net::limits::CONNECTIONS, per_address: net::limits::CONNECTIONS_PER_ADDRESS }
+    }
+}
+
+impl Config {
+    /// Reads a file.
+    pub(crate) fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|e| ConfigError::Unreadable(path.to_owned(), e))?;
+        Self::parse(&text)
+    }
+
+    /// Reads a file's text.
+    pub(crate) fn parse(text: &str) -> Result<Self, ConfigError> {
+        let config: Self = toml::from_str(text).map_err(|error| ConfigError::from_toml(&error, text))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// What types cannot say.
+    fn check(&self) -> Result<(), ConfigError> {
+        if self.tls.certificate.is_some() != self.tls.key.is_some() {
+            return Err(ConfigError::Meaning("tls.certificate and tls.key go together"));
+        }
+        if self.hostname.is_empty()
+            || !self.hostname.is_ascii()
+            || self.hostname.contains(char::is_whitespace)
+        {
+            return Err(ConfigError::Meaning("hostname is a name of DNS, as A-labels"));
+        }
+        for network in &self.listeners.proxies {
+            network
+                .parse::<net::Network>()
+                .map_err(|_| ConfigError::Meaning("listeners.proxies are networks"))?;
+        }
+        Ok(())
+    }
+
+    /// Its JSON Schema.
+    pub(crate) fn schema() -> serde_json::Value {
+        schemars::schema_for!(Config).to_value()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: &str = "hostname = \"mx.example.test\"\ndata = \"/var/lib/godwit\"\n";
+
+    #[test]
+    fn a_short_file_is_enough() {
+        let text = format!(
+            "{SMALL}[listeners]\nsmtp = [\"0.0.0.0:25\", \"[::]:25\"]\n[smtp]\nmax_message_size = \"25 MB\"\n"
+        );
+        let config = Config::parse(&text).unwrap();
+        assert_eq!(config.listeners.smtp.len(), 2);
+        assert_eq!(config.smtp.max_message_size.bytes(), 25_000_000);
+        assert_eq!(config.smtp.max_recipients, 1000);
+        assert_eq!(config.log, "info");
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line_and_the_nearest() {
+        let error = Config::parse(&format!("{SMALL}[smtp]\nmax_recipient = 5\n")).unwrap_err().to_string();
+        assert!(error.contains("line 4") && error.contains("max_recipient"), "{error}");
+        assert!(error.contains("did you mean `max_recipients`"), "{error}");
+        let error = Config::parse(&format!("{SMALL}[listener]\n")).unwrap_err().to_string();
+        assert!(error.contains("line 3") && error.contains("did you mean `listeners`"), "{error}");
+        let error = Config::parse(&format!("zzzzzzzzzzzz = 1\n{SMALL}")).unwrap_err().to_string();
+        assert!(error.contains("line 1") && !error.contains("did you mean"), "{error}");
+    }
+
+    #[test]
+    fn wrong_values_are_named_with_their_line() {
+        let error =
+            Config::parse(&format!("{SMALL}[smtp]\nmax_recipients = \"many\"\n")).unwrap_err().to_string();
+        assert!(error.contains("line 4"), "{error}");
+        assert!(Config::parse("data = \"x\"").unwrap_err().to_string().contains("hostname"));
+        assert!(Config::parse(&format!("{SMALL}[tls]\ncertificate = \"c.pem\"\n")).is_err());
+        assert!(Config::parse("hostname = \"a b\"\ndata = \"x\"\n").is_err());
+        assert!(Config::parse(&format!("{SMALL}[listeners]\nproxies = [\"x\"]\n")).is_err());
+    }
+
+    #[test]
+    fn the_schema_has_every_section() {
+        let schema = Config::schema().to_string();
+        for key in ["hostname", "listeners", "max_message_size", "default_domain", "drain_grace"] {
+            assert!(schema.contains(key), "{key}");
+        }
+    }
+}

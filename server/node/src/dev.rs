@@ -1,0 +1,184 @@
+//! `godwit dev`: a demo that needs nothing. Embedded store, loopback ports, demo domain, printed credentials.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use accounts::{DomainSettings, Kind, NewAccount, PasswordHash, Secret};
+use anyhow::Context;
+use runtime::{HumanDuration, Rng};
+use serde::{Deserialize, Serialize};
+
+use crate::config::{self, Config};
+use crate::secrets;
+use crate::serve::{self, Flavour, Node};
+
+/// The demo domain.
+const DOMAIN: &str = "example.test";
+/// Those who live there.
+const PEOPLE: [&str; 3] = ["alice", "bob", "admin"];
+/// The password of the accounts of `--users`.
+const USERS_PASSWORD: &str = "secret";
+
+/// What `godwit dev` takes.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Arguments {
+    /// First of the ports: smtp +25, lmtp +24, submission +87, submissions +65, imap +43, imaps +93, http +80,
+    /// admin +90. 0 for any free ports
+    #[arg(long, default_value_t = 2500)]
+    port_base: u16,
+    /// The store, as `embedded:DIR` or `postgres://user@host:port/database`; DATA/store if absent
+    #[arg(long)]
+    store: Option<String>,
+    /// Send all remote mail to this HOST:PORT
+    #[arg(long)]
+    relay: Option<String>,
+    /// Also make the accounts u0 to u(N-1) with the password "secret"
+    #[arg(long, default_value_t = 0)]
+    users: u32,
+}
+
+/// What is printed with `--json`: one document on one line.
+#[derive(Debug, Serialize)]
+struct Announcement<'a> {
+    listeners: &'a BTreeMap<&'static str, SocketAddr>,
+    accounts: &'a [DemoAccount],
+    certificate: &'a Path,
+}
+
+/// A demo account, also as it is kept over restarts.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct DemoAccount {
+    address: String,
+    password: String,
+}
+
+/// Runs the demo until it is told to stop.
+pub(crate) async fn run(arguments: Arguments, shared: ctl::Connection) -> anyhow::Result<()> {
+    let config = configuration(&arguments, &shared.data)?;
+    let node = serve::start(config, Flavour::Development).await?;
+    let people = people(&node)?;
+    populate(&node, &people, arguments.users).await?;
+    let listeners = node.open().await?;
+    announce(&node, &listeners, &people, shared.json)?;
+    node.run().await
+}
+
+fn configuration(arguments: &Arguments, data: &Path) -> anyhow::Result<Config> {
+    let port = |offset: u16| -> anyhow::Result<Vec<SocketAddr>> {
+        let port = match arguments.port_base {
+            0 => 0,
+            base => base.checked_add(offset).context("the port base is too high")?,
+        };
+        Ok(vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port))])
+    };
+    let listeners = config::Listeners {
+        smtp: port(25)?,
+        submission: port(87)?,
+        submissions: port(65)?,
+        lmtp: port(24)?,
+        imap: port(43)?,
+        imaps: port(93)?,
+        http: port(80)?,
+        admin: port(90)?,
+        proxies: Vec::new(),
+    };
+    Ok(Config {
+        hostname: format!("mail.{DOMAIN}"),
+        data: PathBuf::from(data),
+        store: config::Store { url: arguments.store.clone(), inline_max: None },
+        listeners,
+        tls: config::TlsFiles::default(),
+        auth: config::Auth { default_domain: Some(DOMAIN.to_owned()), plaintext_on_loopback: true },
+        smtp: config::Smtp::default(),
+        delivery: config::Delivery { relay: arguments.relay.clone() },
+        limits: config::Limits::default(),
+        log: "warn".to_owned(),
+        drain_grace: HumanDuration(Duration::from_secs(5)),
+    })
+}
+
+/// The people and their passwords, which stay the same over restarts.
+fn people(node: &Node) -> anyhow::Result<Vec<DemoAccount>> {
+    let path = node.data().join("dev-accounts.json");
+    let make = || {
+        let account = |name: &&str| DemoAccount {
+            address: format!("{name}@{DOMAIN}"),
+            password: secrets::password(node.rng() as &dyn Rng),
+        };
+        let accounts: Vec<DemoAccount> = PEOPLE.iter().map(account).collect();
+        serde_json::to_string(&accounts).unwrap_or_default()
+    };
+    let text = secrets::kept(&path, make)?;
+    serde_json::from_str(&text).with_context(|| path.display().to_string())
+}
+
+/// Makes what is not there yet: an earlier demo's accounts and mail stay.
+async fn populate(node: &Node, people: &[DemoAccount], users: u32) -> anyhow::Result<()> {
+    let directory = node.accounts();
+    if directory.domain(DOMAIN).await?.is_none() {
+        directory.create_domain(DOMAIN, DomainSettings::default()).await?;
+    }
+    for person in people {
+        if directory.find(&person.address).await?.is_none() {
+            let hash = directory.hash_password(&Secret::new(person.password.as_str())).await?;
+            create(node, &person.address, hash).await?;
+        }
+    }
+    if let Some(admin) = directory.find(&format!("admin@{DOMAIN}")).await?
+        && directory.find(&format!("postmaster@{DOMAIN}")).await?.is_none()
+    {
+        // RFC 5321 §4.5.1: there is always somebody who reads the postmaster's mail.
+        directory.add_alias(admin.id, &format!("postmaster@{DOMAIN}")).await?;
+    }
+    // One hash for all of them: they share the password, and hashing is slow on purpose.
+    let mut shared: Option<PasswordHash> = None;
+    for n in 0..users {
+        let address = format!("u{n}@{DOMAIN}");
+        if directory.find(&address).await?.is_none() {
+            let hash = match &shared {
+                Some(hash) => hash.clone(),
+                None => shared.insert(directory.hash_password(&Secret::new(USERS_PASSWORD)).await?).clone(),
+            };
+            create(node, &address, hash).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn create(node: &Node, address: &str, hash: PasswordHash) -> anyhow::Result<()> {
+    let new = NewAccount { password: Some(hash), ..NewAccount::new(Kind::Person, address) };
+    node.registrar().create(&new).await?;
+    Ok(())
+}
+
+fn announce(
+    node: &Node,
+    listeners: &BTreeMap<&'static str, SocketAddr>,
+    accounts: &[DemoAccount],
+    json: bool,
+) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if json {
+        let announcement = Announcement { listeners, accounts, certificate: node.certificate() };
+        writeln!(out, "{}", serde_json::to_string(&announcement)?)?;
+        return Ok(out.flush()?);
+    }
+    writeln!(out, "LISTENER      ADDRESS")?;
+    for (name, address) in listeners {
+        writeln!(out, "{name:<12}  {address}")?;
+    }
+    writeln!(out, "\nACCOUNT               PASSWORD")?;
+    for account in accounts {
+        writeln!(out, "{:<20}  {}", account.address, account.password)?;
+    }
+    writeln!(out, "\ncertificate  {}", node.certificate().display())?;
+    writeln!(
+        out,
+        "admin API    user admin, password in {}",
+        node.data().join(secrets::ADMIN_PASSWORD).display()
+    )?;
+    Ok(out.flush()?)
+}

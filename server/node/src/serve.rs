@@ -1,0 +1,314 @@
+//! A node's life: open the store, wire the services, listen, drain, close.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use accounts::Accounts;
+use admin::{Admin, Health, Probe, Registrar};
+use anyhow::Context;
+use kv::Database;
+use net::{Gate, Limits, Listener, ListenerOptions, Protocol, TlsAcceptor};
+use runtime::{Rng, SharedClock, SharedRng, Shutdown, Supervisor, SystemClock, SystemRng};
+use tokio::net::TcpListener;
+
+use crate::config::Config;
+use crate::wiring::{self, Services};
+use crate::{http, secrets, store};
+
+/// Whether this is a demo or the real thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flavour {
+    /// `godwit dev`: quick retries.
+    Development,
+    /// `godwit serve`.
+    Production,
+}
+
+/// A node whose store is open and whose services are wired.
+pub(crate) struct Node {
+    config: Config,
+    db: Database,
+    clock: SharedClock,
+    rng: SharedRng,
+    supervisor: Supervisor,
+    shutdown: Shutdown,
+    gate: Arc<Gate>,
+    tls: TlsAcceptor,
+    certificate: PathBuf,
+    services: Services,
+    health: Health,
+    metrics: Arc<dyn Fn() -> String + Send + Sync>,
+}
+
+/// `godwit serve`.
+pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
+    let node = start(config, Flavour::Production).await?;
+    let listeners = node.open().await?;
+    tracing::info!(?listeners, version = env!("CARGO_PKG_VERSION"), "node is up");
+    node.run().await
+}
+
+/// Opens the store and wires the services. Nothing listens yet.
+pub(crate) async fn start(config: Config, flavour: Flavour) -> anyhow::Result<Node> {
+    telemetry::log(&config.log)?;
+    let metrics = telemetry::metrics()?;
+    let (clock, rng) = (SystemClock::shared(), SystemRng::shared());
+    std::fs::create_dir_all(&config.data)
+        .with_context(|| format!("cannot make {}", config.data.display()))?;
+    let db = store::open(config.store.url.as_deref(), &config.data, &clock, &rng).await?;
+    let (tls, certificate) = tls(&config)?;
+    let shutdown = Shutdown::new();
+    let supervisor = Supervisor::new(shutdown.clone());
+    let gate = Gate::new(Limits {
+        connections: config.limits.connections,
+        per_address: config.limits.per_address,
+        exempt: net::Network::loopback(),
+        ..Limits::default()
+    });
+    let services = wiring::wire(&config, flavour, &db, &clock, &rng, &supervisor)?;
+    let health = Health::new(shutdown.clone(), vec![("store", store_probe(&db))]);
+    Ok(Node {
+        config,
+        db,
+        clock,
+        rng,
+        supervisor,
+        shutdown,
+        gate,
+        tls,
+        certificate,
+        services,
+        health,
+        metrics,
+    })
+}
+
+/// A listener: its name, where, whether TLS is implicit, and what is spoken.
+type ListenerRow<'a> = (&'static str, &'a [SocketAddr], bool, &'a Arc<dyn Protocol>);
+
+impl Node {
+    /// The directory.
+    pub(crate) fn accounts(&self) -> &Accounts {
+        &self.services.accounts
+    }
+
+    /// Makes accounts with their mailboxes.
+    pub(crate) fn registrar(&self) -> &dyn Registrar {
+        &*self.services.registrar
+    }
+
+    /// The data directory.
+    pub(crate) fn data(&self) -> &Path {
+        &self.config.data
+    }
+
+    /// The certificate that clients are shown.
+    pub(crate) fn certificate(&self) -> &Path {
+        &self.certificate
+    }
+
+    /// Randomness fit for secrets.
+    pub(crate) fn rng(&self) -> &dyn Rng {
+        &*self.rng
+    }
+
+    /// Binds every listener, then begins to accept. Returns where each listens.
+    ///
+    /// All are bound before the first accepts, so that a port that is taken stops the start before a client came.
+    pub(crate) async fn open(&self) -> anyhow::Result<BTreeMap<&'static str, SocketAddr>> {
+        let mut addresses = BTreeMap::new();
+        let bound = self.bind_protocols(&mut addresses)?;
+        let http = self.bind_http("http", &self.config.listeners.http.clone(), &mut addresses).await?;
+        let admin = self.bind_http("admin", &self.config.listeners.admin.clone(), &mut addresses).await?;
+        self.open_admin(admin, addresses.get("admin").copied())?;
+        for socket in http {
+            self.serve_http("http", socket, http::router(&self.config.hostname));
+        }
+        self.services.spawn(&self.supervisor);
+        for listener in bound {
+            listener.spawn(&self.supervisor);
+        }
+        self.health.started();
+        Ok(addresses)
+    }
+
+    fn bind_protocols(
+        &self,
+        addresses: &mut BTreeMap<&'static str, SocketAddr>,
+    ) -> anyhow::Result<Vec<Listener>> {
+        let listeners = &self.config.listeners;
+        let services = &self.services;
+        let table: [ListenerRow<'_>; 6] = [
+            ("smtp", &listeners.smtp, false, &services.smtp),
+            ("submission", &listeners.submission, false, &services.submission),
+            ("submissions", &listeners.submissions, true, &services.submission),
+            ("lmtp", &listeners.lmtp, false, &services.lmtp),
+            ("imap", &listeners.imap, false, &services.imap),
+            ("imaps", &listeners.imaps, true, &services.imap),
+        ];
+        let mut bound = Vec::new();
+        for (name, wanted, implicit_tls, protocol) in table {
+            for address in wanted {
+                let listener = self.bind(*address, implicit_tls, protocol);
+                let listener = listener.with_context(|| format!("cannot listen on {address} for {name}"))?;
+                addresses.entry(name).or_insert(listener.address());
+                bound.push(listener);
+            }
+        }
+        Ok(bound)
+    }
+
+    fn bind(
+        &self,
+        address: SocketAddr,
+        implicit_tls: bool,
+        protocol: &Arc<dyn Protocol>,
+    ) -> anyhow::Result<Listener> {
+        let proxies = self.config.listeners.proxies.iter().map(|n| n.parse());
+        let proxies = proxies.collect::<Result<Vec<_>, _>>()?;
+        let options = ListenerOptions { address, tls: Some(self.tls.clone()), implicit_tls, proxies };
+        let (gate, clock) = (Arc::clone(&self.gate), Arc::clone(&self.clock));
+        Ok(Listener::bind(options, Arc::clone(protocol), gate, clock, self.shutdown.clone())?)
+    }
+
+    async fn bind_http(
+        &self,
+        name: &'static str,
+        wanted: &[SocketAddr],
+        addresses: &mut BTreeMap<&'static str, SocketAddr>,
+    ) -> anyhow::Result<Vec<TcpListener>> {
+        let mut bound = Vec::new();
+        for address in wanted {
+            let socket = TcpListener::bind(address).await;
+            let socket = socket.with_context(|| format!("cannot listen on {address} for {name}"))?;
+            addresses.entry(name).or_insert(socket.local_addr()?);
+            bound.push(socket);
+        }
+        Ok(bound)
+    }
+
+    /// The admin API; its password and URL are left in the data directory for commands on this machine.
+    fn open_admin(&self, sockets: Vec<TcpListener>, first: Option<SocketAddr>) -> anyhow::Result<()> {
+        let data = &self.config.data;
+        let make = || secrets::password(&*self.rng);
+        let password = secrets::kept(&data.join(secrets::ADMIN_PASSWORD), make)?;
+        if let Some(address) = first {
+            secrets::write(&data.join(secrets::ADMIN_URL), format!("http://{address}"))?;
+        }
+        let admin = Admin {
+            accounts: self.services.accounts.clone(),
+            registrar: Arc::clone(&self.services.registrar),
+            spool: self.services.spool.clone(),
+            health: self.health.clone(),
+            password: password.into(),
+            metrics: Arc::clone(&self.metrics),
+        };
+        for socket in sockets {
+            self.serve_http("admin", socket, admin::router(admin.clone()));
+        }
+        Ok(())
+    }
+
+    fn serve_http(&self, name: &'static str, socket: TcpListener, router: axum::Router) {
+        // The probes have to see the drain: these listeners go on until the process stops.
+        let stop = self.shutdown.stop.clone();
+        let server = axum::serve(socket, router).with_graceful_shutdown(stop.cancelled_owned());
+        let shutdown = self.shutdown.clone();
+        tokio::spawn(async move {
+            if let Err(error) = server.await {
+                tracing::error!(%error, name, "listener failed");
+                shutdown.begin();
+            }
+        });
+    }
+
+    /// Runs until SIGTERM or SIGINT, then drains and closes the store. A second signal ends the drain.
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let signals = self.shutdown.clone();
+        let watcher = tokio::spawn(async move {
+            if wait_for_signal(&signals).await.is_ok() {
+                signals.begin();
+                if wait_for_signal(&signals).await.is_ok() {
+                    signals.stop.cancel();
+                }
+            }
+        });
+        let late = self.shutdown.complete(self.config.drain_grace.get()).await;
+        if !late.is_empty() {
+            tracing::warn!(?late, "not everybody finished in time");
+        }
+        watcher.abort();
+        self.db.close().await.context("closing the store")
+    }
+}
+
+/// SIGTERM from a supervisor, SIGINT from a terminal.
+async fn wait_for_signal(shutdown: &Shutdown) -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        () = shutdown.stop.cancelled() => {}
+    }
+    Ok(())
+}
+
+/// The acceptor for TLS, and the certificate's file: the operator's, or a self-signed one in the data directory.
+fn tls(config: &Config) -> anyhow::Result<(TlsAcceptor, PathBuf)> {
+    let (chain, key) = match (&config.tls.certificate, &config.tls.key) {
+        (Some(chain), Some(key)) => (chain.clone(), key.clone()),
+        _ => {
+            let names = [config.hostname.clone(), "localhost".to_owned(), "127.0.0.1".to_owned()];
+            let made = net::self_signed(&config.data, &names)?;
+            (made.certificate, made.key)
+        }
+    };
+    let certificates = net::Certificates::new(false);
+    let loaded = net::Certificates::load(&chain, &key)?;
+    certificates.replace(vec![(Vec::new(), loaded)]);
+    // No ALPN: mail clients offer none, and one that offers HTTP's is refused by being told nothing of its kind.
+    Ok((TlsAcceptor::new(certificates, &["imap", "smtp", "lmtp"])?, chain))
+}
+
+/// Whether the store answers a read.
+fn store_probe(db: &Database) -> Probe {
+    let db = db.clone();
+    Arc::new(move || {
+        let db = db.clone();
+        Box::pin(async move {
+            let read = db.read("probe", |txn| async move { txn.get(b"").await.map(drop) });
+            read.await.map_err(|error: kv::Error| error.to_string())
+        })
+    })
+}
+
+/// How often upkeep runs.
+pub(crate) const UPKEEP: Duration = Duration::from_secs(300);
+
+/// Upkeep of the store that any node may do at any time.
+pub(crate) fn spawn_upkeep(supervisor: &Supervisor, db: &Database, blobs: &blob::Store) {
+    let tokens = db.clone();
+    supervisor.spawn_recurring("token-expiry", UPKEEP, move || {
+        let db = tokens.clone();
+        async move { db.expire_idempotency_tokens(1_000).await.map(drop) }
+    });
+    let blobs = blobs.clone();
+    supervisor.spawn_recurring("blob-collector", UPKEEP, move || {
+        let blobs = blobs.clone();
+        async move { collect(&blobs).await }
+    });
+}
+
+/// Lets go what nothing holds, and one pass over the objects that no row names.
+async fn collect(blobs: &blob::Store) -> Result<(), blob::Error> {
+    const BATCH: usize = 1_000;
+    while blobs.collect(BATCH).await?.deleted == BATCH {}
+    for shard in 0..=u8::MAX {
+        blobs.sweep(shard).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,180 @@
+//! Which service gets which ports. This is the one place where the parts meet.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use accounts::{Accounts, Authenticator};
+use admin::Registrar;
+use anyhow::Context;
+use changes::LocalFeed;
+use delivery::outbound::client::{ClientOptions, ClientTimeouts, opportunistic};
+use delivery::outbound::resolver::{ResolveError, Resolver, SystemResolver};
+use delivery::outbound::route::Routing;
+use delivery::outbound::schedule::Schedule;
+use delivery::outbound::{Runner, RunnerOptions};
+use delivery::{CombinerLimits, Delivery, OwnAddress};
+use directory::Directory;
+use futures::future::{BoxFuture, FutureExt};
+use kv::Database;
+use net::Protocol;
+use runtime::{SharedClock, SharedRng, Supervisor};
+use smtp::{OpenPolicy, Policy, Role, Server, Service};
+use smtp_proto::ClientName;
+use spool::Spool;
+
+use crate::config::Config;
+use crate::registrar::AccountsWithMail;
+use crate::serve::{Flavour, spawn_upkeep};
+
+/// How long a message is tried before it goes back.
+const LIFETIME: Duration = Duration::from_secs(5 * 86_400);
+
+/// The wired services.
+pub(crate) struct Services {
+    pub(crate) accounts: Accounts,
+    pub(crate) registrar: Arc<dyn Registrar>,
+    pub(crate) spool: Spool,
+    pub(crate) smtp: Arc<dyn Protocol>,
+    pub(crate) submission: Arc<dyn Protocol>,
+    pub(crate) lmtp: Arc<dyn Protocol>,
+    pub(crate) imap: Arc<dyn Protocol>,
+    db: Database,
+    blobs: blob::Store,
+    runner: Runner,
+}
+
+impl Services {
+    /// Starts what runs without being asked.
+    pub(crate) fn spawn(&self, supervisor: &Supervisor) {
+        self.runner.spawn(supervisor);
+        spawn_upkeep(supervisor, &self.db, &self.blobs);
+    }
+}
+
+/// Wires everything over an open store.
+pub(crate) fn wire(
+    config: &Config,
+    flavour: Flavour,
+    db: &Database,
+    clock: &SharedClock,
+    rng: &SharedRng,
+    supervisor: &Supervisor,
+) -> anyhow::Result<Services> {
+    let mut options = blob::Options::default();
+    if let Some(max) = config.store.inline_max {
+        options.inline_max = max.bytes();
+    }
+    let blobs = blob::Store::open(&config.data, db.clone(), clock.clone(), rng.clone(), options)?;
+    let feed = Arc::new(LocalFeed::new());
+    let mail = mail::Store::new(db.clone(), blobs.clone(), feed.clone(), clock.clone(), rng.clone());
+    let account_options = accounts::Options {
+        default_domain: config.auth.default_domain.clone(),
+        ..accounts::Options::default()
+    };
+    let accounts = Accounts::new(db.clone(), clock.clone(), rng.clone(), account_options);
+    let spool = Spool::new(db.clone(), blobs.clone(), clock.clone(), rng.clone());
+    let directory = Directory::new(accounts.clone(), clock.clone(), rng, directory::Options::default());
+    let authenticator: Arc<dyn Authenticator> = Arc::new(directory.context("the cost of password hashing")?);
+    let delivery = Delivery::new(
+        delivery::Services {
+            db: db.clone(),
+            accounts: accounts.clone(),
+            mail: mail.clone(),
+            spool: spool.clone(),
+            clock: clock.clone(),
+            rng: rng.clone(),
+        },
+        delivery::Options { hostname: config.hostname.clone(), lifetime: LIFETIME },
+        CombinerLimits::default(),
+        supervisor.clone(),
+    );
+    let service = |role, policy: Arc<dyn Policy>| -> Arc<dyn Protocol> {
+        let config = smtp_config(config, role);
+        let (acceptor, authenticator) = (Arc::new(delivery.clone()), Some(authenticator.clone()));
+        Arc::new(Service::new(Server { config, policy, acceptor, authenticator, rng: rng.clone() }))
+    };
+    let imap = imap::Imap::new(
+        imap::Services {
+            mail: mail.clone(),
+            blobs: blobs.clone(),
+            accounts: accounts.clone(),
+            authenticator: authenticator.clone(),
+            feed,
+            index: Arc::new(query::NoIndex),
+            clock: clock.clone(),
+        },
+        imap::Options {
+            hostname: config.hostname.clone(),
+            plaintext_from_loopback: config.auth.plaintext_on_loopback,
+            append_limit: config.smtp.max_message_size.bytes(),
+            ..imap::Options::default()
+        },
+    );
+    Ok(Services {
+        smtp: service(Role::Mx, Arc::new(OpenPolicy)),
+        submission: service(Role::Submission, Arc::new(OwnAddress::new(accounts.clone()))),
+        lmtp: service(Role::Lmtp, Arc::new(OpenPolicy)),
+        imap: Arc::new(imap),
+        registrar: Arc::new(AccountsWithMail { db: db.clone(), accounts: accounts.clone(), mail }),
+        runner: runner(config, flavour, &delivery)?,
+        accounts,
+        spool,
+        db: db.clone(),
+        blobs,
+    })
+}
+
+fn smtp_config(config: &Config, role: Role) -> smtp::Config {
+    smtp::Config {
+        max_message: config.smtp.max_message_size.bytes(),
+        max_recipients: config.smtp.max_recipients,
+        ..smtp::Config::new(role, config.hostname.clone())
+    }
+}
+
+fn runner(config: &Config, flavour: Flavour, delivery: &Delivery) -> anyhow::Result<Runner> {
+    let hostname = ClientName::new(&config.hostname).context("hostname cannot be said in EHLO")?;
+    let relay = config.delivery.relay.as_deref().map(host_and_port).transpose()?;
+    let resolver: Arc<dyn Resolver> = match SystemResolver::new() {
+        Ok(resolver) => Arc::new(resolver),
+        Err(error) => {
+            tracing::warn!(%error, "no resolver: remote mail waits in the queue");
+            Arc::new(NoResolver)
+        }
+    };
+    let options = RunnerOptions {
+        node: config.hostname.clone(),
+        client: ClientOptions { hostname, tls: Some(opportunistic()?), timeouts: ClientTimeouts::default() },
+        routing: Routing { relay, own_names: vec![config.hostname.clone()], ..Routing::default() },
+        schedule: match flavour {
+            Flavour::Development => Schedule::development(),
+            Flavour::Production => Schedule::default(),
+        },
+    };
+    Ok(Runner::new(delivery, resolver, options))
+}
+
+fn host_and_port(text: &str) -> anyhow::Result<(String, u16)> {
+    let (host, port) = text.rsplit_once(':').context("a relay is HOST:PORT")?;
+    Ok((host.to_owned(), port.parse().context("a relay is HOST:PORT")?))
+}
+
+/// Where the system has no resolver: nothing can be told at present.
+struct NoResolver;
+
+fn unknown<'a, T: Send + 'a>() -> BoxFuture<'a, Result<T, ResolveError>> {
+    async { Err(ResolveError::Temporary("this machine has no resolver".to_owned())) }.boxed()
+}
+
+impl Resolver for NoResolver {
+    fn mx<'a>(
+        &'a self,
+        _domain: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<delivery::outbound::resolver::MxRecord>, ResolveError>> {
+        unknown()
+    }
+
+    fn addresses<'a>(&'a self, _host: &'a str) -> BoxFuture<'a, Result<Vec<std::net::IpAddr>, ResolveError>> {
+        unknown()
+    }
+}
