@@ -1,6 +1,13 @@
 //! What hostile and broken clients send.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends where it fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    dead_code,
+    unreachable_pub,
+    reason = "a test ends where it fails; its support serves others too"
+)]
 
 mod support;
 

@@ -1,6 +1,13 @@
 //! STARTTLS and AUTH.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends where it fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    dead_code,
+    unreachable_pub,
+    reason = "a test ends where it fails; its support serves others too"
+)]
 
 mod support;
 

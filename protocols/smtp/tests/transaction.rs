@@ -1,6 +1,13 @@
 //! Mail transactions: order of commands, DATA, BDAT, limits, LMTP.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends where it fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    dead_code,
+    unreachable_pub,
+    reason = "a test ends where it fails; its support serves others too"
+)]
 
 mod support;
 
@@ -117,6 +124,7 @@ async fn a_text_in_chunks_has_clean_line_ends() {
         client.expect_reply(chunk, start).await;
     }
     client.expect("BDAT", "501 5.5.4").await;
+    client.expect("BDAT 99999999999999999999 LAST", "501 5.5.4").await;
     client.expect_end().await;
 }
 

@@ -33,6 +33,8 @@ const TABLE: &[Row] = &[
     // RFC 3207 §4.2: not announced once TLS is on.
     ("STARTTLS", |offer| (offer.tls_available && offer.session.tls.is_none()).then(String::new)),
     ("AUTH", auth), // RFC 4954
+    // RFC 5321 §4.1.1.8.
+    ("HELP", always),
 ];
 
 fn auth(offer: &Offer<'_>) -> Option<String> {
@@ -85,6 +87,6 @@ mod tests {
         assert!(!secure.contains(&"STARTTLS".to_owned()) && secure.contains(&"AUTH PLAIN LOGIN".to_owned()));
         assert!(secure.contains(&format!("SIZE {}", 100 << 20)));
         assert!(!announced(Role::Mx, true, &["PLAIN"]).iter().any(|line| line.starts_with("AUTH")));
-        assert_eq!(keywords().count(), 10);
+        assert_eq!(keywords().count(), 11);
     }
 }

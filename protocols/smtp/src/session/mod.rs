@@ -321,12 +321,16 @@ impl Input {
         match Command::parse(line) {
             Ok(command) => Self::Command(command),
             Err(_) if is_foreign(line) => Self::Foreign,
-            Err(error) if line.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"BDAT")) => {
-                Self::Lost(error)
-            }
+            Err(error) if announces_chunk(line) => Self::Lost(error),
             Err(error) => Self::Bad(error),
         }
     }
+}
+
+/// Whether a chunk follows a line that is no command, of a size nobody can tell. After a bare `BDAT` none does.
+fn announces_chunk(line: &[u8]) -> bool {
+    line.get(..5).is_some_and(|verb| verb.eq_ignore_ascii_case(b"BDAT "))
+        && !line[5..].trim_ascii().is_empty()
 }
 
 /// Whether a line belongs to another protocol whose client a web page can drive (ALPACA, cross-protocol
@@ -335,4 +339,53 @@ fn is_foreign(line: &[u8]) -> bool {
     let verb = line.split(|b| *b == b' ').next().unwrap_or_default();
     let http = [&b"GET"[..], b"POST", b"PUT", b"HEAD", b"CONNECT", b"OPTIONS", b"DELETE", b"PATCH", b"PRI"];
     http.contains(&verb) || verb.eq_ignore_ascii_case(b"host:")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use net::SessionContext;
+    use runtime::{ManualClock, SeededRng, Shutdown, Timestamp};
+
+    use super::*;
+    use crate::{BodyWriter, Envelope, OpenPolicy, RecipientVerdict};
+
+    struct Nobody;
+
+    impl Acceptor for Nobody {
+        fn recipient<'a>(
+            &'a self,
+            _: &'a SessionInfo,
+            _: &'a Envelope,
+            _: &'a smtp_proto::Rcpt,
+        ) -> BoxFuture<'a, RecipientVerdict> {
+            futures::future::ready(RecipientVerdict::UnknownUser).boxed()
+        }
+
+        fn body<'a>(
+            &'a self,
+            _: &'a SessionInfo,
+            _: &'a Envelope,
+        ) -> BoxFuture<'a, Result<Box<dyn BodyWriter>, Reply>> {
+            futures::future::ready(Err(Reply::plain(451, "no"))).boxed()
+        }
+    }
+
+    /// Ten thousand silent clients must not cost more than their sockets (drill A1).
+    #[tokio::test]
+    async fn a_waiting_session_is_small() {
+        let (conn, _client) = net::testing::pair().await.unwrap();
+        let server = Server {
+            config: Config::new(Role::Mx, "x"),
+            policy: Arc::new(OpenPolicy),
+            acceptor: Arc::new(Nobody),
+            authenticator: None,
+            rng: Arc::new(SeededRng::new(1)),
+        };
+        let clock = Arc::new(ManualClock::new(Timestamp::from_secs(0)));
+        let context = SessionContext { id: 1, shutdown: Shutdown::new(), clock, tls: None };
+        let session = Session::new(Arc::new(server), conn, context).run();
+        assert!(std::mem::size_of_val(&session) <= 3000, "{}", std::mem::size_of_val(&session));
+    }
 }
