@@ -76,8 +76,10 @@ impl Protocol for Service {
 pub(crate) enum End {
     /// It was said already: QUIT, or a reply that closes.
     Said,
-    /// The client is gone, or spoke another protocol.
+    /// The client is gone.
     Gone,
+    /// The client speaks another protocol: nothing is said to it.
+    Foreign,
     /// The client said nothing for too long.
     Timeout,
     /// The server is going away.
@@ -132,7 +134,7 @@ impl Session {
             Err(end) => end,
         };
         match end {
-            End::Said => {}
+            End::Said | End::Foreign => {}
             End::Gone => return,
             // RFC 5321 §3.8: 421 before closing; RFC 3463 X.4.2, X.3.2.
             End::Timeout => self.reply(&Reply::new(421, Enhanced::new(4, 4, 2), "Timeout, closing")),
@@ -157,7 +159,7 @@ impl Session {
                     self.reply(&error.reply());
                     return Err(End::Said);
                 }
-                Input::Foreign => return Err(End::Gone),
+                Input::Foreign => return Err(End::Foreign),
             }
             self.conn.relieve().await.map_err(|_| End::Gone)?;
         }
@@ -240,7 +242,7 @@ impl Session {
                     return Ok(None);
                 }
                 // A TLS handshake where none is expected never ends a line: nobody gains by waiting.
-                Frame::Incomplete { .. } if buffer.starts_with(&[0x16, 0x03]) => return Err(End::Gone),
+                Frame::Incomplete { .. } if buffer.starts_with(&[0x16, 0x03]) => return Err(End::Foreign),
                 Frame::Incomplete { consume } => consume,
             };
             if consume == 0 {
