@@ -9,7 +9,7 @@ use imap_proto::command::{AppendMessage, MessageSyntax, parse_next_append};
 use imap_proto::framer::Event;
 use imap_proto::render::{self, Code};
 use imap_proto::{Body, Command, ParseError, Tag, parse};
-use mail::{Incoming, NewMessage};
+use mail::{Incoming, NewMessage, UidSet};
 
 use crate::dispatch;
 use crate::flags;
@@ -76,10 +76,8 @@ async fn receive_all(session: &mut Session, target: &Found, first: AppendMessage
     }
     let appended = session.services().mail.append_all(target.mailbox, &messages).await?;
     let uid_validity = target.row.uid_validity.get();
-    let mut uids = Vec::new();
-    for one in &appended {
-        uids.push(one.uid..=one.uid);
-    }
+    let uids: UidSet = appended.iter().map(|one| one.uid).collect();
+    let uids: Vec<_> = uids.ranges().collect();
     // RFC 4315 §3
     Ok(Reply::ok("stored").with(Code::AppendUid { uid_validity, uids: uids.into() }))
 }

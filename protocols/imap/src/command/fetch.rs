@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use content_mail::Summary;
 use imap_proto::command::{Fetch, FetchItem};
-use imap_proto::render::FetchWriter;
+use imap_proto::render::{Code, FetchWriter};
 use mail::{FlagChange, MailboxRef, MessageRow, UidSet};
 use schema::{Flags, ModSeq, SystemFlags};
 
@@ -39,19 +39,28 @@ pub(crate) async fn run(session: &mut Session, mut fetch: Fetch) -> Outcome {
     }
     let sets_seen = !read_only && fetch.items.iter().any(FetchItem::sets_seen);
     let stretches = session.state.selected().map(|s| s.view.stretches(&uids)).unwrap_or_default();
-    let mut gone = false;
+    let mut missing = uids.len();
     for stretch in stretches {
         let (mut next, last) = (Some(*stretch.start()), *stretch.end());
         while let Some(first) = next.filter(|first| *first <= last) {
             let page = session.services().mail.messages(mailbox, first..=last, ROWS).await?;
-            let rows = page.rows.iter().filter(|row| uids.contains(row.uid));
-            for row in rows.filter(|row| fetch.changed_since.is_none_or(|since| row.modseq.0 > since)) {
-                gone |= !message(session, mailbox, &fetch, row, sets_seen).await?;
-            }
             next = page.next;
+            let mut rows = page.rows;
+            rows.retain(|row| uids.contains(row.uid));
+            missing = missing.saturating_sub(u32::try_from(rows.len()).unwrap_or(u32::MAX));
+            rows.retain(|row| fetch.changed_since.is_none_or(|since| row.modseq.0 > since));
+            let seen =
+                if sets_seen { mark_seen(session, mailbox, &mut rows).await? } else { UidSet::default() };
+            for row in &rows {
+                message(session, mailbox, &fetch, row, seen.contains(row.uid)).await?;
+            }
         }
     }
-    Ok(if gone { Reply::ok("some were gone") } else { Reply::ok("fetched") })
+    if missing > 0 {
+        // RFC 2180 §4.1, RFC 5530 §3: they were expunged, and the client could not be told yet.
+        return Ok(Reply::ok("some are gone").with(Code::ExpungeIssued));
+    }
+    Ok(Reply::ok("fetched"))
 }
 
 /// RFC 7162 §3.2.6: the UIDs of the set that are gone since then.
@@ -62,39 +71,31 @@ async fn vanished(session: &mut Session, mailbox: MailboxRef, fetch: &Fetch, sin
     catch_up(session, mailbox, &view, &of, ModSeq(since), false).await
 }
 
-/// One message's answer; says no if the message is gone meanwhile.
+/// One message's answer; nothing if it is gone meanwhile. `changed`: it was marked as seen for this.
 async fn message(
     session: &mut Session,
     mailbox: MailboxRef,
     fetch: &Fetch,
     row: &MessageRow,
-    sets_seen: bool,
-) -> Result<bool, Stop> {
-    let Some(seq) = selected(session)?.view.seq_of(row.uid) else { return Ok(true) };
-    let mut row = row.clone();
-    let mut changed = false;
-    if sets_seen
-        && !row.flags.has(SystemFlags::SEEN)
-        && let Some(now) = mark_seen(session, mailbox, row.uid).await?
-    {
-        row = now;
-        changed = true;
-    }
+    changed: bool,
+) -> Result<(), Stop> {
+    let Some(seq) = selected(session)?.view.seq_of(row.uid) else { return Ok(()) };
     let summary = match fetch.items.iter().any(fetch_body::needs_summary) {
         false => None,
         true => match session.services().mail.summary(mailbox.account, row.email).await {
             Ok(summary) => Some(summary),
-            Err(mail::Error::NotFound) => return Ok(false),
+            Err(mail::Error::NotFound) => return Ok(()),
             Err(error) => return Err(error.into()),
         },
     };
+    fetch_body::check_encodings(&fetch.items, row, summary.as_deref())?;
     let mut begun = false;
     for item in &fetch.items {
         if fetch_body::is_streamed(item) {
-            fetch_body::stream(session, seq, &mut begun, item, &row, summary.as_deref()).await?;
+            fetch_body::stream(session, seq, &mut begun, item, row, summary.as_deref()).await?;
         } else {
             let mut writer = writer(session, seq, &mut begun);
-            simple(&mut writer, item, &row, summary.as_ref());
+            simple(&mut writer, item, row, summary.as_ref());
         }
     }
     if changed && !fetch.items.contains(&FetchItem::Flags) {
@@ -105,7 +106,7 @@ async fn message(
         FetchWriter::resume(session.out()).end();
     }
     session.connection.relieve().await?;
-    Ok(true)
+    Ok(())
 }
 
 /// The response's writer: begun, or gone on with.
@@ -117,15 +118,31 @@ pub(crate) fn writer<'a>(session: &'a mut Session, seq: u32, begun: &mut bool) -
     }
 }
 
-async fn mark_seen(session: &mut Session, mailbox: MailboxRef, uid: u32) -> Result<Option<MessageRow>, Stop> {
+/// Marks those of a page that are not seen yet, together; their rows become what they are now. Returns which.
+async fn mark_seen(
+    session: &mut Session,
+    mailbox: MailboxRef,
+    rows: &mut [MessageRow],
+) -> Result<UidSet, Stop> {
+    let unseen = rows.iter().filter(|row| !row.flags.has(SystemFlags::SEEN)).map(|row| row.uid);
+    let mut left: UidSet = unseen.collect();
     let change = FlagChange::Add(Flags::from(SystemFlags::SEEN));
-    let one: UidSet = std::iter::once(uid).collect();
-    let outcome = session.services().mail.store_flags(mailbox, &one, &change, None).await?;
-    let row = outcome.changed.into_iter().next();
-    if let (Some(row), Some(selected)) = (&row, session.state.selected_mut()) {
-        selected.view.note_told(row);
+    let mut marked = Vec::new();
+    while !left.is_empty() {
+        let outcome = session.services().mail.store_flags(mailbox, &left, &change, None).await?;
+        for now in outcome.changed {
+            if let Some(selected) = session.state.selected_mut() {
+                selected.view.note_told(&now);
+            }
+            marked.push(now.uid);
+            if let Ok(at) = rows.binary_search_by_key(&now.uid, |row| row.uid) {
+                rows[at] = now;
+            }
+        }
+        let Some(next) = outcome.next else { break };
+        left = left.intersection(&UidSet::from_ranges([next..=u32::MAX]));
     }
-    Ok(row)
+    Ok(marked.into_iter().collect())
 }
 
 /// Items whose value is short.

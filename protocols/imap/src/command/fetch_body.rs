@@ -4,7 +4,8 @@ use std::num::NonZeroU32;
 use std::ops::Range;
 
 use bytes::Bytes;
-use content_mail::{Summary, decode, headers};
+use content_mail::decode::Decoder;
+use content_mail::{Encoding, Summary, headers};
 use imap_proto::command::{FetchItem, Partial, Section};
 use imap_proto::render::Code;
 use mail::MessageRow;
@@ -14,9 +15,6 @@ use crate::options::{HEADER, PIECE};
 use crate::reply::{Reply, Stop};
 use crate::section::{self, Piece};
 use crate::session::Session;
-
-/// Bytes of an encoded part that BINARY decodes.
-const DECODED: u64 = 64 << 20;
 
 /// Whether the item's value is written piece by piece.
 pub(crate) fn is_streamed(item: &FetchItem) -> bool {
@@ -73,7 +71,10 @@ pub(crate) async fn stream(
             binary(session, seq, begun, part, *partial, row, summary).await
         }
         FetchItem::BinarySize { part } => {
-            let size = decoded(session, part, row, summary).await?.map_or(0, |bytes| bytes.len() as u64);
+            let size = match summary.and_then(|summary| section::encoded(part, row.size, summary)) {
+                Some((range, encoding)) => measure(session, row, range, &encoding).await?.0,
+                None => 0,
+            };
             writer(session, seq, begun).binary_size(part, size);
             Ok(())
         }
@@ -102,7 +103,7 @@ async fn body_section(
         }
         Piece::Fields { header, not } => {
             let end = header.end.min(header.start + HEADER);
-            let bytes = session.services().mail.body(row.blob, header.start..end).await?;
+            let bytes = piece(session, row, header.start..end).await?;
             let chosen = headers::select(&bytes, section::field_names(section), not);
             let range = section::clip(0..chosen.len() as u64, partial);
             let chosen = slice(&chosen, &range);
@@ -131,17 +132,25 @@ async fn body(session: &mut Session, row: &MessageRow, range: Range<u64>) -> Res
     let mut at = range.start;
     while at < range.end {
         let end = range.end.min(at + PIECE);
-        let bytes = session.services().mail.body(row.blob, at..end).await.map_err(|error| {
-            tracing::warn!(%error, "body cannot be read in the middle of a literal");
-            Stop::Broken(std::io::Error::other("body cannot be read"))
-        })?;
-        if bytes.is_empty() {
-            return Err(Stop::Broken(std::io::Error::other("body is shorter than its row says")));
-        }
-        at += bytes.len() as u64;
+        let bytes = piece(session, row, at..end).await?;
         session.connection.write(&bytes).await?;
+        at = end;
     }
     Ok(())
+}
+
+/// Bytes of a body, after the response was begun: what cannot be read then ends the connection.
+async fn piece(session: &Session, row: &MessageRow, range: Range<u64>) -> Result<Bytes, Stop> {
+    let wanted = range.end - range.start;
+    let bytes = session.services().mail.body(row.blob, range).await.map_err(|error| {
+        tracing::warn!(%error, "body cannot be read in the middle of a response");
+        Stop::Broken(std::io::Error::other("body cannot be read"))
+    })?;
+    if bytes.len() as u64 == wanted {
+        return Ok(bytes);
+    }
+    tracing::error!(blob = %row.blob, "body is shorter than its row says");
+    Err(Stop::Broken(std::io::Error::other("body is shorter than its row says")))
 }
 
 fn slice<'a>(bytes: &'a [u8], range: &Range<u64>) -> &'a [u8] {
@@ -149,6 +158,7 @@ fn slice<'a>(bytes: &'a [u8], range: &Range<u64>) -> &'a [u8] {
     bytes.get(at(range.start)..at(range.end)).unwrap_or_default()
 }
 
+/// `BINARY[…]`: decoded twice, for its size and to be sent, instead of being held (RFC 3516 §4.2).
 async fn binary(
     session: &mut Session,
     seq: u32,
@@ -158,32 +168,86 @@ async fn binary(
     row: &MessageRow,
     summary: Option<&Summary>,
 ) -> Result<(), Stop> {
-    let Some(bytes) = decoded(session, part, row, summary).await? else {
+    let Some((range, encoding)) = summary.and_then(|summary| section::encoded(part, row.size, summary))
+    else {
         writer(session, seq, begun).no_binary(part, partial);
         return Ok(());
     };
-    let range = section::clip(0..bytes.len() as u64, partial);
-    let bytes = slice(&bytes, &range);
-    writer(session, seq, begun).binary(part, partial, bytes.len() as u64, bytes.contains(&0));
-    session.connection.write(bytes).await?;
+    let (size, nul) = measure(session, row, range.clone(), &encoding).await?;
+    let wanted = section::clip(0..size, partial);
+    writer(session, seq, begun).binary(part, partial, wanted.end - wanted.start, nul);
+    let Some(mut decoding) = Decoding::new(&encoding, range) else { return Ok(()) };
+    let (mut at, mut bytes) = (0, Vec::new());
+    while decoding.next(session, row, &mut bytes).await? {
+        let end = at + bytes.len() as u64;
+        let (from, to) = (wanted.start.clamp(at, end), wanted.end.clamp(at, end));
+        session.connection.write(slice(&bytes, &(from - at..to - at))).await?;
+        at = end;
+    }
     Ok(())
 }
 
-/// A part without its transfer encoding (RFC 3516 §4.3: an encoding nobody knows is refused).
-async fn decoded(
+/// The size of a part without its transfer encoding, and whether there is NUL in it.
+async fn measure(
     session: &Session,
-    part: &[NonZeroU32],
+    row: &MessageRow,
+    range: Range<u64>,
+    encoding: &Encoding,
+) -> Result<(u64, bool), Stop> {
+    let (mut size, mut nul, mut bytes) = (0, false, Vec::new());
+    let Some(mut decoding) = Decoding::new(encoding, range) else { return Ok((0, false)) };
+    while decoding.next(session, row, &mut bytes).await? {
+        size += bytes.len() as u64;
+        nul |= memchr::memchr(0, &bytes).is_some();
+    }
+    Ok((size, nul))
+}
+
+/// A part being decoded piece by piece.
+struct Decoding {
+    decoder: Decoder,
+    range: Range<u64>,
+    done: bool,
+}
+
+impl Decoding {
+    fn new(encoding: &Encoding, range: Range<u64>) -> Option<Self> {
+        Some(Decoding { decoder: Decoder::new(encoding)?, range, done: false })
+    }
+
+    /// The next piece into `out`; false at the end.
+    async fn next(&mut self, session: &Session, row: &MessageRow, out: &mut Vec<u8>) -> Result<bool, Stop> {
+        out.clear();
+        if self.range.is_empty() {
+            let more = !std::mem::replace(&mut self.done, true);
+            if more {
+                self.decoder.finish(out);
+            }
+            return Ok(more);
+        }
+        let end = self.range.end.min(self.range.start + PIECE);
+        let bytes = piece(session, row, self.range.start..end).await?;
+        self.decoder.push(&bytes, out);
+        self.range.start = end;
+        Ok(true)
+    }
+}
+
+/// Refuses a FETCH of BINARY whose encoding nobody knows, before anything of the answer is written
+/// (RFC 3516 §4.3).
+pub(crate) fn check_encodings(
+    items: &[FetchItem],
     row: &MessageRow,
     summary: Option<&Summary>,
-) -> Result<Option<Bytes>, Stop> {
-    let Some(summary) = summary else { return Ok(None) };
-    let Some((range, encoding)) = section::encoded(part, row.size, summary) else { return Ok(None) };
-    if matches!(encoding, content_mail::Encoding::Other(_)) {
-        return Err(Reply::no("this transfer encoding is not known").with(Code::UnknownCte).into());
+) -> Result<(), Stop> {
+    let Some(summary) = summary else { return Ok(()) };
+    for item in items {
+        if let FetchItem::Binary { part, .. } | FetchItem::BinarySize { part } = item
+            && let Some((_, encoding)) = section::encoded(part, row.size, summary)
+            && Decoder::new(&encoding).is_none()
+        {
+            return Err(Reply::no("this transfer encoding is not known").with(Code::UnknownCte).into());
+        }
     }
-    if range.end - range.start > DECODED {
-        return Err(Reply::no("the part is too large to be decoded").with(Code::Limit).into());
-    }
-    let bytes = session.services().mail.body(row.blob, range).await?;
-    Ok(Some(decode::transfer(&encoding, &bytes).into_owned().into()))
+    Ok(())
 }

@@ -13,13 +13,19 @@ use crate::reply::{Outcome, Reply, Stop};
 use crate::session::Session;
 
 pub(crate) async fn run(session: &mut Session, tag: &Tag, search: Search) -> Outcome {
-    check_charset(&search.charset)?;
-    if search.returns.is_some_and(|r| r.save)
+    let outcome = answer(session, tag, &search).await;
+    if outcome.is_err()
+        && search.returns.is_some_and(|returns| returns.save)
         && let Some(selected) = session.state.selected_mut()
     {
-        // RFC 5182 §2.1: should the search fail, the saved result is empty.
+        // RFC 5182 §2.1: a search that fails leaves an empty result. Until then `$` is the one before.
         selected.saved = UidSet::default();
     }
+    outcome
+}
+
+async fn answer(session: &mut Session, tag: &Tag, search: &Search) -> Outcome {
+    check_charset(&search.charset)?;
     let found = matching(session, &search.key).await?;
     let modseq = if names_modseq(&search.key) { highest(session, &found).await? } else { None };
     session.modes.condstore |= modseq.is_some() || names_modseq(&search.key);

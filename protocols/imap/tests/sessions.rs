@@ -1,0 +1,297 @@
+//! Whole sessions over loopback, with a client that knows nothing: it sends lines and looks for lines.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that can not go on says so
+
+mod support;
+
+use support::{MESSAGE, World};
+
+#[tokio::test]
+async fn a_session_from_greeting_to_logout() {
+    let world = World::new().await;
+    let mut c = world.connect().await;
+    assert!(c.greeting.starts_with("* OK [CAPABILITY IMAP4rev1 IMAP4rev2 "), "{}", c.greeting);
+    c.fails("SELECT INBOX", "BAD log in first").await;
+    c.fails("NONSENSE", "BAD unknown command").await;
+    c.fails("LOGIN alice wrong", "NO [AUTHENTICATIONFAILED]").await;
+    let answer = c.ok("LOGIN alice secret").await;
+    assert!(answer.contains("OK [CAPABILITY ") && answer.contains(" QRESYNC "), "{answer}");
+    c.fails("LOGIN alice secret", "BAD you are logged in").await;
+    c.fails("FETCH 1 FLAGS", "BAD open a mailbox first").await;
+    let answer = c.ok("SELECT inbox").await;
+    for line in
+        ["* 0 EXISTS", "* 0 RECENT", "[UIDNEXT 1]", "[UIDVALIDITY ", "[READ-WRITE]", "\\*)]", "[MAILBOXID ("]
+    {
+        assert!(answer.contains(line), "{line} in {answer}");
+    }
+    let answer = c.ok("LOGOUT").await;
+    assert!(answer.starts_with("* BYE"), "{answer}");
+}
+
+/// RFC 9051 §6.3.12, §6.4.5; RFC 3516; RFC 4315: what is stored is what is fetched.
+#[tokio::test]
+async fn append_and_fetch() {
+    let world = World::new().await;
+    let mut c = world.selected("INBOX").await;
+    let answer = c.append("INBOX (\\Flagged $Work) \"17-Jul-1996 02:44:25 -0700\"", MESSAGE).await;
+    assert!(answer.contains("* 1 EXISTS") && answer.contains("[APPENDUID "), "{answer}");
+    let answer = c.ok("FETCH 1 (UID FLAGS INTERNALDATE RFC822.SIZE)").await;
+    let size = MESSAGE.len();
+    assert!(answer.contains(&format!(
+        "* 1 FETCH (UID 1 FLAGS (\\Flagged $Work) INTERNALDATE \"17-Jul-1996 09:44:25 +0000\" RFC822.SIZE {size})"
+    )), "{answer}");
+    let answer = c.ok("FETCH 1 BODY.PEEK[]").await;
+    assert!(answer.contains(&format!("* 1 FETCH (BODY[] {{{size}}}\r\n{MESSAGE})\r\n")), "{answer}");
+    let answer =
+        c.ok("FETCH 1 (BODY.PEEK[HEADER.FIELDS (subject)] BODY.PEEK[2.MIME]<0.12> BODY.PEEK[9])").await;
+    assert!(answer.contains("BODY[HEADER.FIELDS (subject)] {28}\r\nSubject: Gr=?x?=ne Dinge"), "{answer}");
+    assert!(answer.contains("BODY[2.MIME]<0> {12}\r\nContent-Type BODY[9] NIL)"), "{answer}");
+    let answer = c.ok("FETCH 1 (BINARY.SIZE[2] BINARY.PEEK[2] BINARY.PEEK[2]<1.2>)").await;
+    assert!(answer.contains("BINARY.SIZE[2] 5 BINARY[2] ~{5}\r\na\0b\r\n BINARY[2]<1>"), "{answer:?}");
+    let answer = c.ok("FETCH 1 (ENVELOPE BODYSTRUCTURE EMAILID THREADID PREVIEW)").await;
+    assert!(
+        answer.contains("((\"Bob\" NIL \"bob\" \"example.org\"))") && answer.contains("\"mixed\""),
+        "{answer}"
+    );
+    // Without PEEK a message is seen, and the client is told.
+    let answer = c.ok("FETCH 1 BODY[TEXT]<0.3>").await;
+    assert!(answer.contains("\\Seen"), "{answer}");
+    c.fails("FETCH 2 FLAGS", "BAD").await;
+    assert!(!c.ok("UID FETCH 2:9 FLAGS").await.contains("FETCH ("));
+}
+
+#[tokio::test]
+async fn append_of_several_and_of_none() {
+    let world = World::new().await;
+    let mut c = world.selected("INBOX").await;
+    let answer = c.raw("x APPEND INBOX {5+}\r\nA: 1\n (\\Seen) {5+}\r\nB: 2\n\r\n", "x ").await; // RFC 3502
+    assert!(answer.contains("x OK [APPENDUID ") && answer.contains(" 1:2]"), "{answer}");
+    assert!(answer.contains("* 2 EXISTS"), "{answer}");
+    let answer = c.raw("y APPEND nowhere {5+}\r\nA: 1\n\r\nz NOOP\r\n", "z ").await;
+    assert!(answer.contains("y NO [TRYCREATE]") && answer.contains("z OK"), "{answer}");
+    let answer = c.raw("y APPEND nowhere {5}\r\nz NOOP\r\n", "z ").await;
+    assert!(answer.contains("y NO [TRYCREATE]"), "{answer}");
+    let answer = c.raw("y APPEND INBOX {99999999999}\r\n", "y ").await;
+    assert!(answer.contains("y NO [TOOBIG]"), "{answer}");
+    let answer = c.raw("y APPEND INBOX (\\Foo) {3+}\r\nabc\r\nz NOOP\r\n", "z ").await;
+    assert!(answer.contains("y BAD"), "{answer}");
+    let answer = c.raw("y APPEND INBOX {3+}\r\na\0c\r\nz NOOP\r\n", "z ").await;
+    assert!(answer.contains("y BAD") && answer.contains("z OK"), "{answer:?}");
+    assert!(c.ok("STATUS INBOX (MESSAGES)").await.contains("MESSAGES 2)"));
+}
+
+/// RFC 9051 §7.5.1: EXPUNGE never comes during FETCH, STORE and SEARCH.
+#[tokio::test]
+async fn sessions_see_each_other_in_order() {
+    let world = World::new().await;
+    let mut a = world.selected("INBOX").await;
+    for _ in 0..3 {
+        a.append("INBOX", MESSAGE).await;
+    }
+    let mut b = world.selected("INBOX").await;
+    let answer = a.ok("STORE 2 +FLAGS (\\Deleted)").await;
+    assert_eq!(answer.matches("FETCH (").count(), 1, "told once: {answer}");
+    assert!(b.ok("NOOP").await.contains("* 2 FETCH (UID 2 FLAGS (\\Deleted))"));
+    assert!(a.ok("EXPUNGE").await.contains("* 2 EXPUNGE\r\n"));
+    let answer = b.ok("FETCH 1:* UID").await;
+    assert!(!answer.contains("EXPUNGE\r\n") && answer.contains("* 3 FETCH (UID 3)"), "{answer}");
+    assert!(answer.contains("[EXPUNGEISSUED]"), "{answer}");
+    let answer = b.ok("STORE 3 +FLAGS.SILENT (\\Answered)").await;
+    assert!(!answer.contains("* 2 EXPUNGE"), "{answer}");
+    assert!(b.ok("NOOP").await.contains("* 2 EXPUNGE\r\n"));
+    assert!(b.ok("FETCH 2 (UID FLAGS)").await.contains("* 2 FETCH (UID 3 FLAGS (\\Answered))"));
+    // A tagged OK there is seen by the next command here.
+    a.append("INBOX", MESSAGE).await;
+    assert!(b.ok("UID SEARCH ALL").await.contains("* SEARCH 1 3 4\r\n"));
+}
+
+/// RFC 2177: changes come without being asked for.
+#[tokio::test]
+async fn idle_is_told() {
+    let world = World::new().await;
+    let mut a = world.selected("INBOX").await;
+    let mut b = world.selected("INBOX").await;
+    b.send("i IDLE\r\n").await;
+    b.until("+ ").await;
+    a.append("INBOX", MESSAGE).await;
+    b.until("* 1 EXISTS").await;
+    a.ok("STORE 1 +FLAGS (\\Deleted)").await;
+    b.until("\\Deleted").await;
+    a.ok("EXPUNGE").await;
+    b.until("* 1 EXPUNGE").await;
+    let answer = b.raw("DONE\r\n", "i ").await;
+    assert!(answer.contains("i OK"), "{answer}");
+}
+
+/// RFC 6851, RFC 4315.
+#[tokio::test]
+async fn copy_and_move() {
+    let world = World::new().await;
+    let mut c = world.selected("INBOX").await;
+    for _ in 0..3 {
+        c.append("INBOX", MESSAGE).await;
+    }
+    c.fails("COPY 1 nowhere", "NO [TRYCREATE]").await;
+    let answer = c.ok("COPY 1:2 Archive").await;
+    assert!(answer.contains("OK [COPYUID ") && answer.contains(" 1:2 1:2]"), "{answer}");
+    let answer = c.ok("UID MOVE 2:3 Trash").await;
+    let (code, gone) = (answer.find("* OK [COPYUID ").unwrap(), answer.find("* 3 EXPUNGE").unwrap());
+    assert!(code < gone && answer.contains("* 2 EXPUNGE"), "{answer}");
+    assert!(c.ok("STATUS Trash (MESSAGES UIDNEXT)").await.contains("(MESSAGES 2 UIDNEXT 3)"));
+    c.ok("STORE 1 +FLAGS (\\Deleted)").await;
+    c.ok("CLOSE").await;
+    assert!(c.ok("STATUS INBOX (MESSAGES)").await.contains("(MESSAGES 0)"));
+}
+
+/// RFC 7162 §3.1 and §3.2.
+#[tokio::test]
+async fn condstore_and_qresync() {
+    let world = World::new().await;
+    let mut a = world.selected("INBOX").await;
+    for _ in 0..4 {
+        a.append("INBOX", MESSAGE).await;
+    }
+    let mut b = world.login().await;
+    assert!(b.ok("ENABLE QRESYNC").await.contains("* ENABLED QRESYNC"));
+    let answer = b.ok("SELECT INBOX").await;
+    let number = |answer: &str, name: &str| -> String {
+        let at = answer.find(name).unwrap() + name.len();
+        answer[at..].chars().take_while(char::is_ascii_digit).collect()
+    };
+    let (validity, modseq) = (number(&answer, "UIDVALIDITY "), number(&answer, "HIGHESTMODSEQ "));
+    b.ok("CLOSE").await;
+    a.ok("STORE 4 +FLAGS (\\Flagged)").await;
+    a.ok("STORE 2 +FLAGS (\\Deleted)").await;
+    a.ok("EXPUNGE").await;
+    let answer = b.ok(&format!("SELECT INBOX (QRESYNC ({validity} {modseq}))")).await;
+    assert!(answer.contains("* VANISHED (EARLIER) 2\r\n"), "{answer}");
+    assert!(answer.contains("* 3 FETCH (UID 4 FLAGS (\\Flagged) MODSEQ ("), "{answer}");
+    assert!(!answer.contains("UID 1 "), "{answer}");
+    let answer = b.ok(&format!("UID FETCH 1:* (FLAGS) (CHANGEDSINCE {modseq} VANISHED)")).await;
+    assert!(answer.contains("VANISHED (EARLIER) 2\r\n") && answer.contains("UID 4 "), "{answer}");
+    // A conditional STORE does not touch what changed.
+    let answer = b.ok(&format!("STORE 1,3 (UNCHANGEDSINCE {modseq}) +FLAGS (\\Seen)")).await;
+    assert!(
+        answer.contains("[MODIFIED 3]") && answer.contains("* 1 FETCH (UID 1 FLAGS (\\Seen) MODSEQ ("),
+        "{answer}"
+    );
+    a.ok("STORE 1 +FLAGS (\\Deleted)").await;
+    a.ok("EXPUNGE").await;
+    assert!(b.ok("NOOP").await.contains("* VANISHED 1\r\n"));
+}
+
+/// RFC 9051 §6.4.4; RFC 4731; RFC 5182; RFC 5256.
+#[tokio::test]
+async fn search_sort_thread() {
+    let world = World::new().await;
+    let mut c = world.selected("INBOX").await;
+    for (id, subject, references) in [("a", "beta", ""), ("b", "Alpha", ""), ("c", "Re: beta", "<a@x>")] {
+        let text = format!(
+            "Message-ID: <{id}@x>\r\nReferences: {references}\r\nSubject: {subject}\r\n\r\nBODY {id} ÄÖ\r\n"
+        );
+        c.append("INBOX", &text).await;
+    }
+    c.ok("STORE 2 +FLAGS (\\Seen kw)").await;
+    for (key, hits) in [
+        ("ALL", " 1 2 3"),
+        ("SEEN", " 2"),
+        ("NOT KEYWORD kw", " 1 3"),
+        ("SUBJECT BETA", " 1 3"),
+        ("BODY \"body b\"", " 2"),
+        ("OR SEEN HEADER Message-ID a@x", " 1 2"),
+        ("TEXT {4+}\r\näö", " 1 2 3"),
+        ("2:* UID 1:2", " 2"),
+        ("LARGER 100000", ""),
+        ("(SMALLER 100000 UNSEEN) SUBJECT re", " 3"),
+        ("YOUNGER 100", " 1 2 3"),
+        ("SINCE 1-Jan-2099", ""),
+    ] {
+        let answer = c.ok(&format!("SEARCH {key}")).await;
+        assert!(answer.contains(&format!("* SEARCH{hits}\r\n")), "{key}: {answer}");
+    }
+    c.fails("SEARCH CHARSET KOI8-R ALL", "NO [BADCHARSET").await;
+    let answer = c.ok("UID SEARCH RETURN (MIN MAX COUNT ALL) ALL").await;
+    assert!(answer.contains(") UID MIN 1 MAX 3 COUNT 3 ALL 1:3\r\n"), "{answer}");
+    assert!(!c.ok("SEARCH RETURN (SAVE) UNSEEN").await.contains("ESEARCH"));
+    assert!(c.ok("FETCH $ UID").await.contains("* 1 FETCH (UID 1)\r\n* 3 FETCH (UID 3)\r\n"));
+    assert!(
+        c.ok("SEARCH RETURN (SAVE ALL) $ SUBJECT re").await.contains("ALL 3\r\n"),
+        "$ is the result before"
+    );
+    assert!(c.ok("SORT (SUBJECT) UTF-8 ALL").await.contains("* SORT 2 1 3\r\n"));
+    assert!(c.ok("SORT (REVERSE ARRIVAL) UTF-8 ALL").await.contains("* SORT 3 2 1\r\n"));
+    assert!(c.ok("THREAD REFERENCES UTF-8 ALL").await.contains("* THREAD (1 3)(2)\r\n"));
+}
+
+/// RFC 9051 §6.3.4 to §6.3.11; RFC 5258; RFC 5819; RFC 6154.
+#[tokio::test]
+async fn mailboxes() {
+    let world = World::new().await;
+    let mut c = world.login().await;
+    assert!(c.ok("LIST \"\" \"\"").await.contains("* LIST (\\Noselect) \"/\" \"\"\r\n"));
+    assert!(!c.ok("LIST \"\" dra%").await.contains("* LIST"), "case matters but for INBOX");
+    assert!(c.ok("LIST \"\" Dra%").await.contains("\\Drafts) \"/\" \"Drafts\""));
+    c.ok("CREATE \"a/Entw&APw-rfe/\"").await;
+    assert!(c.ok("LIST \"\" a").await.contains("* LIST (\\HasChildren) \"/\" \"a\""));
+    assert!(c.ok("LIST \"\" a/*").await.contains("\"a/Entw&APw-rfe\""));
+    c.fails("CREATE a", "NO [ALREADYEXISTS]").await;
+    c.fails("DELETE a", "NO [HASCHILDREN]").await;
+    c.fails("DELETE inbox", "NO ").await;
+    c.fails("SELECT nowhere", "NO [NONEXISTENT]").await;
+    c.fails("CREATE \"Entwürfe\"", "BAD").await;
+    c.ok("RENAME a b").await;
+    assert!(c.ok("LIST \"\" b/*").await.contains("\"b/Entw&APw-rfe\""));
+    c.ok("SUBSCRIBE b/gone").await;
+    let answer = c.ok("LIST (SUBSCRIBED RECURSIVEMATCH) \"\" b").await;
+    assert!(answer.contains("\"b\" (\"CHILDINFO\" (\"SUBSCRIBED\"))"), "{answer}");
+    assert!(c.ok("LIST (SUBSCRIBED) \"\" b/*").await.contains("\\NonExistent"));
+    let answer = c.ok("LIST \"\" INBOX RETURN (SUBSCRIBED STATUS (MESSAGES))").await;
+    assert!(
+        answer.contains("\\Subscribed") && answer.contains("* STATUS \"INBOX\" (MESSAGES 0)"),
+        "{answer}"
+    );
+    c.ok("ENABLE IMAP4rev2").await;
+    assert!(c.ok("LIST \"\" b/%").await.contains("\"b/Entwürfe\""));
+    assert!(c.ok("NAMESPACE").await.contains("* NAMESPACE ((\"\" \"/\")) NIL ((\"Shared/\" \"/\"))"));
+    assert!(c.ok("LIST \"\" Shared/*").await.contains("\"Shared/Sales/INBOX\""));
+    c.ok("SELECT Shared/Sales/INBOX").await;
+    assert!(
+        c.ok("STATUS INBOX (SIZE UIDNEXT HIGHESTMODSEQ APPENDLIMIT)").await.contains("(SIZE 0 UIDNEXT 1")
+    );
+}
+
+/// RFC 9051 §6.2.2, RFC 4959.
+#[tokio::test]
+async fn authenticate() {
+    let world = World::new().await;
+    let mut c = world.connect().await;
+    let answer = c.raw("a AUTHENTICATE PLAIN\r\n*\r\n", "a ").await;
+    assert!(answer.contains("+ \r\n") && answer.contains("a BAD"), "{answer}");
+    c.fails("AUTHENTICATE X-FOO", "NO").await;
+    c.ok("AUTHENTICATE PLAIN AGFsaWNlAHNlY3JldA==").await;
+    let mut c = world.connect().await;
+    let answer = c.raw("a AUTHENTICATE PLAIN\r\nAGFsaWNlAHNlY3JldA==\r\n", "a ").await;
+    assert!(answer.contains("a OK"), "{answer}");
+}
+
+#[tokio::test]
+async fn bad_input_is_answered_and_ends() {
+    let world = World::new().await;
+    let mut c = world.connect().await;
+    let answer = c.raw("a LOGIN {4294967296}\r\nb NOOP\r\n", "b ").await;
+    assert!(answer.contains("a BAD [TOOBIG]") && answer.contains("b OK"), "{answer}");
+    c.send("GET / HTTP/1.1\r\n").await;
+    c.until("* BYE").await;
+    c.closed().await;
+    let mut c = world.connect().await;
+    for _ in 0..4 {
+        c.fails("LOGIN alice wrong", "NO [AUTHENTICATIONFAILED]").await;
+    }
+    c.send("x LOGIN alice wrong\r\n").await;
+    c.until("* BYE").await;
+    c.closed().await;
+    let mut c = world.connect().await;
+    world.shutdown.begin();
+    c.until("* BYE").await;
+    c.closed().await;
+}

@@ -1,0 +1,181 @@
+//! A server in this process over the reference store, and a client that only sends and looks.
+
+#![allow(unreachable_pub, missing_docs)] // a module of one test binary
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use accounts::{AuthFailure, AuthRequest, Authenticator, Identity, Rights, SharedGroup};
+use futures::future::BoxFuture;
+use godwit_imap::{Imap, Options, Services};
+use net::{Protocol, SessionContext};
+use runtime::{ManualClock, SeededRng, SharedClock, SharedRng, Shutdown, Timestamp};
+use schema::AccountId;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// A multipart message with something binary in it.
+pub const MESSAGE: &str = "From: Bob <bob@example.org>\r\nSubject: Gr=?x?=ne Dinge\r\n\
+    Content-Type: multipart/mixed; boundary=q\r\n\r\n--q\r\n\r\nHello\r\n--q\r\n\
+    Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\nYQBiDQo=\r\n--q--\r\n";
+
+const ALICE: AccountId = AccountId(7);
+const SALES: AccountId = AccountId(9);
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Lets alice in.
+struct Door;
+
+impl Authenticator for Door {
+    fn authenticate<'a>(&'a self, request: AuthRequest<'a>) -> BoxFuture<'a, Result<Identity, AuthFailure>> {
+        let right = request.login == "alice" && request.password.expose() == "secret";
+        let sales = SharedGroup {
+            account: SALES,
+            address: "sales@example.test".to_owned(),
+            display_name: "Sales".to_owned(),
+            rights: Rights::ALL,
+        };
+        let identity = Identity {
+            account: ALICE,
+            address: "alice@example.test".to_owned(),
+            display_name: "Alice".to_owned(),
+            groups: vec![sales],
+        };
+        Box::pin(std::future::ready(if right { Ok(identity) } else { Err(AuthFailure::Invalid) }))
+    }
+}
+
+/// The server.
+pub struct World {
+    imap: Imap,
+    clock: SharedClock,
+    pub shutdown: Shutdown,
+    _dir: tempfile::TempDir,
+}
+
+impl World {
+    pub async fn new() -> World {
+        let dir = tempfile::tempdir().unwrap();
+        let clock: SharedClock = Arc::new(ManualClock::new(Timestamp::from_secs(1_800_000_000)));
+        let rng: SharedRng = Arc::new(SeededRng::new(3));
+        let db = kv::memory::database();
+        let blobs =
+            blob::Store::open(dir.path(), db.clone(), clock.clone(), rng.clone(), blob::Options::default())
+                .unwrap();
+        let feed = changes::LocalFeed::new();
+        let mail =
+            mail::Store::new(db.clone(), blobs.clone(), Arc::new(feed.clone()), clock.clone(), rng.clone());
+        for account in [ALICE, SALES] {
+            let mail = &mail;
+            db.transact("test", |txn| async move { mail.provision_in(&txn, account).await }).await.unwrap();
+        }
+        let services = Services {
+            mail,
+            blobs,
+            accounts: accounts::Accounts::new(db, clock.clone(), rng, accounts::Options::default()),
+            authenticator: Arc::new(Door),
+            feed: Arc::new(feed),
+            index: Arc::new(query::NoIndex),
+            clock: clock.clone(),
+        };
+        let imap = Imap::new(services, Options::default());
+        World { imap, clock, shutdown: Shutdown::new(), _dir: dir }
+    }
+
+    pub async fn connect(&self) -> Client {
+        let (connection, stream) = net::testing::pair().await.unwrap();
+        let context =
+            SessionContext { id: 1, shutdown: self.shutdown.clone(), clock: self.clock.clone(), tls: None };
+        tokio::spawn(self.imap.serve(connection, context));
+        let mut client = Client { stream, seen: Vec::new(), tag: 0, greeting: String::new() };
+        client.greeting = client.until("\r\n").await;
+        client
+    }
+
+    pub async fn login(&self) -> Client {
+        let mut client = self.connect().await;
+        client.ok("LOGIN alice secret").await;
+        client
+    }
+
+    pub async fn selected(&self, mailbox: &str) -> Client {
+        let mut client = self.login().await;
+        client.ok(&format!("SELECT {mailbox}")).await;
+        client
+    }
+}
+
+/// Sends lines and looks for lines.
+pub struct Client {
+    stream: TcpStream,
+    seen: Vec<u8>,
+    tag: u32,
+    pub greeting: String,
+}
+
+impl Client {
+    pub async fn send(&mut self, text: &str) {
+        self.stream.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    /// All that came up to the end of the line in which `text` is.
+    pub async fn until(&mut self, text: &str) -> String {
+        loop {
+            let found = memchr::memmem::find(&self.seen, text.as_bytes());
+            let end = found.and_then(|at| {
+                let from = at + text.len().saturating_sub(2);
+                memchr::memmem::find(&self.seen[from..], b"\r\n").map(|end| from + end + 2)
+            });
+            if let Some(end) = end {
+                let rest = self.seen.split_off(end);
+                return String::from_utf8(std::mem::replace(&mut self.seen, rest)).unwrap();
+            }
+            let read = tokio::time::timeout(PATIENCE, self.stream.read_buf(&mut self.seen)).await;
+            match read {
+                Ok(Ok(1..)) => {}
+                other => panic!("{other:?} before {text:?}: {}", String::from_utf8_lossy(&self.seen)),
+            }
+        }
+    }
+
+    /// Sends `text` and reads up to the line that begins with `end`.
+    pub async fn raw(&mut self, text: &str, end: &str) -> String {
+        self.send(text).await;
+        let mut answer = String::new();
+        loop {
+            answer.push_str(&self.until("\r\n").await);
+            if answer.lines().next_back().is_some_and(|line| line.starts_with(end)) {
+                return answer;
+            }
+        }
+    }
+
+    async fn command(&mut self, text: &str) -> String {
+        self.tag += 1;
+        let tag = format!("t{} ", self.tag);
+        self.raw(&format!("{tag}{text}\r\n"), &tag).await
+    }
+
+    pub async fn ok(&mut self, text: &str) -> String {
+        let answer = self.command(text).await;
+        let last = answer.lines().next_back().unwrap_or_default();
+        assert!(last.contains(" OK "), "{text}: {answer}");
+        answer
+    }
+
+    pub async fn fails(&mut self, text: &str, how: &str) {
+        let answer = self.command(text).await;
+        let last = answer.lines().next_back().unwrap_or_default();
+        assert!(last.contains(how), "{text}: {answer}");
+    }
+
+    pub async fn append(&mut self, arguments: &str, message: &str) -> String {
+        self.ok(&format!("APPEND {arguments} {{{}+}}\r\n{message}", message.len())).await
+    }
+
+    /// The connection ends, with nothing more said.
+    pub async fn closed(&mut self) {
+        let mut rest = Vec::new();
+        tokio::time::timeout(PATIENCE, self.stream.read_to_end(&mut rest)).await.unwrap().unwrap();
+    }
+}
