@@ -42,6 +42,11 @@ pub(crate) fn reply_to(error: &Error) -> Reply {
         tracing::warn!(%error, "no room for mail");
         return Reply::new(452, Enhanced::new(4, 3, 1), "Insufficient system storage");
     }
+    if kv::TransactError::as_kv(error).is_some_and(kv::Error::is_limit) {
+        // RFC 5321 §4.5.3.1.10: the client sends the rest in another transaction.
+        tracing::warn!(%error, "more recipients than one transaction can serve");
+        return Reply::new(452, Enhanced::new(4, 5, 3), "Too many recipients");
+    }
     tracing::warn!(%error, "message cannot be stored now");
     Reply::new(451, Enhanced::new(4, 3, 0), "Try again later")
 }

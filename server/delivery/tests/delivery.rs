@@ -223,3 +223,17 @@ async fn a_destination_gets_few_connections() {
     assert_eq!(sink.taken().len(), 60);
     assert!(*sink.connections.lock() <= 8, "{}", sink.connections.lock());
 }
+
+/// RFC 5321 §4.5.3.1.8 asks for 100 recipients; a list may have far more.
+#[tokio::test]
+async fn a_long_list_is_one_commit() {
+    let world = World::new().await;
+    world.list("all", &[]).await;
+    let list = world.account("all").await;
+    for n in 0..1000 {
+        world.person(&format!("u{n}")).await;
+        world.accounts.add_list_member(list, &format!("u{n}@example.test")).await.unwrap();
+    }
+    assert_eq!(world.send(Role::Mx, SENDER, &["<all@example.test>"], TEXT).await, ["250 2.0.0"]);
+    assert_eq!((world.inbox("u0").await.len(), world.inbox("u999").await.len()), (1, 1));
+}

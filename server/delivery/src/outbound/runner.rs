@@ -58,6 +58,8 @@ pub struct Runner {
     shared: SharedRef,
     resolver: Arc<dyn Resolver>,
     options: Arc<RunnerOptions>,
+    /// Slots are taken one by one: each takes the next epoch, and all at once would only conflict.
+    turns: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// A connection kept for the next entry of its destination.
@@ -95,7 +97,8 @@ impl Runner {
     /// Over the services of an acceptor.
     #[must_use]
     pub fn new(delivery: &Delivery, resolver: Arc<dyn Resolver>, options: RunnerOptions) -> Self {
-        Self { shared: Arc::clone(&delivery.shared), resolver, options: Arc::new(options) }
+        let (shared, options) = (Arc::clone(&delivery.shared), Arc::new(options));
+        Self { shared, resolver, options, turns: Arc::default() }
     }
 
     /// Works on every slot until the drain.
@@ -118,7 +121,9 @@ impl Runner {
 
     async fn own_and_work(&self, slot: u16, shutdown: &runtime::Shutdown) -> Result<(), Error> {
         let spool = &self.shared.services.spool;
+        let turn = self.turns.lock().await;
         let epoch = spool.own(slot, &self.options.node).await?;
+        drop(turn);
         let recovered = spool.recover(slot, epoch).await?;
         if recovered > 0 {
             tracing::info!(slot, recovered, "attempts of an earlier owner taken over");
