@@ -40,6 +40,17 @@ pub enum Error {
     LimitReached(&'static str),
 }
 
+impl From<changes::Error> for Error {
+    fn from(error: changes::Error) -> Self {
+        match error {
+            changes::Error::Kv(error) => Error::Kv(error),
+            changes::Error::Key(error) => Error::Key(error),
+            changes::Error::Record(error) => Error::Record(error),
+            changes::Error::CannotCalculate => Error::Invalid("the log does not reach back to that state"),
+        }
+    }
+}
+
 impl TransactError for Error {
     fn as_kv(&self) -> Option<&kv::Error> {
         match self {

@@ -54,7 +54,8 @@ impl SortValues {
         }
     }
 
-    fn keys(&self, at: MailboxRef, uid: Uid) -> [Vec<u8>; 5] {
+    /// Its keys in the sort indexes.
+    pub(crate) fn keys(&self, at: MailboxRef, uid: Uid) -> [Vec<u8>; 5] {
         let MailboxRef { account, mailbox } = at;
         [
             ReceivedKey { account, mailbox, seconds: self.received, uid }.encode(),

@@ -24,11 +24,13 @@ mod messages;
 mod open;
 mod path;
 mod quota;
+mod reasons;
 mod since;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
 mod thread;
+mod trim;
 mod uidset;
 mod verify;
 

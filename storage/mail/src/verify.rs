@@ -12,7 +12,7 @@ use schema::{AccountId, EmailId, Key, MailboxId, ModSeq, Record, SystemFlags};
 
 use crate::counters::{self, Counters};
 use crate::index::flag_numbers;
-use crate::{Error, MailboxRef, Store, open};
+use crate::{Error, MailboxRef, Store, open, reasons};
 
 /// What does not fit together in an account, in words; nothing if all does. Reads everything in one transaction: for
 /// tests, and accounts of a moderate size.
@@ -31,6 +31,7 @@ pub async fn verify(store: &Store, account: AccountId) -> Result<Vec<String>, Er
             }
             check.emails(&txn).await?;
             check.quota(&txn).await?;
+            check.found.extend(reasons::check_in(&txn, account).await?);
             Ok(check.found)
         })
         .await
