@@ -1,6 +1,6 @@
 //! Which mailbox a name means: one of the user's own, or one that a group shares, below `Shared/`.
 
-use accounts::Identity;
+use accounts::{Identity, Rights};
 use imap_proto::mailbox::MailboxName;
 use imap_proto::render::Code;
 use mail::{Mailbox, MailboxPath, MailboxRef};
@@ -45,11 +45,14 @@ fn group_name(group: &accounts::SharedGroup) -> String {
 
 /// The groups of somebody, as prefixes.
 pub(crate) fn shares(identity: &Identity) -> Vec<Share> {
-    let share = |group: &accounts::SharedGroup| Share {
-        account: group.account,
-        prefix: format!("{SHARED}{}/", group_name(group)),
+    let seen = identity.groups.iter().filter(|group| group.rights.contain(Rights::LOOKUP));
+    let name = |group: &accounts::SharedGroup| {
+        let name = group_name(group);
+        // Two groups of one name are told apart by their addresses.
+        let namesakes = identity.groups.iter().filter(|other| group_name(other) == name).count();
+        if namesakes > 1 { group.address.replace('/', "_") } else { name }
     };
-    identity.groups.iter().map(share).collect()
+    seen.map(|group| Share { account: group.account, prefix: format!("{SHARED}{}/", name(group)) }).collect()
 }
 
 /// Where a name leads; `None` for names that lead nowhere, such as `Shared` itself.
@@ -68,10 +71,31 @@ impl Session {
         self.state.user().map(|user| &user.identity).ok_or_else(|| Reply::bad("log in first").into())
     }
 
+    /// What the user may do with the mailboxes of an account: everything with its own, as far as the group
+    /// allows with others (RFC 4314 §2.1).
+    pub(crate) fn rights(&self, account: AccountId) -> Rights {
+        let Some(identity) = self.state.user().map(|user| &user.identity) else { return Rights::NONE };
+        if identity.account == account {
+            return Rights::ALL;
+        }
+        let group = identity.groups.iter().find(|group| group.account == account);
+        group.map_or(Rights::NONE, |group| group.rights)
+    }
+
+    /// NO [NOPERM] without these rights (RFC 5530 §3).
+    pub(crate) fn need(&self, account: AccountId, rights: Rights) -> Result<(), Stop> {
+        if self.rights(account).contain(rights) {
+            return Ok(());
+        }
+        Err(Reply::no("you may not do that here").with(Code::NoPerm).into())
+    }
+
     /// Where a name leads, for commands that make or change names.
     pub(crate) fn place(&self, name: &MailboxName) -> Result<Place, Stop> {
         let nowhere = || Reply::no("names below Shared/ are those of groups").with(Code::Cannot);
-        place(self.identity()?, name.as_str()).ok_or_else(|| nowhere().into())
+        let place = place(self.identity()?, name.as_str()).ok_or_else(nowhere)?;
+        self.need(place.account, Rights::CREATE)?;
+        Ok(place)
     }
 
     /// The mailbox of this name, if there is one.
@@ -91,6 +115,8 @@ impl Session {
     /// The mailbox messages are to be put into; NO [TRYCREATE] without one (RFC 9051 §7.1).
     pub(crate) async fn target(&self, name: &MailboxName) -> Result<Found, Stop> {
         let missing = || Reply::no("there is no such mailbox").with(Code::TryCreate);
-        self.find(name).await?.ok_or_else(|| missing().into())
+        let found = self.find(name).await?.ok_or_else(missing)?;
+        self.need(found.mailbox.account, Rights::INSERT)?;
+        Ok(found)
     }
 }

@@ -295,3 +295,24 @@ async fn bad_input_is_answered_and_ends() {
     c.until("* BYE").await;
     c.closed().await;
 }
+
+/// RFC 4314 §4: a group's mailboxes are open as far as the group allows.
+#[tokio::test]
+async fn rights_are_obeyed() {
+    let world = World::new().await;
+    let mut c = world.selected("Shared/Sales/INBOX").await;
+    c.append("Shared/Sales/INBOX", MESSAGE).await;
+    assert!(c.ok("STORE 1 +FLAGS (\\Seen)").await.contains("\\Seen"));
+    assert!(c.ok("SELECT Shared/Board/INBOX").await.contains("[READ-ONLY]"));
+    c.fails("CREATE Shared/Board/x", "NO [NOPERM]").await;
+    c.fails("DELETE Shared/Board/Trash", "NO [NOPERM]").await;
+    c.fails("RENAME Shared/Board/Trash Shared/Board/x", "NO [NOPERM]").await;
+    c.fails("STORE 1:* +FLAGS (\\Deleted)", "NO [NOPERM]").await;
+    c.fails("EXPUNGE", "NO [NOPERM]").await;
+    let answer = c.raw("y APPEND Shared/Board/INBOX {3+}\r\nabc\r\nz NOOP\r\n", "z ").await;
+    assert!(answer.contains("y NO [NOPERM]"), "{answer}");
+    c.ok("SELECT INBOX").await;
+    c.append("INBOX", MESSAGE).await;
+    c.fails("COPY 1 Shared/Board/INBOX", "NO [NOPERM]").await;
+    c.fails("CREATE Shared/Nobody/x", "NO [CANNOT]").await;
+}

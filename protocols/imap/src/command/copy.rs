@@ -1,5 +1,6 @@
 //! COPY and MOVE (RFC 9051 §6.4.7, §6.4.8; RFC 6851), with COPYUID (RFC 4315 §3).
 
+use accounts::Rights;
 use imap_proto::command::Copy;
 use imap_proto::render::{self, Code, Condition};
 use mail::{MailboxRef, UidSet};
@@ -14,7 +15,7 @@ pub(crate) async fn copy(session: &mut Session, copy: &Copy) -> Outcome {
 }
 
 pub(crate) async fn move_(session: &mut Session, copy: &Copy) -> Outcome {
-    writable(session)?;
+    writable(session, Rights::DELETE_MESSAGES | Rights::EXPUNGE)?; // RFC 6851 §3.3
     let Some(code) = transfer(session, copy, true).await? else { return Ok(Reply::ok("nothing to move")) };
     // RFC 6851 §4.3: COPYUID comes before the messages disappear.
     render::status(session.out(), None, Condition::Ok, Some(&code), "moved");

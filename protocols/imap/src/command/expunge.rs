@@ -1,5 +1,6 @@
 //! EXPUNGE, UID EXPUNGE, CLOSE, UNSELECT (RFC 9051 §6.4.1 to §6.4.3, §6.4.9; RFC 4315 §2.1).
 
+use accounts::Rights;
 use imap_proto::render::Code;
 use imap_proto::sequence::SequenceSet;
 use mail::{MailboxRef, UidSet};
@@ -9,7 +10,7 @@ use crate::session::Session;
 
 /// Removes messages with `\Deleted`: all, or those among `uids`.
 pub(crate) async fn run(session: &mut Session, uids: Option<&SequenceSet>) -> Outcome {
-    let selected = writable(session)?;
+    let selected = writable(session, Rights::EXPUNGE)?;
     let mailbox = selected.mailbox;
     let only = uids.map(|set| {
         let saved = set.is_saved().then(|| selected.saved.clone());
@@ -26,12 +27,13 @@ pub(crate) async fn run(session: &mut Session, uids: Option<&SequenceSet>) -> Ou
     })
 }
 
-/// The open mailbox, if it may be changed.
-pub(crate) fn writable(session: &Session) -> Result<&crate::flow::Selected, Stop> {
+/// The open mailbox, if it may be changed in this way.
+pub(crate) fn writable(session: &Session, rights: Rights) -> Result<&crate::flow::Selected, Stop> {
     let selected = session.state.selected().ok_or_else(|| Reply::bad("open a mailbox first"))?;
     if selected.read_only {
         return Err(Reply::no("the mailbox is open for reading only").with(Code::NoPerm).into());
     }
+    session.need(selected.mailbox.account, rights)?;
     Ok(selected)
 }
 
@@ -49,6 +51,7 @@ async fn expunge(session: &Session, mailbox: MailboxRef, only: Option<&UidSet>) 
 pub(crate) async fn close(session: &mut Session) -> Outcome {
     if let Some(selected) = session.state.selected()
         && !selected.read_only
+        && session.rights(selected.mailbox.account).contain(Rights::EXPUNGE)
     {
         expunge(session, selected.mailbox, None).await?;
     }

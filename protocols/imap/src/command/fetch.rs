@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use accounts::Rights;
 use content_mail::Summary;
 use imap_proto::command::{Fetch, FetchItem};
 use imap_proto::render::{Code, FetchWriter};
@@ -37,7 +38,8 @@ pub(crate) async fn run(session: &mut Session, mut fetch: Fetch) -> Outcome {
     if let (true, Some(since)) = (fetch.vanished, fetch.changed_since) {
         vanished(session, mailbox, &fetch, since).await?;
     }
-    let sets_seen = !read_only && fetch.items.iter().any(FetchItem::sets_seen);
+    let may_see = !read_only && session.rights(mailbox.account).contain(Rights::SEEN);
+    let sets_seen = may_see && fetch.items.iter().any(FetchItem::sets_seen);
     let stretches = session.state.selected().map(|s| s.view.stretches(&uids)).unwrap_or_default();
     let mut missing = uids.len();
     for stretch in stretches {

@@ -1,5 +1,6 @@
 //! CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE (RFC 9051 §6.3.4 to §6.3.8).
 
+use accounts::Rights;
 use imap_proto::command::{Create, Rename};
 use imap_proto::mailbox::MailboxName;
 use imap_proto::render::Code;
@@ -31,6 +32,7 @@ fn role_of(attributes: &[String]) -> Result<Option<Role>, Stop> {
 /// RFC 9051 §6.3.5
 pub(crate) async fn delete(session: &mut Session, name: &MailboxName) -> Outcome {
     let found = session.existing(name).await?;
+    session.need(found.mailbox.account, Rights::DELETE_MAILBOX)?;
     session.services().mail.delete(found.mailbox.account, &found.row.path).await?;
     // The session that deletes what it has open keeps no view of it.
     if session.state.selected().is_some_and(|selected| selected.mailbox == found.mailbox) {
@@ -42,6 +44,7 @@ pub(crate) async fn delete(session: &mut Session, name: &MailboxName) -> Outcome
 /// RFC 9051 §6.3.6
 pub(crate) async fn rename(session: &mut Session, rename: &Rename) -> Outcome {
     let found = session.existing(&rename.from).await?;
+    session.need(found.mailbox.account, Rights::DELETE_MAILBOX)?;
     let to = session.place(&rename.to)?;
     if to.account != found.mailbox.account {
         return Err(Reply::no("a mailbox can not change its owner").with(Code::Cannot).into());

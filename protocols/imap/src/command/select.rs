@@ -1,5 +1,6 @@
 //! SELECT and EXAMINE (RFC 9051 §6.3.2, §6.3.3) with CONDSTORE and QRESYNC (RFC 7162).
 
+use accounts::Rights;
 use imap_proto::command::{QresyncParameters, Select};
 use imap_proto::render::{self, Code, Condition, ListEntry, ListKind};
 use mail::{MailboxRef, Opened, UidSet};
@@ -25,9 +26,11 @@ pub(crate) async fn run(session: &mut Session, select: Select) -> Outcome {
     }
     session.modes.condstore |= select.condstore;
     let found = session.existing(&select.mailbox).await?;
+    session.need(found.mailbox.account, Rights::READ)?;
     let opened = session.services().mail.open(found.mailbox).await?;
     let keywords = session.services().mail.keywords(found.mailbox).await?;
-    tell_mailbox(session, &found, &opened, &keywords, select.read_only);
+    let read_only = select.read_only || only_reads(session.rights(found.mailbox.account));
+    tell_mailbox(session, &found, &opened, &keywords, read_only);
     if session.modes.rev2 {
         tell_name(session, &select);
     }
@@ -37,11 +40,16 @@ pub(crate) async fn run(session: &mut Session, select: Select) -> Outcome {
     {
         tell_changes(session, found.mailbox, &view, known).await?;
     }
-    let read_only = select.read_only;
     let saved = UidSet::default();
     session.state.open(Selected { mailbox: found.mailbox, read_only, view, saved });
     let code = if read_only { Code::ReadOnly } else { Code::ReadWrite };
     Ok(Reply::ok("open").with(code))
+}
+
+/// Whether there is nothing these rights allow to change (RFC 4314 §5.2).
+fn only_reads(rights: Rights) -> bool {
+    let changing = [Rights::SEEN, Rights::WRITE, Rights::INSERT, Rights::DELETE_MESSAGES, Rights::EXPUNGE];
+    !changing.into_iter().any(|right| rights.contain(right))
 }
 
 /// What a client needs to know of a mailbox it opens (RFC 9051 §6.3.2).

@@ -1,5 +1,6 @@
 //! STATUS (RFC 9051 §6.3.11): counters, whatever the size of the mailbox.
 
+use accounts::Rights;
 use imap_proto::command::{Status, StatusItem};
 use imap_proto::render;
 
@@ -9,6 +10,7 @@ use crate::session::Session;
 
 pub(crate) async fn run(session: &mut Session, status: &Status) -> Outcome {
     let found = session.existing(&status.mailbox).await?;
+    session.need(found.mailbox.account, Rights::READ)?;
     tell(session, &found, status.mailbox.as_str(), &status.items).await?;
     Ok(Reply::ok("done"))
 }

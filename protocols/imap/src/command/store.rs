@@ -1,9 +1,10 @@
 //! STORE (RFC 9051 §6.4.6), conditional with UNCHANGEDSINCE (RFC 7162 §3.1.3).
 
+use accounts::Rights;
 use imap_proto::command::{Store, StoreAction};
 use imap_proto::render::{Code, FetchWriter};
 use mail::{FlagChange, MessageRow, UidSet};
-use schema::ModSeq;
+use schema::{Flags, ModSeq, SystemFlags};
 
 use crate::command::expunge::writable;
 use crate::flags;
@@ -11,12 +12,12 @@ use crate::reply::{Outcome, Reply};
 use crate::session::Session;
 
 pub(crate) async fn run(session: &mut Session, store: Store) -> Outcome {
-    let selected = writable(session)?;
+    let parsed = flags::parse(&store.flags)?;
+    let selected = writable(session, needed(&parsed, store.action))?;
     let mailbox = selected.mailbox;
     let Some(mut uids) = selected.view.resolve(&store.set, store.uid, &selected.saved) else {
         return Err(Reply::bad("there is no such message").into());
     };
-    let parsed = flags::parse(&store.flags)?;
     let change = match store.action {
         StoreAction::Replace => FlagChange::Replace(parsed),
         StoreAction::Add => FlagChange::Add(parsed),
@@ -37,6 +38,18 @@ pub(crate) async fn run(session: &mut Session, store: Store) -> Outcome {
         uids = uids.intersection(&UidSet::from_ranges([next..=u32::MAX]));
     }
     Ok(conclusion(session, &store, &modified))
+}
+
+/// What one must be allowed to do to change these flags (RFC 4314 §4).
+fn needed(flags: &Flags, action: StoreAction) -> Rights {
+    if action == StoreAction::Replace {
+        return Rights::SEEN | Rights::DELETE_MESSAGES | Rights::WRITE;
+    }
+    let seen = if flags.has(SystemFlags::SEEN) { Rights::SEEN } else { Rights::NONE };
+    let deleted = if flags.has(SystemFlags::DELETED) { Rights::DELETE_MESSAGES } else { Rights::NONE };
+    let others = flags.difference(&Flags::from(SystemFlags::SEEN | SystemFlags::DELETED));
+    let others = if others.is_empty() { Rights::NONE } else { Rights::WRITE };
+    seen | deleted | others
 }
 
 /// The new flags of a message (RFC 9051 §6.4.6). With `.SILENT` only a client of CONDSTORE is told, and only

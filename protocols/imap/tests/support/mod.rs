@@ -21,6 +21,7 @@ pub const MESSAGE: &str = "From: Bob <bob@example.org>\r\nSubject: Gr=?x?=ne Din
 
 const ALICE: AccountId = AccountId(7);
 const SALES: AccountId = AccountId(9);
+const BOARD: AccountId = AccountId(11);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Lets alice in.
@@ -35,11 +36,17 @@ impl Authenticator for Door {
             display_name: "Sales".to_owned(),
             rights: Rights::ALL,
         };
+        let board = SharedGroup {
+            account: BOARD,
+            address: "board@example.test".to_owned(),
+            display_name: "Board".to_owned(),
+            rights: Rights::LOOKUP | Rights::READ,
+        };
         let identity = Identity {
             account: ALICE,
             address: "alice@example.test".to_owned(),
             display_name: "Alice".to_owned(),
-            groups: vec![sales],
+            groups: vec![sales, board],
         };
         Box::pin(std::future::ready(if right { Ok(identity) } else { Err(AuthFailure::Invalid) }))
     }
@@ -65,7 +72,7 @@ impl World {
         let feed = changes::LocalFeed::new();
         let mail =
             mail::Store::new(db.clone(), blobs.clone(), Arc::new(feed.clone()), clock.clone(), rng.clone());
-        for account in [ALICE, SALES] {
+        for account in [ALICE, SALES, BOARD] {
             let mail = &mail;
             db.transact("test", |txn| async move { mail.provision_in(&txn, account).await }).await.unwrap();
         }
