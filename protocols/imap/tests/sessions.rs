@@ -75,6 +75,8 @@ async fn append_of_several_and_of_none() {
     assert!(answer.contains("y NO [TOOBIG]"), "{answer}");
     let answer = c.raw("y APPEND INBOX (\\Foo) {3+}\r\nabc\r\nz NOOP\r\n", "z ").await;
     assert!(answer.contains("y BAD"), "{answer}");
+    let answer = c.raw("y APPEND INBOX (\\Foo) {3}\r\nz NOOP\r\n", "z ").await;
+    assert!(answer.contains("y BAD") && answer.contains("z OK"), "{answer}");
     let answer = c.raw("y APPEND INBOX {3+}\r\na\0c\r\nz NOOP\r\n", "z ").await;
     assert!(answer.contains("y BAD") && answer.contains("z OK"), "{answer:?}");
     assert!(c.ok("STATUS INBOX (MESSAGES)").await.contains("MESSAGES 2)"));
@@ -91,6 +93,7 @@ async fn sessions_see_each_other_in_order() {
     let mut b = world.selected("INBOX").await;
     let answer = a.ok("STORE 2 +FLAGS (\\Deleted)").await;
     assert_eq!(answer.matches("FETCH (").count(), 1, "told once: {answer}");
+    assert!(a.ok("STORE 2 +FLAGS (\\Deleted)").await.contains("* 2 FETCH (FLAGS (\\Deleted))"));
     assert!(b.ok("NOOP").await.contains("* 2 FETCH (UID 2 FLAGS (\\Deleted))"));
     assert!(a.ok("EXPUNGE").await.contains("* 2 EXPUNGE\r\n"));
     let answer = b.ok("FETCH 1:* UID").await;
@@ -241,6 +244,10 @@ async fn mailboxes() {
     c.fails("CREATE \"Entwürfe\"", "BAD").await;
     c.ok("RENAME a b").await;
     assert!(c.ok("LIST \"\" b/*").await.contains("\"b/Entw&APw-rfe\""));
+    c.append("INBOX", MESSAGE).await;
+    c.ok("RENAME INBOX old").await;
+    assert!(c.ok("STATUS old (MESSAGES)").await.contains("(MESSAGES 1)"));
+    assert!(c.ok("STATUS INBOX (MESSAGES)").await.contains("(MESSAGES 0)"));
     c.ok("SUBSCRIBE b/gone").await;
     let answer = c.ok("LIST (SUBSCRIBED RECURSIVEMATCH) \"\" b").await;
     assert!(answer.contains("\"b\" (\"CHILDINFO\" (\"SUBSCRIBED\"))"), "{answer}");
@@ -256,7 +263,7 @@ async fn mailboxes() {
     assert!(c.ok("LIST \"\" Shared/*").await.contains("\"Shared/Sales/INBOX\""));
     c.ok("SELECT Shared/Sales/INBOX").await;
     assert!(
-        c.ok("STATUS INBOX (SIZE UIDNEXT HIGHESTMODSEQ APPENDLIMIT)").await.contains("(SIZE 0 UIDNEXT 1")
+        c.ok("STATUS INBOX (SIZE UIDNEXT HIGHESTMODSEQ APPENDLIMIT)").await.contains("(SIZE 0 UIDNEXT 2")
     );
 }
 
@@ -315,4 +322,29 @@ async fn rights_are_obeyed() {
     c.append("INBOX", MESSAGE).await;
     c.fails("COPY 1 Shared/Board/INBOX", "NO [NOPERM]").await;
     c.fails("CREATE Shared/Nobody/x", "NO [CANNOT]").await;
+}
+
+/// A hundred thousand idle sessions are a hundred thousand of these.
+#[tokio::test]
+async fn a_session_is_small() {
+    let world = World::new().await;
+    let size = world.session_size().await;
+    assert!(size <= 4096, "{size}");
+}
+
+/// RFC 9051 §6.4.5: what comes in pieces goes out whole.
+#[tokio::test]
+async fn a_large_message_there_and_back() {
+    let world = World::new().await;
+    let mut c = world.selected("INBOX").await;
+    let line = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcd\r\n";
+    let message = format!("Subject: large\r\n\r\n{}", line.repeat(40_000));
+    c.append("INBOX", &message).await;
+    let answer = c.ok("FETCH 1 BODY.PEEK[]").await;
+    assert!(answer.contains(&format!("{{{}}}\r\n{message})", message.len())));
+    let answer = c.ok("FETCH 1 BODY.PEEK[]<2000000.10>").await;
+    assert!(
+        answer.contains(&format!("BODY[]<2000000> {{10}}\r\n{})", &message[2_000_000..2_000_010])),
+        "{answer}"
+    );
 }

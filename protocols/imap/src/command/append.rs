@@ -10,6 +10,7 @@ use imap_proto::framer::Event;
 use imap_proto::render::{self, Code};
 use imap_proto::{Body, Command, ParseError, Tag, parse};
 use mail::{Incoming, NewMessage, UidSet};
+use schema::Flags;
 
 use crate::dispatch;
 use crate::flags;
@@ -55,7 +56,16 @@ pub(crate) async fn run(session: &mut Session) -> io::Result<Next> {
 async fn refuse(session: &mut Session, tag: &Tag, reply: Reply) -> io::Result<Next> {
     let close = session.framer.refuse();
     session.answer(tag, reply).await?;
-    Ok(if close { session.bye("that is more than is read here") } else { Next::GoOn })
+    Ok(if close { session.bye(TOO_MUCH) } else { Next::GoOn })
+}
+
+const TOO_MUCH: &str = "that is more than is read here";
+
+/// The announced message is not taken after all.
+fn give_up(session: &mut Session) {
+    if session.framer.refuse() {
+        session.bye(TOO_MUCH);
+    }
 }
 
 /// Takes the messages in and commits them: all or none (RFC 3502 §3).
@@ -63,8 +73,14 @@ async fn receive_all(session: &mut Session, target: &Found, first: AppendMessage
     let mut messages = Vec::new();
     let mut next = Some(first);
     while let Some(head) = next {
-        let taken = receive(session, &head).await;
-        let message = match taken {
+        let flags = match flags::parse(&head.flags) {
+            Ok(flags) => flags,
+            Err(stop) => {
+                give_up(session);
+                return Err(stop);
+            }
+        };
+        let message = match receive(session, &head, flags).await {
             Ok(message) => message,
             Err(stop) => {
                 session.framer.abort_message();
@@ -83,14 +99,7 @@ async fn receive_all(session: &mut Session, target: &Found, first: AppendMessage
 }
 
 /// Takes one message in.
-async fn receive(session: &mut Session, head: &AppendMessage) -> Result<NewMessage, Stop> {
-    let flags = match flags::parse(&head.flags) {
-        Ok(flags) => flags,
-        Err(stop) => {
-            session.framer.refuse();
-            return Err(stop);
-        }
-    };
+async fn receive(session: &mut Session, head: &AppendMessage, flags: Flags) -> Result<NewMessage, Stop> {
     let sync = matches!(session.framer.next(&[]), (_, Event::Message { sync: true, .. }));
     session.framer.accept();
     if sync {
@@ -155,11 +164,14 @@ async fn following(
                     next => next,
                 };
                 if next.is_err() && announced {
-                    session.framer.refuse();
+                    give_up(session);
                 }
                 return next.map_err(Stop::from);
             }
-            Event::Refused { why, .. } => {
+            Event::Refused { why, close, .. } => {
+                if close {
+                    session.bye(TOO_MUCH);
+                }
                 let (condition, code, text) = why.response();
                 return Err(Reply { condition, code, text: text.into() }.into());
             }

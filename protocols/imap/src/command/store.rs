@@ -30,7 +30,9 @@ pub(crate) async fn run(session: &mut Session, store: Store) -> Outcome {
     while !uids.is_empty() {
         let outcome = session.services().mail.store_flags(mailbox, &uids, &change, since).await?;
         modified.extend(&outcome.modified);
-        for row in &outcome.changed {
+        // RFC 9051 §6.4.6: the value is told, also where it was the same already.
+        let unchanged = outcome.unchanged.iter().filter(|_| !store.silent);
+        for row in outcome.changed.iter().chain(unchanged) {
             tell(session, &store, row);
         }
         session.connection.relieve().await?;

@@ -99,6 +99,14 @@ impl World {
         client
     }
 
+    /// Bytes of a session's task, besides what it has on the heap.
+    pub async fn session_size(&self) -> usize {
+        let (connection, _stream) = net::testing::pair().await.unwrap();
+        let context =
+            SessionContext { id: 1, shutdown: self.shutdown.clone(), clock: self.clock.clone(), tls: None };
+        std::mem::size_of_val(&*self.imap.serve(connection, context))
+    }
+
     pub async fn login(&self) -> Client {
         let mut client = self.connect().await;
         client.ok("LOGIN alice secret").await;
