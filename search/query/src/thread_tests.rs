@@ -1,3 +1,5 @@
+//! Threads as nested lists: what RFC 5256 says, and that nobody is lost.
+
 use super::*;
 use proptest::prelude::*;
 
