@@ -55,21 +55,22 @@ impl Protocol for Echo {
 fn main() -> Result<(), Box<dyn Error>> {
     match std::env::args().nth(1).as_deref() {
         Some("clients") => clients(),
-        _ => server(),
+        Some("tls") => server(true),
+        Some(_) => server(false),
+        // Each kind in a process of its own, or the second lives in what the first gave back.
+        None => ["plain", "tls"].into_iter().try_for_each(|kind| {
+            let ended = Command::new(std::env::current_exe()?).arg(kind).status()?;
+            if ended.success() { Ok(()) } else { Err(kind.into()) }
+        }),
     }
 }
 
 #[tokio::main(worker_threads = 2)]
-async fn server() -> Result<(), Box<dyn Error>> {
+async fn server(tls: bool) -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
     let acceptor = net::testing::acceptor(directory.path(), &["imap"])?;
-    for tls in [None, Some(acceptor)] {
-        let kind = if tls.is_some() { "TLS" } else { "plain" };
-        // The first thousand pays for what is allocated once.
-        measure(tls.clone()).await?;
-        let bytes = measure(tls).await?;
-        println!("{kind:5} idle connection: {bytes} bytes");
-    }
+    let bytes = measure(tls.then_some(acceptor)).await?;
+    println!("{:5} idle connection: {bytes} bytes", if tls { "TLS" } else { "plain" });
     Ok(())
 }
 
@@ -88,20 +89,38 @@ async fn measure(tls: Option<TlsAcceptor>) -> Result<u64, Box<dyn Error>> {
         Listener::bind(options, Arc::new(Echo), Gate::new(limits), SystemClock::shared(), shutdown)?;
     let address = listener.address().to_string();
     listener.spawn(&supervisor);
+    // A few pay for what is allocated once; they stay, so that nobody is given memory that they gave back.
+    let first = Clients::start(&address, &implicit, 50).await?;
     let before = resident()?;
-    let mut child = tokio::process::Command::from(Command::new(std::env::current_exe()?))
-        .args(["clients", &address, &implicit])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let mut ready = String::new();
-    BufReader::new(child.stdout.as_mut().ok_or("no output")?).read_line(&mut ready).await?;
+    let measured = Clients::start(&address, &implicit, CLIENTS).await?;
     let after = resident()?;
-    drop(child.stdin.take());
-    child.wait().await?;
+    measured.end().await?;
+    first.end().await?;
     supervisor.shutdown().begin();
     supervisor.shutdown().ledger().idle().await;
     Ok(after.saturating_sub(before) / CLIENTS as u64)
+}
+
+/// A child process that holds connections until it is told to end.
+struct Clients(tokio::process::Child);
+
+impl Clients {
+    async fn start(address: &str, tls: &str, count: usize) -> Result<Self, Box<dyn Error>> {
+        let mut child = tokio::process::Command::from(Command::new(std::env::current_exe()?))
+            .args(["clients", address, tls, &count.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut ready = String::new();
+        BufReader::new(child.stdout.as_mut().ok_or("no output")?).read_line(&mut ready).await?;
+        if ready.is_empty() { Err("the clients failed".into()) } else { Ok(Clients(child)) }
+    }
+
+    async fn end(mut self) -> Result<(), Box<dyn Error>> {
+        drop(self.0.stdin.take());
+        self.0.wait().await?;
+        Ok(())
+    }
 }
 
 /// Anonymous memory of this process that is resident, in bytes.
@@ -116,8 +135,9 @@ fn clients() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().collect();
     let address: SocketAddr = arguments[2].parse()?;
     let tls: bool = arguments[3].parse()?;
+    let count: usize = arguments[4].parse()?;
     let mut held: Vec<Box<dyn std::any::Any>> = Vec::new();
-    for _ in 0..CLIENTS {
+    for _ in 0..count {
         let socket = TcpStream::connect(address)?;
         if tls {
             held.push(Box::new(echo(rustls::StreamOwned::new(gullible::connection()?, socket))?));
