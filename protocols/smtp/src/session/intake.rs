@@ -12,9 +12,6 @@ use crate::{BodyWriter, Envelope, HeaderFacts, Role, SessionInfo, trace};
 /// A header is held back up to this size to add what a submitted message lacks; nothing is added to a larger one.
 const HELD: usize = 64 << 10;
 
-/// A header may be this large.
-const HEADER: u64 = 1 << 20;
-
 /// One message that is being read. Once it failed, the rest of it is read and dropped.
 pub(crate) struct Intake {
     server: Arc<Server>,
@@ -84,9 +81,6 @@ impl Intake {
             return;
         }
         self.scan.look(octets);
-        if self.scan.facts().size > HEADER {
-            return self.fail(Reply::new(552, Enhanced::new(5, 3, 4), "Message header too large"));
-        }
         match &mut self.held {
             None => self.write(octets).await,
             Some(held) => {
