@@ -81,7 +81,7 @@ pub(crate) async fn update(
         quota: (quota != account.quota).then_some(quota),
         enabled: change.enabled,
     };
-    Ok(Json(render(admin.accounts.update(account.id, &change).await?)))
+    Ok(Json(render(admin.registrar.update(account.id, &change).await?)))
 }
 
 pub(crate) async fn remove(

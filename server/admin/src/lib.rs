@@ -34,6 +34,13 @@ pub trait Registrar: Send + Sync {
     /// Makes an account and, for those that have them, its mailboxes, in one transaction.
     fn create<'a>(&'a self, new: &'a NewAccount) -> BoxFuture<'a, Result<AccountId, accounts::Error>>;
 
+    /// Changes an account, and what its mail may take up.
+    fn update<'a>(
+        &'a self,
+        id: AccountId,
+        change: &'a accounts::AccountChange,
+    ) -> BoxFuture<'a, Result<accounts::Account, accounts::Error>>;
+
     /// Removes an account. Its mail is unreachable at once and removed in the background.
     fn delete(&self, id: AccountId) -> BoxFuture<'_, Result<(), accounts::Error>>;
 }

@@ -22,6 +22,14 @@ impl Registrar for Directory {
         Box::pin(self.0.create_account(new))
     }
 
+    fn update<'a>(
+        &'a self,
+        id: AccountId,
+        change: &'a accounts::AccountChange,
+    ) -> BoxFuture<'a, Result<accounts::Account, accounts::Error>> {
+        Box::pin(self.0.update(id, change))
+    }
+
     fn delete(&self, id: AccountId) -> BoxFuture<'_, Result<(), accounts::Error>> {
         Box::pin(self.0.delete_account(id))
     }

@@ -1,6 +1,6 @@
 //! Accounts with their mailboxes: where the directory and the mail store meet.
 
-use accounts::{Accounts, Kind, NewAccount};
+use accounts::{Account, AccountChange, Accounts, Kind, NewAccount};
 use admin::Registrar;
 use futures::future::{BoxFuture, FutureExt};
 use kv::Database;
@@ -28,6 +28,16 @@ impl AccountsWithMail {
     }
 }
 
+impl AccountsWithMail {
+    /// The directory first: should the second step fail, asking again mends it, since it sets and does not add.
+    async fn change(&self, id: AccountId, change: &AccountChange) -> Result<Account, accounts::Error> {
+        let account = self.accounts.update(id, change).await?;
+        let quota = account.quota;
+        self.mail.set_quota(id, quota.bytes, quota.messages).await.map_err(store_error)?;
+        Ok(account)
+    }
+}
+
 /// A new account's mailboxes can only meet the store's errors.
 fn store_error(error: mail::Error) -> accounts::Error {
     match error {
@@ -39,6 +49,14 @@ fn store_error(error: mail::Error) -> accounts::Error {
 impl Registrar for AccountsWithMail {
     fn create<'a>(&'a self, new: &'a NewAccount) -> BoxFuture<'a, Result<AccountId, accounts::Error>> {
         self.make(new).boxed()
+    }
+
+    fn update<'a>(
+        &'a self,
+        id: AccountId,
+        change: &'a AccountChange,
+    ) -> BoxFuture<'a, Result<Account, accounts::Error>> {
+        self.change(id, change).boxed()
     }
 
     fn delete(&self, id: AccountId) -> BoxFuture<'_, Result<(), accounts::Error>> {

@@ -17,7 +17,8 @@ def ok(reply):
 
 
 ok(m.login(user, password))
-assert "IDLE" in m.capabilities and "UIDPLUS" in m.capabilities, m.capabilities
+capabilities = ok(m.capability())[0].decode().split()
+assert "IDLE" in capabilities and "UIDPLUS" in capabilities, capabilities
 folders = [f.decode() for f in ok(m.list())]
 for role in ("\\Sent", "\\Drafts", "\\Junk", "\\Trash", "\\Archive"):
     assert any(role in f for f in folders), (role, folders)

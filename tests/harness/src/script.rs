@@ -129,14 +129,30 @@ impl Player<'_> {
 
     fn expect(&mut self, name: &str, pattern: &str) -> anyhow::Result<()> {
         let connection = self.connection(name)?;
+        let imap = connection.imap;
         let mut wanted: VecDeque<String> = std::mem::take(&mut connection.wanted).into();
         let unwanted = std::mem::take(&mut connection.unwanted);
-        let skipping = !wanted.is_empty() || !unwanted.is_empty();
+        // A tagged answer may have untagged ones before it that the transcript does not care about.
+        let tagged = imap && !pattern.starts_with(['*', '+']);
+        let skipping = tagged || !wanted.is_empty() || !unwanted.is_empty();
         let mut seen = Vec::new();
         loop {
             let line = self.logical_line(name).with_context(|| format!("after {seen:#?}"))?;
-            let text = String::from_utf8_lossy(&line).into_owned();
-            if self.matches(pattern, &text)? {
+            let mut text = String::from_utf8_lossy(&line).into_owned();
+            // The last line of an SMTP reply is told by the blank; what it says counts like the lines before.
+            let last = imap || text.as_bytes().get(3) != Some(&b'-');
+            if !imap && last && wanted.len() == 1 {
+                let as_line = text.replacen(' ', "-", 1);
+                if let Some(pattern) = wanted.front().cloned()
+                    && self.matches(&pattern, &as_line)?
+                {
+                    wanted.pop_front();
+                }
+            }
+            if !imap && skipping && !last {
+                text.replace_range(3..4, "-");
+            }
+            if last && self.matches(pattern, &text)? {
                 anyhow::ensure!(wanted.is_empty(), "never came: {wanted:?}; came: {seen:#?}");
                 return Ok(());
             }
