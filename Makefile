@@ -13,7 +13,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # What the build and the tests need from Debian (clients that do not remove each other).
 BUILD_PACKAGES := gcc g++ make
-TEST_PACKAGES := isync offlineimap3 swaks curl python3 openssl postgresql
+TEST_PACKAGES := isync offlineimap3 swaks libnet-ssleay-perl curl python3 openssl postgresql
 BENCH_PACKAGES := postfix dovecot-imapd dovecot-lmtpd dovecot-pop3d python3 strace
 
 .PHONY: help run test lint fmt deny bench bench-peers fuzz shape build build-deps test-deps bench-deps drill unit conformance clean

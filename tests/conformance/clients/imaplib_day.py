@@ -46,7 +46,7 @@ ok(m.uid("MOVE", "3", "Archive"))
 m.noop()
 assert ok(m.search(None, "ALL")) == [b"1 2 3 4"]
 ok(m.store("1", "+FLAGS", "\\Deleted"))
-assert ok(m.expunge()) == [b"1"]
+assert b"1" in ok(m.expunge())
 assert ok(m.status("Archive", "(MESSAGES UNSEEN)"))[0].endswith(b"(MESSAGES 1 UNSEEN 1)")
 ok(m.rename("Projects/2026", "Projects/Past"))
 ok(m.select("Projects/Past", readonly=True))

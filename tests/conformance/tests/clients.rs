@@ -213,14 +213,14 @@ fn offlineimap_mirrors_and_uploads() -> anyhow::Result<()> {
     deliver(&node, "alice", (0..50).map(numbered))?;
     let maildir = scratch.path().join("mail/INBOX");
     make_maildir(&maildir, 50..80)?;
-    let (host, port) = split(node.listener("imaps"));
+    let (_, port) = split(node.listener("imaps"));
     let config = scratch.path().join("offlineimaprc");
     std::fs::write(
         &config,
         format!(
             "[general]\naccounts = a\nmetadata = {dir}/meta\n[Account a]\nlocalrepository = l\nremoterepository = r\n\
              [Repository l]\ntype = Maildir\nlocalfolders = {dir}/mail\n[Repository r]\ntype = IMAP\n\
-             remotehost = {host}\nremoteport = {port}\nremoteuser = alice@example.test\nremotepass = {}\nssl = yes\n\
+             remotehost = localhost\nremoteport = {port}\nremoteuser = alice@example.test\nremotepass = {}\nssl = yes\n\
              sslcacertfile = {}\nssl_version = tls1_2\ntls_level = tls_compat\nfolderfilter = lambda f: f == 'INBOX'\n",
             node.password("alice"),
             node.announced.certificate.display(),

@@ -4,7 +4,8 @@
 //! # a comment, best with the RFC section that is shown
 //! ! imap            opens a connection to the listener `imap`; `! imap 2` names it 2
 //! ! starttls        the client's side of the handshake; `! starttls 2` on connection 2
-//! ! closed          the server has closed the connection
+//! ! closed          the server has closed the connection, and said nothing more
+//! ! ended           the server closes the connection, whatever it says
 //! ! deliver bob 3   hands the node three small messages for bob by LMTP
 //! S: * OK {{any}}   the next line of the server
 //! C: a LOGIN alice {{password:alice}}
@@ -89,6 +90,7 @@ impl Player<'_> {
         let name = words.get(1).copied().unwrap_or_default();
         match words.first().copied() {
             Some("starttls") => self.connection(name)?.line.start_tls(),
+            Some("ended") => self.connection(name)?.line.read_to_end().map(drop),
             Some("closed") => {
                 let rest = self.connection(name)?.line.read_to_end()?;
                 anyhow::ensure!(rest.is_empty(), "still came: {}", String::from_utf8_lossy(&rest));

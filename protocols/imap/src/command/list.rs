@@ -85,7 +85,8 @@ fn note_children(names: &mut BTreeMap<String, Name>) {
     let mut parents: BTreeMap<String, (bool, bool, bool)> = BTreeMap::new();
     for (name, what) in names.iter() {
         let exists = what.found.is_some() || what.level;
-        let special = what.found.as_ref().is_some_and(|found| found.row.role.is_some());
+        let special =
+            what.found.as_ref().is_some_and(|found| found.row.role.and_then(mail::Role::attribute).is_some());
         for (at, _) in name.match_indices('/') {
             let below = parents.entry(name[..at].to_owned()).or_default();
             below.0 |= exists;
@@ -108,7 +109,7 @@ async fn tell(
     name: &str,
     what: &Name,
 ) -> Result<(), Stop> {
-    let special = what.found.as_ref().and_then(|found| found.row.role);
+    let special = what.found.as_ref().and_then(|found| found.row.role.and_then(mail::Role::attribute));
     let selection = &list.selection;
     let mut hit = true;
     let mut child_info: Vec<&str> = Vec::new();
