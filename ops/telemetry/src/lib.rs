@@ -31,7 +31,12 @@ const SECONDS: [f64; 12] = [0.000_1, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025
 pub fn log(filter: &str) -> Result<(), Error> {
     let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| filter.to_owned());
     let parsed = EnvFilter::try_new(&filter).map_err(|e| Error::Filter(filter, e))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(std::io::stderr);
+    // A log that cannot be written (its disk is full) must not end the session that had something to say: left to
+    // itself the subscriber complains on standard error, which is that same log, and panics.
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(parsed)
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
     let set = if std::io::stderr().is_terminal() {
         builder.with_target(false).try_init()
     } else {
