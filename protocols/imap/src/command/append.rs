@@ -117,8 +117,10 @@ async fn receive(session: &mut Session, head: &AppendMessage, flags: Flags) -> R
                 return Err(Reply::bad("a literal holds no NUL").into());
             }
             summarizer.push(bytes);
-            writer.write(bytes).await?;
+            let written = writer.write(bytes).await;
+            // Used in any case: the framer has counted them.
             session.connection.consume(used);
+            written?;
             if last {
                 break;
             }
