@@ -214,7 +214,7 @@ impl Session {
             return self.answer(&tag, reply).await;
         }
         let fresh = matches!(row.manner, Manner::Fresh | Manner::Numbered);
-        let outcome = match if fresh { self.sync(false).await } else { Ok(()) } {
+        let outcome = match if fresh { Box::pin(self.sync(false)).await } else { Ok(()) } {
             Ok(()) => dispatch::run(self, command).await,
             Err(stop) => Err(stop),
         };
@@ -283,7 +283,7 @@ impl Session {
     /// As [`Self::sync`], at the end of a command, which has its answer already: a store that can not be read
     /// now is read the next time, but a mailbox that is gone ends the session (RFC 9051 §7.1.5).
     pub(crate) async fn sync_at_end(&mut self, expunge: bool) -> io::Result<()> {
-        match self.sync(expunge).await {
+        match Box::pin(self.sync(expunge)).await {
             Ok(()) | Err(Stop::Answered) => Ok(()),
             Err(Stop::Broken(error)) => Err(error),
             Err(Stop::Reply(reply)) => {

@@ -97,7 +97,7 @@ pub struct Mailbox {
 impl Mailbox {
     /// MAILBOXID (RFC 8474 §4): of the mailbox, whatever its name.
     pub fn object_id(&self) -> String {
-        format!("M{}", self.id.0)
+        self.id.to_string()
     }
 }
 
