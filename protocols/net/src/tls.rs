@@ -30,6 +30,15 @@ impl TlsAcceptor {
         config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
         Ok(TlsAcceptor { config: Arc::new(config) })
     }
+
+    /// The same for another protocol: same certificates, another `alpn`. Tickets are its own, so that a session
+    /// of one protocol is not taken up again in another.
+    pub fn for_protocol(&self, alpn: &[&str]) -> Result<Self, rustls::Error> {
+        let mut config = ServerConfig::clone(&self.config);
+        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new()?;
+        Ok(TlsAcceptor { config: Arc::new(config) })
+    }
 }
 
 /// What was agreed on, for trace lines and logs.

@@ -7,6 +7,7 @@ mod registrar;
 mod secrets;
 mod serve;
 mod store;
+mod upkeep;
 mod wiring;
 
 use std::io::Write;
@@ -90,10 +91,21 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
 
 /// The async runtime: a worker per core for a node, none beside the main thread for an operator's command.
 fn runtime(node: bool) -> anyhow::Result<tokio::runtime::Runtime> {
+    if node {
+        raise_descriptor_limit();
+    }
     let mut builder = if node {
         tokio::runtime::Builder::new_multi_thread()
     } else {
         tokio::runtime::Builder::new_current_thread()
     };
     builder.enable_all().build().context("cannot start the runtime")
+}
+
+/// A connection is a descriptor: as many as the operator allows, not the 1,024 that shells hand on. If it cannot
+/// be raised, listeners refuse clients at a lower number.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, rustix::process::Rlimit { current: limit.maximum, ..limit });
 }

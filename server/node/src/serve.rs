@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use accounts::Accounts;
 use admin::{Admin, Health, Probe, Registrar};
@@ -169,7 +168,8 @@ impl Node {
     ) -> anyhow::Result<Listener> {
         let proxies = self.config.listeners.proxies.iter().map(|n| n.parse());
         let proxies = proxies.collect::<Result<Vec<_>, _>>()?;
-        let options = ListenerOptions { address, tls: Some(self.tls.clone()), implicit_tls, proxies };
+        let tls = Some(self.tls.for_protocol(alpn(protocol.name()))?);
+        let options = ListenerOptions { address, tls, implicit_tls, proxies };
         let (gate, clock) = (Arc::clone(&self.gate), Arc::clone(&self.clock));
         Ok(Listener::bind(options, Arc::clone(protocol), gate, clock, self.shutdown.clone())?)
     }
@@ -257,6 +257,16 @@ async fn wait_for_signal(shutdown: &Shutdown) -> std::io::Result<()> {
     Ok(())
 }
 
+/// What a client of a protocol may offer by ALPN: never another protocol of ours, or what is meant for one port
+/// could be led to another that has the same certificate. IANA has no name for SMTP; these are what servers use.
+fn alpn(protocol: &str) -> &'static [&'static str] {
+    match protocol {
+        "imap" => &["imap"],
+        "lmtp" => &["lmtp"],
+        _ => &["smtp", "esmtp"],
+    }
+}
+
 /// The acceptor for TLS, and the certificate's file: the operator's, or a self-signed one in the data directory.
 fn tls(config: &Config) -> anyhow::Result<(TlsAcceptor, PathBuf)> {
     let (chain, key) = match (&config.tls.certificate, &config.tls.key) {
@@ -270,8 +280,7 @@ fn tls(config: &Config) -> anyhow::Result<(TlsAcceptor, PathBuf)> {
     let certificates = net::Certificates::new(false);
     let loaded = net::Certificates::load(&chain, &key)?;
     certificates.replace(vec![(Vec::new(), loaded)]);
-    // No ALPN: mail clients offer none, and one that offers HTTP's is refused by being told nothing of its kind.
-    Ok((TlsAcceptor::new(certificates, &["imap", "smtp", "lmtp"])?, chain))
+    Ok((TlsAcceptor::new(certificates, &[])?, chain))
 }
 
 /// Whether the store answers a read.
@@ -284,31 +293,4 @@ fn store_probe(db: &Database) -> Probe {
             read.await.map_err(|error: kv::Error| error.to_string())
         })
     })
-}
-
-/// How often upkeep runs.
-pub(crate) const UPKEEP: Duration = Duration::from_secs(300);
-
-/// Upkeep of the store that any node may do at any time.
-pub(crate) fn spawn_upkeep(supervisor: &Supervisor, db: &Database, blobs: &blob::Store) {
-    let tokens = db.clone();
-    supervisor.spawn_recurring("token-expiry", UPKEEP, move || {
-        let db = tokens.clone();
-        async move { db.expire_idempotency_tokens(1_000).await.map(drop) }
-    });
-    let blobs = blobs.clone();
-    supervisor.spawn_recurring("blob-collector", UPKEEP, move || {
-        let blobs = blobs.clone();
-        async move { collect(&blobs).await }
-    });
-}
-
-/// Lets go what nothing holds, and one pass over the objects that no row names.
-async fn collect(blobs: &blob::Store) -> Result<(), blob::Error> {
-    const BATCH: usize = 1_000;
-    while blobs.collect(BATCH).await?.deleted == BATCH {}
-    for shard in 0..=u8::MAX {
-        blobs.sweep(shard).await?;
-    }
-    Ok(())
 }

@@ -24,7 +24,8 @@ use spool::Spool;
 
 use crate::config::Config;
 use crate::registrar::AccountsWithMail;
-use crate::serve::{Flavour, spawn_upkeep};
+use crate::serve::Flavour;
+use crate::upkeep::Upkeep;
 
 /// How long a message is tried before it goes back.
 const LIFETIME: Duration = Duration::from_secs(5 * 86_400);
@@ -38,8 +39,7 @@ pub(crate) struct Services {
     pub(crate) submission: Arc<dyn Protocol>,
     pub(crate) lmtp: Arc<dyn Protocol>,
     pub(crate) imap: Arc<dyn Protocol>,
-    db: Database,
-    blobs: blob::Store,
+    upkeep: Upkeep,
     runner: Runner,
 }
 
@@ -47,7 +47,7 @@ impl Services {
     /// Starts what runs without being asked.
     pub(crate) fn spawn(&self, supervisor: &Supervisor) {
         self.runner.spawn(supervisor);
-        spawn_upkeep(supervisor, &self.db, &self.blobs);
+        self.upkeep.spawn(supervisor);
     }
 }
 
@@ -115,12 +115,17 @@ pub(crate) fn wire(
         submission: service(Role::Submission, Arc::new(OwnAddress::new(accounts.clone()))),
         lmtp: service(Role::Lmtp, Arc::new(OpenPolicy)),
         imap: Arc::new(imap),
+        upkeep: Upkeep {
+            db: db.clone(),
+            blobs,
+            accounts: accounts.clone(),
+            mail: mail.clone(),
+            clock: clock.clone(),
+        },
         registrar: Arc::new(AccountsWithMail { db: db.clone(), accounts: accounts.clone(), mail }),
         runner: runner(config, flavour, &delivery)?,
         accounts,
         spool,
-        db: db.clone(),
-        blobs,
     })
 }
 

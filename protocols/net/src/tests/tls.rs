@@ -148,6 +148,18 @@ async fn a_client_at_the_wrong_door_gets_an_alert() {
 }
 
 #[tokio::test]
+async fn what_is_meant_for_one_port_is_not_led_to_another() {
+    let smtp = imap().for_protocol(&["smtp"]).unwrap();
+    for (offered, welcome) in [("smtp", true), ("imap", false)] {
+        let (mut server, client) = pair().await.unwrap();
+        let connecting = connector(&[offered], &rustls::version::TLS13);
+        let name = ServerName::try_from("localhost").unwrap();
+        let (accepted, connected) = tokio::join!(server.start_tls(&smtp), connecting.connect(name, client));
+        assert_eq!((accepted.is_ok(), connected.is_ok()), (welcome, welcome), "{offered}");
+    }
+}
+
+#[tokio::test]
 async fn plaintext_from_before_is_discarded_and_reported() {
     let (mut server, mut client) = pair().await.unwrap();
     client.write_all(b"a STARTTLS\r\nb LOGIN x y\r\n").await.unwrap();

@@ -1,0 +1,70 @@
+//! Upkeep that any node may do at any time: each run looks at the store as it is.
+
+use std::time::Duration;
+
+use accounts::Accounts;
+use kv::Database;
+use runtime::{SharedClock, Supervisor};
+
+/// Pause between looks at bodies and tokens.
+const OFTEN: Duration = Duration::from_secs(300);
+/// Pause between looks at the logs.
+const SELDOM: Duration = Duration::from_secs(3600);
+/// Changes are told for so long; a client that was away longer starts anew.
+const CHANGES: Duration = Duration::from_secs(30 * 86_400);
+/// What one transaction or page takes.
+const BATCH: usize = 1_000;
+
+/// What upkeep works on.
+#[derive(Clone)]
+pub(crate) struct Upkeep {
+    pub(crate) db: Database,
+    pub(crate) blobs: blob::Store,
+    pub(crate) accounts: Accounts,
+    pub(crate) mail: mail::Store,
+    pub(crate) clock: SharedClock,
+}
+
+impl Upkeep {
+    /// Starts all of it.
+    pub(crate) fn spawn(&self, supervisor: &Supervisor) {
+        let db = self.db.clone();
+        supervisor.spawn_recurring("token-expiry", OFTEN, move || {
+            let db = db.clone();
+            async move { db.expire_idempotency_tokens(BATCH).await.map(drop) }
+        });
+        let blobs = self.blobs.clone();
+        supervisor.spawn_recurring("blob-collector", OFTEN, move || {
+            let blobs = blobs.clone();
+            async move { collect(&blobs).await }
+        });
+        let upkeep = self.clone();
+        supervisor.spawn_recurring("log-trim", SELDOM, move || {
+            let upkeep = upkeep.clone();
+            async move { upkeep.trim().await }
+        });
+    }
+
+    /// Forgets old changes of every account.
+    async fn trim(&self) -> Result<(), String> {
+        let before = (self.clock.now() - CHANGES).secs();
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.accounts.list(None, after.as_deref(), BATCH).await.map_err(|e| e.to_string())?;
+            for account in page.items {
+                self.mail.trim(account.id, before).await.map_err(|e| e.to_string())?;
+            }
+            let Some(next) = page.next else { return Ok(()) };
+            after = Some(next);
+        }
+    }
+}
+
+/// Lets go what nothing holds, and one pass over the objects that no row names.
+async fn collect(blobs: &blob::Store) -> Result<(), blob::Error> {
+    while blobs.collect(BATCH).await?.deleted == BATCH {}
+    for shard in 0..=u8::MAX {
+        blobs.sweep(shard).await?;
+    }
+    Ok(())
+}
