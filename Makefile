@@ -16,7 +16,7 @@ BUILD_PACKAGES := gcc g++ make
 TEST_PACKAGES := isync offlineimap3 swaks libnet-ssleay-perl curl python3 openssl postgresql
 BENCH_PACKAGES := postfix dovecot-imapd dovecot-lmtpd dovecot-pop3d python3 strace
 
-.PHONY: help run test lint fmt deny bench bench-peers fuzz shape build build-deps test-deps bench-deps drill unit conformance clean
+.PHONY: help run test lint fmt deny bench bench-peers fuzz shape build build-deps test-deps bench-deps unit conformance clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -52,9 +52,6 @@ build: build-deps ## the release binary
 bench: build bench-deps ## the store's rates, and Godwit beside Debian's Postfix and Dovecot; prints the tables
 	cargo bench $(RUST) -p godwit-kv-embedded
 	python3 tests/bench/compare.py --node $(NODE) $(ARGS)
-
-drill: build ## faults and abuse with real processes; each prints its criterion and its figure
-	python3 tests/bench/drills.py --node $(NODE) $(ARGS)
 
 fuzz: ## every fuzz target for TIME seconds (default 60)
 	tests/fuzz/run $(or $(TIME),60)
