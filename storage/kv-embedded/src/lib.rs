@@ -4,7 +4,7 @@
 //! - [`engine`]: an ordered map that is written in durable batches and read in snapshots. Its page describes
 //!   the files and what happens at each point where a crash can come.
 //! - The transaction layer, in the other modules: a transaction reads one snapshot and collects its writes
-//!   (`transaction`, `overlay`); one thread checks what it read against what was written since (`conflicts`),
+//!   (`transaction`); one thread checks what it read against what was written since (`conflicts`),
 //!   gives it a version, resolves its operations and writes all transactions that wait as one durable group
 //!   (`committer`); then those who wait for a key are woken (`watch`).
 //!
@@ -18,7 +18,6 @@ mod conflicts;
 pub mod engine;
 mod error;
 mod metrics;
-mod overlay;
 mod transaction;
 mod watch;
 

@@ -1,17 +1,16 @@
 //! A transaction: one snapshot, own writes on top, and what it read and wrote for the check at commit.
 
 use crate::committer::{Committer, Request};
-use crate::engine::{Scan, Snapshot, successor};
-use crate::overlay::{Overlay, Own};
+use crate::engine::Snapshot;
 use crate::watch::Watch;
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use kv::overlay::{Lookup, Merge, Overlay};
 use kv::{
-    AtomicOp, BackendTransaction, ConflictKind, Error, RangePage, RangeRequest, RangeSet, ReadFuture, Row,
+    AtomicOp, BackendTransaction, ConflictKind, Error, RangePage, RangeRequest, RangeSet, ReadFuture,
     Versionstamp,
 };
 use parking_lot::Mutex;
-use std::cmp::Ordering;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -55,38 +54,32 @@ impl EmbeddedTransaction {
     fn read_key(&self, key: &[u8], snapshot: bool) -> Result<Option<Bytes>, Error> {
         let state = &mut *self.state.lock();
         let stored = self.snapshot(state)?;
-        let own = state.overlay.get(key);
-        if own == Some(Own::Unreadable) || state.overlay.is_unreadable(key, &successor(key)) {
-            return Err(Error::unreadable());
-        }
-        if let Some(Own::Value(value)) = own {
-            return Ok(value);
-        }
+        let operations = match state.overlay.lookup(key) {
+            Lookup::Unreadable => return Err(Error::unreadable()),
+            Lookup::Known(value) => return Ok(value),
+            Lookup::OnStore(operations) => operations,
+        };
+        let value = AtomicOp::apply_all(operations, stored.get(key)?);
         if !snapshot {
             state.reads.insert_key(key);
             state.size += 2 * key.len() + 1;
         }
-        let value = stored.get(key)?;
-        Ok(own.map_or(value.clone(), |own| own.over(value)))
+        Ok(value)
     }
 
     fn read_range(&self, request: &RangeRequest) -> Result<RangePage, Error> {
         let state = &mut *self.state.lock();
         let stored = self.snapshot(state)?;
-        let mut scan = Scan {
-            begin: request.begin.clone(),
-            end: request.end.clone(),
-            reverse: request.reverse,
-            rows: request.row_limit(),
-            bytes: request.byte_target(),
-        };
         let page = if state.overlay.is_empty() {
-            let rows = stored.scan(&scan)?;
-            RangePage { rows: rows.rows, more: rows.more }
+            stored.scan(request)?
         } else {
-            merged_page(&*stored, &state.overlay, &mut scan)?
+            let mut merge = Merge::new(request);
+            while let Some(rest) = merge.rest() {
+                merge.add(&state.overlay, stored.scan(rest)?)?;
+            }
+            merge.into_page()
         };
-        let (begin, end) = covered(request, &page);
+        let (begin, end) = request.covered(&page);
         if state.overlay.is_unreadable(&begin, &end) {
             return Err(Error::unreadable());
         }
@@ -142,75 +135,6 @@ impl EmbeddedTransaction {
         };
         watches.into_iter().for_each(|watch| self.committer.watch(watch));
         Ok(stamp)
-    }
-}
-
-/// A page of the snapshot with own writes on top.
-fn merged_page(stored: &dyn Snapshot, overlay: &Overlay, scan: &mut Scan) -> Result<RangePage, Error> {
-    let (limit, target) = (scan.rows, scan.bytes);
-    let (mut rows, mut bytes) = (Vec::<Row>::new(), 0);
-    loop {
-        // Own clears may take rows away, so that a page may need several of the snapshot's.
-        let page = stored.scan(scan)?;
-        let (begin, end) = match (page.rows.last(), page.more) {
-            (Some((last, _)), true) if scan.reverse => (last.clone(), scan.end.clone()),
-            (Some((last, _)), true) => (scan.begin.clone(), successor(last)),
-            _ => (scan.begin.clone(), scan.end.clone()),
-        };
-        let own = overlay.keys(&begin, &end, scan.reverse);
-        for (key, value) in merge(page.rows, own, overlay, scan.reverse) {
-            let Some(value) = value else { continue };
-            bytes += key.len() + value.len();
-            rows.push((key, value));
-            if rows.len() >= limit || bytes >= target {
-                return Ok(RangePage { rows, more: true });
-            }
-        }
-        if !page.more {
-            return Ok(RangePage { rows, more: false });
-        }
-        if scan.reverse {
-            scan.end = begin;
-        } else {
-            scan.begin = end;
-        }
-    }
-}
-
-/// Stored rows and own writes in one order.
-fn merge(
-    stored: Vec<Row>,
-    own: Vec<(Bytes, Own)>,
-    overlay: &Overlay,
-    reverse: bool,
-) -> impl Iterator<Item = (Bytes, Option<Bytes>)> {
-    let (mut stored, mut own) = (stored.into_iter().peekable(), own.into_iter().peekable());
-    std::iter::from_fn(move || {
-        let order = match (stored.peek(), own.peek()) {
-            (Some((a, _)), Some((b, _))) if reverse => b.cmp(a),
-            (Some((a, _)), Some((b, _))) => a.cmp(b),
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (None, None) => return None,
-        };
-        let below = if order == Ordering::Greater { None } else { stored.next() };
-        if order == Ordering::Less {
-            let (key, value) = below?;
-            let value = overlay.get(&key).map_or(Some(value.clone()), |own| own.over(Some(value)));
-            return Some((key, value));
-        }
-        let (key, own) = own.next()?;
-        Some((key, own.over(below.map(|(_, value)| value))))
-    })
-}
-
-/// The part of the requested range that `page` speaks for.
-fn covered(request: &RangeRequest, page: &RangePage) -> (Bytes, Bytes) {
-    let (begin, end) = (request.begin.clone(), request.end.clone());
-    match page.rows.last() {
-        Some((last, _)) if page.more && request.reverse => (last.clone(), end),
-        Some((last, _)) if page.more => (begin, successor(last)),
-        _ => (begin, end),
     }
 }
 

@@ -135,9 +135,7 @@ impl Effects {
             Write::Set(key, value) => drop(self.keys.insert(key, Some(value))),
             Write::Clear(key) => drop(self.keys.insert(key, None)),
             Write::ClearRange(begin, end) => {
-                let inside: Vec<Bytes> =
-                    self.keys.range::<Bytes, _>(&begin..&end).map(|(key, _)| key.clone()).collect();
-                inside.iter().for_each(|key| drop(self.keys.remove(key)));
+                self.keys.extract_if(&begin..&end, |_, _| true).for_each(drop);
                 self.cleared.insert(begin, end);
             }
             Write::Atomic(op, key, operand) => {

@@ -6,7 +6,7 @@ use crate::sql::{self, SHORT_KEY, Sql};
 use bytes::Bytes;
 use deadpool_postgres::{Client, Pool};
 use futures::future::{BoxFuture, FutureExt, Shared};
-use kv::{Error, Row, successor};
+use kv::{Error, RangePage, RangeRequest, Row};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
@@ -23,23 +23,6 @@ pub(crate) struct Session {
     sql: Arc<Sql>,
     /// The answer to what was sent first; reads do not wait for it before they are sent.
     head: Shared<BoxFuture<'static, Result<Head, Error>>>,
-}
-
-/// A part of a range that is asked for at once.
-#[derive(Clone, Debug)]
-pub(crate) struct Scan {
-    pub(crate) begin: Bytes,
-    pub(crate) end: Bytes,
-    pub(crate) reverse: bool,
-    pub(crate) rows: usize,
-    pub(crate) bytes: usize,
-}
-
-/// What is in that part, up to some row if there is `more`.
-#[derive(Debug, Default, PartialEq)]
-pub(crate) struct Chunk {
-    pub(crate) rows: Vec<Row>,
-    pub(crate) more: bool,
 }
 
 impl Session {
@@ -79,32 +62,35 @@ impl Session {
     }
 
     /// The first rows of a range, in its direction.
-    pub(crate) async fn scan(&self, scan: &Scan) -> Result<Chunk, Error> {
-        let statements = if scan.reverse {
+    pub(crate) async fn scan(&self, request: &RangeRequest) -> Result<RangePage, Error> {
+        let statements = if request.reverse {
             (&self.sql.page_reverse, &self.sql.page_long_reverse)
         } else {
             (&self.sql.page, &self.sql.page_long)
         };
-        let short = self.scan_table(statements.0, scan).await?;
+        let short = self.scan_table(statements.0, request).await?;
         if !self.head().await?.has_long {
             return Ok(short);
         }
-        let long = self.scan_table(statements.1, scan).await?;
-        Ok(together(short, long, scan.reverse))
+        let long = self.scan_table(statements.1, request).await?;
+        Ok(together(short, long, request.reverse))
     }
 
-    async fn scan_table(&self, statement: &str, scan: &Scan) -> Result<Chunk, Error> {
-        let guess = (scan.bytes / SMALL_ROW).clamp(*CHUNK_ROWS.start(), *CHUNK_ROWS.end());
-        let limit = scan.rows.min(guess);
-        let (most_rows, most_bytes) = (limit as i64, i64::try_from(scan.bytes).unwrap_or(i64::MAX).max(1));
+    async fn scan_table(&self, statement: &str, request: &RangeRequest) -> Result<RangePage, Error> {
+        let target = request.byte_target();
+        let guess = (target / SMALL_ROW).clamp(*CHUNK_ROWS.start(), *CHUNK_ROWS.end());
+        let limit = request.row_limit().min(guess);
+        let (most_rows, most_bytes) = (limit as i64, i64::try_from(target).unwrap_or(i64::MAX));
         let ask = async {
             let statement = self.client.prepare_cached(statement).await?;
-            self.client.query(&statement, &[&&scan.begin[..], &&scan.end[..], &most_rows, &most_bytes]).await
+            self.client
+                .query(&statement, &[&&request.begin[..], &&request.end[..], &most_rows, &most_bytes])
+                .await
         };
         let rows = rows(&self.answer(ask).await?)?;
         let bytes: usize = rows.iter().map(|(key, value)| key.len() + value.len()).sum();
-        let more = rows.len() >= limit || bytes >= scan.bytes;
-        Ok(Chunk { rows, more })
+        let more = rows.len() >= limit || bytes >= target;
+        Ok(RangePage { rows, more })
     }
 
     /// Waits for an answer, and for the beginning of the transaction: if that failed, then all did for it.
@@ -137,12 +123,12 @@ impl Drop for Session {
     }
 }
 
-/// Two chunks of one range as one: what lies behind the end of either is not known yet.
-fn together(a: Chunk, b: Chunk, reverse: bool) -> Chunk {
+/// Two pages of one range as one: what lies behind the end of either is not known yet.
+fn together(a: RangePage, b: RangePage, reverse: bool) -> RangePage {
     let mut ends: Vec<Bytes> = [&a, &b]
         .into_iter()
-        .filter(|chunk| chunk.more)
-        .filter_map(|chunk| chunk.rows.last())
+        .filter(|page| page.more)
+        .filter_map(|page| page.rows.last())
         .map(|(key, _)| key.clone())
         .collect();
     ends.sort_unstable();
@@ -151,16 +137,7 @@ fn together(a: Chunk, b: Chunk, reverse: bool) -> Chunk {
     if let Some(end) = if reverse { ends.last() } else { ends.first() } {
         rows.retain(|(key, _)| if reverse { key >= end } else { key <= end });
     }
-    Chunk { rows, more: !ends.is_empty() }
-}
-
-/// The part of `scan` that `chunk` speaks for.
-pub(crate) fn covered(begin: &Bytes, end: &Bytes, reverse: bool, rows: &[Row], more: bool) -> (Bytes, Bytes) {
-    match rows.last() {
-        Some((last, _)) if more && reverse => (last.clone(), end.clone()),
-        Some((last, _)) if more => (begin.clone(), successor(last)),
-        _ => (begin.clone(), end.clone()),
-    }
+    RangePage { rows, more: !ends.is_empty() }
 }
 
 /// Keys and values.
@@ -178,20 +155,20 @@ pub(crate) fn column(row: &tokio_postgres::Row, index: usize) -> Result<Bytes, E
 mod tests {
     use super::*;
 
-    fn chunk(keys: &[&'static str], more: bool) -> Chunk {
-        Chunk { rows: keys.iter().map(|key| (Bytes::from(*key), Bytes::new())).collect(), more }
+    fn page(keys: &[&'static str], more: bool) -> RangePage {
+        RangePage { rows: keys.iter().map(|key| (Bytes::from(*key), Bytes::new())).collect(), more }
     }
 
     #[test]
     fn two_tables_read_as_one() {
-        let joined = together(chunk(&["a", "d"], false), chunk(&["b", "e"], false), false);
-        assert_eq!(joined, chunk(&["a", "b", "d", "e"], false));
-        let joined = together(chunk(&["a", "d"], true), chunk(&["b", "e"], false), false);
-        assert_eq!(joined, chunk(&["a", "b", "d"], true));
-        let joined = together(chunk(&["a", "d"], true), chunk(&["b", "c"], true), false);
-        assert_eq!(joined, chunk(&["a", "b", "c"], true));
-        let joined = together(chunk(&["d", "b"], true), chunk(&["c", "a"], false), true);
-        assert_eq!(joined, chunk(&["d", "c", "b"], true));
-        assert_eq!(together(chunk(&[], false), chunk(&["a"], true), false), chunk(&["a"], true));
+        let joined = together(page(&["a", "d"], false), page(&["b", "e"], false), false);
+        assert_eq!(joined, page(&["a", "b", "d", "e"], false));
+        let joined = together(page(&["a", "d"], true), page(&["b", "e"], false), false);
+        assert_eq!(joined, page(&["a", "b", "d"], true));
+        let joined = together(page(&["a", "d"], true), page(&["b", "c"], true), false);
+        assert_eq!(joined, page(&["a", "b", "c"], true));
+        let joined = together(page(&["d", "b"], true), page(&["c", "a"], false), true);
+        assert_eq!(joined, page(&["d", "c", "b"], true));
+        assert_eq!(together(page(&[], false), page(&["a"], true), false), page(&["a"], true));
     }
 }

@@ -3,14 +3,14 @@
 use crate::error;
 use crate::group::{Attempt, Write};
 use crate::position::Position;
-use crate::session::{Scan, Session, covered};
+use crate::session::Session;
 use crate::watch::Watch;
 use crate::{Request, Shared};
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use kv::overlay::{Lookup, Overlay};
+use kv::overlay::{Lookup, Merge, Overlay};
 use kv::{
-    AtomicOp, BackendTransaction, ConflictKind, Error, RangePage, RangeRequest, RangeSet, ReadFuture, Row,
+    AtomicOp, BackendTransaction, ConflictKind, Error, RangePage, RangeRequest, RangeSet, ReadFuture,
     Versionstamp,
 };
 use parking_lot::Mutex;
@@ -75,39 +75,13 @@ impl PostgresTransaction {
 
     async fn read_range(&self, request: RangeRequest) -> Result<RangePage, Error> {
         let session = self.session().await?;
-        let (limit, target) = (request.row_limit(), request.byte_target());
-        let (mut begin, mut end) = (request.begin.clone(), request.end.clone());
-        let (mut rows, mut bytes) = (Vec::new(), 0);
-        let more = loop {
-            let (reverse, left) = (request.reverse, limit - rows.len());
-            let scan =
-                Scan { begin: begin.clone(), end: end.clone(), reverse, rows: left, bytes: target - bytes };
-            let chunk = session.scan(&scan).await?;
-            let (from, to) = covered(&begin, &end, reverse, &chunk.rows, chunk.more);
-            let merged = merge(&self.state.lock().overlay, chunk.rows, &from, &to, reverse)?;
-            for row in merged {
-                bytes += row.0.len() + row.1.len();
-                rows.push(row);
-                if rows.len() >= limit || bytes >= target {
-                    break;
-                }
-            }
-            // With the limit reached nothing behind the last row may count as read: who asks for one row must
-            // not conflict on a second.
-            if rows.len() >= limit || bytes >= target {
-                break true;
-            }
-            if !chunk.more {
-                break false;
-            }
-            if reverse { end = from } else { begin = to }
-        };
-        self.note_range(&request, &rows, more)?;
-        Ok(RangePage { rows, more })
-    }
-
-    fn note_range(&self, request: &RangeRequest, rows: &[Row], more: bool) -> Result<(), Error> {
-        let (begin, end) = covered(&request.begin, &request.end, request.reverse, rows, more);
+        let mut merge = Merge::new(&request);
+        while let Some(rest) = merge.rest() {
+            let stored = session.scan(rest).await?;
+            merge.add(&self.state.lock().overlay, stored)?;
+        }
+        let page = merge.into_page();
+        let (begin, end) = request.covered(&page);
         let state = &mut *self.state.lock();
         if state.overlay.is_unreadable(&begin, &end) {
             return Err(Error::unreadable());
@@ -116,7 +90,7 @@ impl PostgresTransaction {
             state.size += begin.len() + end.len();
             state.reads.insert(begin, end);
         }
-        Ok(())
+        Ok(page)
     }
 
     fn write(&self, write: Write) {
@@ -200,45 +174,12 @@ impl PostgresTransaction {
                     let _ = wake.send(Ok(()));
                     continue;
                 }
-                Seen::OnStore(operations) => over(&operations, stored.get(&key).cloned()),
+                Seen::OnStore(operations) => AtomicOp::apply_all(&operations, stored.get(&key).cloned()),
             };
             watches.push(Watch { key, seen, wake });
         }
         Ok(watches)
     }
-}
-
-/// What operations make of a value.
-fn over(operations: &[(AtomicOp, Bytes)], stored: Option<Bytes>) -> Option<Bytes> {
-    operations.iter().fold(stored, |value, (op, operand)| op.apply(value.as_deref(), operand))
-}
-
-/// Stored rows between `begin` and `end` with own writes on top, in their direction.
-fn merge(
-    overlay: &Overlay,
-    stored: Vec<Row>,
-    begin: &Bytes,
-    end: &Bytes,
-    reverse: bool,
-) -> Result<Vec<Row>, Error> {
-    let own: Vec<Bytes> = overlay.keys(begin, end).cloned().collect();
-    let mut stored: std::collections::BTreeMap<Bytes, Bytes> = stored.into_iter().collect();
-    let mut keys: Vec<Bytes> = stored.keys().cloned().chain(own).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    if reverse {
-        keys.reverse();
-    }
-    let mut rows = Vec::with_capacity(keys.len());
-    for key in keys {
-        let value = match overlay.lookup(&key) {
-            Lookup::Unreadable => return Err(Error::unreadable()),
-            Lookup::Known(value) => value,
-            Lookup::OnStore(operations) => over(operations, stored.remove(&key)),
-        };
-        rows.extend(value.map(|value| (key, value)));
-    }
-    Ok(rows)
 }
 
 impl BackendTransaction for PostgresTransaction {
@@ -258,7 +199,7 @@ impl BackendTransaction for PostgresTransaction {
             state.size += 2 * key.len() + 1;
         }
         let key = Bytes::copy_from_slice(key);
-        ReadFuture::boxed(async move { Ok(over(&operations, self.read_stored(&key).await?)) })
+        ReadFuture::boxed(async move { Ok(AtomicOp::apply_all(&operations, self.read_stored(&key).await?)) })
     }
 
     fn range(&self, request: &RangeRequest) -> ReadFuture<'_, RangePage> {

@@ -55,6 +55,11 @@ impl AtomicOp {
         }
     }
 
+    /// The value after all of `operations` on `existing`.
+    pub fn apply_all(operations: &[(AtomicOp, Bytes)], existing: Option<Bytes>) -> Option<Bytes> {
+        operations.iter().fold(existing, |value, (op, operand)| op.apply(value.as_deref(), operand))
+    }
+
     /// Key and operand with the commit's versionstamp in its place.
     pub fn resolve(self, key: &Bytes, operand: &Bytes, stamp: Versionstamp) -> Result<(Bytes, Bytes), Error> {
         match self {

@@ -1,7 +1,7 @@
 //! What a store must offer. Callers use [`crate::Transaction`]; only backends are written against this.
 
 use crate::limits;
-use crate::{AtomicOp, Error, ReadFuture, Versionstamp};
+use crate::{AtomicOp, Error, ReadFuture, Versionstamp, successor};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use std::time::Duration;
@@ -112,6 +112,15 @@ impl RangeRequest {
     /// The byte target with its default filled in.
     pub fn byte_target(&self) -> usize {
         if self.target_bytes == 0 { limits::PAGE_BYTES } else { self.target_bytes }
+    }
+
+    /// The part of the range that `page` speaks for: what a serializable read of it conflicts on.
+    pub fn covered(&self, page: &RangePage) -> (Bytes, Bytes) {
+        match page.rows.last() {
+            Some((last, _)) if page.more && self.reverse => (last.clone(), self.end.clone()),
+            Some((last, _)) if page.more => (self.begin.clone(), successor(last)),
+            _ => (self.begin.clone(), self.end.clone()),
+        }
     }
 }
 

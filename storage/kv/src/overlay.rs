@@ -1,8 +1,10 @@
 //! What a transaction has written, as its own reads see it: for backends that collect writes in memory.
 
-use crate::{AtomicOp, RangeSet, prefix_end};
+use crate::{AtomicOp, Error, RangePage, RangeRequest, RangeSet, Row, Versionstamp, successor};
 use bytes::Bytes;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::iter::Peekable;
 
 /// What is known of a key from the transaction's own writes.
 #[derive(Debug)]
@@ -33,6 +35,11 @@ pub struct Overlay {
 }
 
 impl Overlay {
+    /// Whether nothing was written.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.cleared.is_empty() && self.unreadable.is_empty()
+    }
+
     /// Notes that `key` was set, or cleared.
     pub fn set(&mut self, key: Bytes, value: Option<Bytes>) {
         self.keys.insert(key, Write::Value(value));
@@ -40,19 +47,20 @@ impl Overlay {
 
     /// Notes that each key from `begin` on and below `end` was cleared.
     pub fn clear_range(&mut self, begin: &Bytes, end: &Bytes) {
-        let gone: Vec<Bytes> = self.keys.range::<Bytes, _>(begin..end).map(|(key, _)| key.clone()).collect();
-        gone.iter().for_each(|key| drop(self.keys.remove(key)));
+        self.keys.extract_if(begin..end, |_, _| true).for_each(drop);
         self.cleared.insert(begin.clone(), end.clone());
     }
 
-    /// Notes an operation. An offset must lie inside its key, which [`crate::Transaction`] has checked.
+    /// Notes an operation.
     pub fn atomic(&mut self, op: AtomicOp, key: Bytes, operand: Bytes) {
         match op {
-            AtomicOp::SetVersionstampedKey { offset } => self.unreadable.insert(
-                Bytes::copy_from_slice(&key[..offset]),
-                // From all zeros to all ones in place of the versionstamp: some more than that is no harm.
-                prefix_end(&[&key[..offset], &[0xFF; 10], &key[offset + 10..]].concat()),
-            ),
+            AtomicOp::SetVersionstampedKey { offset } => {
+                let ends = [Versionstamp::ZERO, Versionstamp::MAX].map(|stamp| stamp.place(&key, offset));
+                // An offset outside of the key fails the commit.
+                if let [Ok(first), Ok(last)] = ends {
+                    self.unreadable.insert(first, successor(&last));
+                }
+            }
             AtomicOp::SetVersionstampedValue { .. } => {
                 self.keys.insert(key, Write::Stamped);
             }
@@ -84,13 +92,263 @@ impl Overlay {
         }
     }
 
-    /// Keys written one by one, in order.
-    pub fn keys(&self, begin: &Bytes, end: &Bytes) -> impl DoubleEndedIterator<Item = &Bytes> {
-        self.keys.range::<Bytes, _>(begin..end).map(|(key, _)| key)
-    }
-
-    /// Whether a versionstamped key may end up in `begin..end`.
+    /// Whether a versionstamped key may end up in `begin..end`. That a value there will hold the versionstamp,
+    /// [`Merge`] says.
     pub fn is_unreadable(&self, begin: &[u8], end: &[u8]) -> bool {
         self.unreadable.intersects(begin, end)
+    }
+
+    /// Keys written one by one, in the direction asked for.
+    fn keys<'a>(
+        &'a self,
+        begin: &Bytes,
+        end: &Bytes,
+        reverse: bool,
+    ) -> impl Iterator<Item = &'a Bytes> + use<'a> {
+        let mut keys = self.keys.range::<Bytes, _>(begin..end).map(|(key, _)| key);
+        std::iter::from_fn(move || if reverse { keys.next_back() } else { keys.next() })
+    }
+
+    /// The value of `key`, for which the store has `stored`.
+    fn over(&self, key: &[u8], stored: Option<Bytes>) -> Result<Option<Bytes>, Error> {
+        match self.lookup(key) {
+            Lookup::Known(value) => Ok(value),
+            Lookup::OnStore(operations) => Ok(AtomicOp::apply_all(operations, stored)),
+            Lookup::Unreadable => Err(Error::unreadable()),
+        }
+    }
+}
+
+/// A page in the making: the store's rows with own writes on top.
+///
+/// Own clears take rows away, and a store may give fewer than it was asked for, so that one page may need several
+/// of the store's.
+#[derive(Debug)]
+pub struct Merge {
+    rest: RangeRequest,
+    page: RangePage,
+    complete: bool,
+}
+
+impl Merge {
+    /// A page that has nothing yet.
+    pub fn new(request: &RangeRequest) -> Self {
+        let (limit, target_bytes) = (request.row_limit(), request.byte_target());
+        let rest = RangeRequest { limit, target_bytes, ..request.clone() };
+        Merge { rest, page: RangePage::default(), complete: false }
+    }
+
+    /// What to ask the store for next; `None` if the page is complete.
+    pub fn rest(&self) -> Option<&RangeRequest> {
+        (!self.complete).then_some(&self.rest)
+    }
+
+    /// Takes the store's answer to [`Merge::rest`].
+    ///
+    /// Fails if the page would have to show a value that will hold the versionstamp.
+    pub fn add(&mut self, overlay: &Overlay, stored: RangePage) -> Result<(), Error> {
+        let ((begin, end), reverse) = (self.rest.covered(&stored), self.rest.reverse);
+        let mut own = overlay.keys(&begin, &end, reverse).peekable();
+        let mut rows = stored.rows.into_iter().peekable();
+        while let Some((key, value)) = next(&mut rows, &mut own, reverse) {
+            let Some(value) = overlay.over(&key, value)? else { continue };
+            let bytes = key.len() + value.len();
+            self.page.rows.push((key, value));
+            // With a limit reached nothing behind the last row may count as read: who asks for one row must not
+            // conflict on a second.
+            if self.rest.limit <= 1 || self.rest.target_bytes <= bytes {
+                (self.page.more, self.complete) = (true, true);
+                return Ok(());
+            }
+            self.rest.limit -= 1;
+            self.rest.target_bytes -= bytes;
+        }
+        self.complete = !stored.more;
+        if reverse {
+            self.rest.end = begin;
+        } else {
+            self.rest.begin = end;
+        }
+        Ok(())
+    }
+
+    /// The page, once it is complete.
+    pub fn into_page(self) -> RangePage {
+        self.page
+    }
+}
+
+/// The next key of both in their order, with the value that the store has for it.
+fn next<'a>(
+    stored: &mut Peekable<impl Iterator<Item = Row>>,
+    own: &mut Peekable<impl Iterator<Item = &'a Bytes>>,
+    reverse: bool,
+) -> Option<(Bytes, Option<Bytes>)> {
+    let order = match (stored.peek(), own.peek()) {
+        (Some((a, _)), Some(b)) if reverse => (*b).cmp(a),
+        (Some((a, _)), Some(b)) => a.cmp(b),
+        (Some(_), None) => Ordering::Less,
+        (None, _) => Ordering::Greater,
+    };
+    let own = own.next_if(|_| order.is_ge());
+    match stored.next_if(|_| order.is_le()) {
+        Some((key, value)) => Some((key, Some(value))),
+        None => Some((own?.clone(), None)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn bytes(text: &'static str) -> Bytes {
+        Bytes::from_static(text.as_bytes())
+    }
+
+    fn known(overlay: &Overlay, key: &[u8]) -> Option<Option<Bytes>> {
+        if let Lookup::Known(value) = overlay.lookup(key) { Some(value) } else { None }
+    }
+
+    #[test]
+    fn operations_build_on_what_is_known() {
+        let mut overlay = Overlay::default();
+        assert!(overlay.is_empty());
+        overlay.atomic(AtomicOp::Add, bytes("n"), bytes("\x01"));
+        overlay.atomic(AtomicOp::Add, bytes("n"), bytes("\x02"));
+        assert_eq!(overlay.over(b"n", Some(bytes("\x04"))), Ok(Some(bytes("\x07"))));
+        overlay.clear_range(&bytes("a"), &bytes("z"));
+        assert_eq!(known(&overlay, b"n"), Some(None));
+        overlay.atomic(AtomicOp::Add, bytes("n"), bytes("\x05"));
+        assert_eq!(known(&overlay, b"n"), Some(Some(bytes("\x05"))));
+        assert_eq!(known(&overlay, b"z"), None);
+        assert!(!overlay.is_empty());
+    }
+
+    #[test]
+    fn what_holds_the_versionstamp_is_unreadable() {
+        let mut overlay = Overlay::default();
+        overlay.atomic(AtomicOp::SetVersionstampedKey { offset: 1 }, bytes("k0123456789"), bytes("v"));
+        overlay.atomic(AtomicOp::SetVersionstampedValue { offset: 0 }, bytes("v"), bytes("0123456789"));
+        assert!(overlay.is_unreadable(b"k", b"l") && overlay.is_unreadable(b"k\xFE", b"l"));
+        assert!(!overlay.is_unreadable(b"a", b"k\0") && !overlay.is_unreadable(b"l", b"z"));
+        assert_eq!(overlay.over(b"k0123456789", None), Err(Error::unreadable()));
+        assert_eq!(overlay.over(b"k", None), Ok(None));
+        assert_eq!(overlay.over(b"v", None), Err(Error::unreadable()));
+        overlay.set(bytes("v"), None);
+        assert_eq!(overlay.over(b"v", None), Ok(None));
+    }
+
+    type Rows = BTreeMap<Bytes, Bytes>;
+
+    /// Reads a page from a store that gives `chunk` rows at a time.
+    fn page(
+        rows: &Rows,
+        overlay: &Overlay,
+        request: &RangeRequest,
+        chunk: usize,
+    ) -> Result<RangePage, Error> {
+        let mut merge = Merge::new(request);
+        while let Some(rest) = merge.rest() {
+            let range = rows.range::<Bytes, _>(&rest.begin..&rest.end);
+            let range = range.map(|(key, value)| (key.clone(), value.clone()));
+            let most = chunk.min(rest.limit);
+            let rows: Vec<Row> =
+                if rest.reverse { range.rev().take(most).collect() } else { range.take(most).collect() };
+            let more = rows.len() == most;
+            merge.add(overlay, RangePage { rows, more })?;
+        }
+        Ok(merge.into_page())
+    }
+
+    #[test]
+    fn a_page_that_ends_before_a_versionstamp_can_be_read() {
+        let mut overlay = Overlay::default();
+        overlay.set(bytes("a"), Some(bytes("1")));
+        overlay.atomic(AtomicOp::SetVersionstampedValue { offset: 0 }, bytes("b"), bytes("0123456789"));
+        overlay.set(bytes("c"), Some(bytes("3")));
+        let mut request = RangeRequest { limit: 1, ..RangeRequest::new("a", "z") };
+        let read = |request: &RangeRequest| page(&Rows::new(), &overlay, request, 10);
+        assert_eq!(read(&request).unwrap(), RangePage { rows: vec![(bytes("a"), bytes("1"))], more: true });
+        request.reverse = true;
+        assert_eq!(read(&request).unwrap().rows, [(bytes("c"), bytes("3"))]);
+        request.limit = 2;
+        assert_eq!(read(&request), Err(Error::unreadable()));
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Set(u8, Option<u8>),
+        Clear(u8, u8),
+        Add(u8, u8),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (0u8..30, prop::option::of(any::<u8>())).prop_map(|(key, value)| Step::Set(key, value)),
+            (0u8..30, 0u8..30).prop_map(|(a, b)| Step::Clear(a.min(b), a.max(b))),
+            (0u8..30, any::<u8>()).prop_map(|(key, n)| Step::Add(key, n)),
+        ]
+    }
+
+    /// Does `step` to a plain map and to the overlay.
+    fn apply(step: &Step, rows: &mut Rows, overlay: &mut Overlay) {
+        let one = |byte: u8| Bytes::from(vec![byte]);
+        match *step {
+            Step::Set(key, Some(value)) => {
+                rows.insert(one(key), one(value));
+                overlay.set(one(key), Some(one(value)));
+            }
+            Step::Set(key, None) => {
+                rows.remove(&one(key));
+                overlay.set(one(key), None);
+            }
+            Step::Clear(begin, end) => {
+                rows.retain(|key, _| *key < one(begin) || *key >= one(end));
+                overlay.clear_range(&one(begin), &one(end));
+            }
+            Step::Add(key, n) => {
+                let sum = rows.get(&one(key)).map_or(0, |value| value[0]).wrapping_add(n);
+                rows.insert(one(key), one(sum));
+                overlay.atomic(AtomicOp::Add, one(key), one(n));
+            }
+        }
+    }
+
+    proptest! {
+        /// Against a plain map with the same writes done to it.
+        #[test]
+        fn pages_show_the_store_with_own_writes_on_top(
+            stored in prop::collection::btree_set(0u8..30, 0..30),
+            steps in prop::collection::vec(step(), 0..20),
+            (limit, target_bytes, chunk) in (1usize..6, 1usize..12, 1usize..8),
+            reverse in any::<bool>(),
+        ) {
+            let stored: Rows = stored.iter().map(|key| (vec![*key].into(), vec![*key].into())).collect();
+            let (mut expected, mut overlay) = (stored.clone(), Overlay::default());
+            steps.iter().for_each(|step| apply(step, &mut expected, &mut overlay));
+            let range = expected.range(Bytes::from(vec![3])..Bytes::from(vec![25]));
+            let mut expected: Vec<Row> = range.map(|(key, value)| (key.clone(), value.clone())).collect();
+            if reverse {
+                expected.reverse();
+            }
+            let mut request = RangeRequest::new(vec![3], vec![25]);
+            (request.limit, request.target_bytes, request.reverse) = (limit, target_bytes, reverse);
+            let (mut rows, mut more) = (Vec::new(), true);
+            while more {
+                let page = page(&stored, &overlay, &request, chunk).unwrap();
+                // A row has two bytes.
+                let most = limit.min(target_bytes.div_ceil(2));
+                prop_assert!(page.rows.len() == most || !page.more && page.rows.len() < most);
+                (request.begin, request.end) = match request.covered(&page) {
+                    (begin, _) if reverse => (request.begin, begin),
+                    (_, end) => (end, request.end),
+                };
+                more = page.more;
+                rows.extend(page.rows);
+                prop_assert!(rows.len() <= expected.len());
+            }
+            prop_assert_eq!(rows, expected);
+        }
     }
 }

@@ -58,6 +58,7 @@ pub(crate) mod tests;
 
 use crate::Error;
 use bytes::Bytes;
+use kv::{RangePage, RangeRequest};
 use std::sync::Arc;
 
 pub use health::Fatality;
@@ -98,32 +99,8 @@ pub trait Snapshot: Send + Sync {
     fn version(&self) -> u64;
     /// The value of `key`.
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error>;
-    /// Rows in order, from the start (or, reversed, the end) of a range.
-    fn scan(&self, scan: &Scan) -> Result<Rows, Error>;
-}
-
-/// A range to read.
-#[derive(Clone, Debug)]
-pub struct Scan {
-    /// First key that may be returned.
-    pub begin: Bytes,
-    /// All keys returned are below this one.
-    pub end: Bytes,
-    /// From the end downwards.
-    pub reverse: bool,
-    /// Most rows; at least 1.
-    pub rows: usize,
-    /// Ends with the row that reaches this many bytes of keys and values.
-    pub bytes: usize,
-}
-
-/// The answer to a [`Scan`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rows {
-    /// Keys and values in the order asked for.
-    pub rows: Vec<(Bytes, Bytes)>,
-    /// Whether a limit ended it, behind the last row.
-    pub more: bool,
+    /// The first rows of a range, in its direction.
+    fn scan(&self, request: &RangeRequest) -> Result<RangePage, Error>;
 }
 
 /// The writes of one commit, in order.
@@ -144,12 +121,4 @@ pub enum Op {
     Clear(Bytes),
     /// Clears each key from the first on and below the second.
     ClearRange(Bytes, Bytes),
-}
-
-/// The smallest key above `key`.
-pub(crate) fn successor(key: &[u8]) -> Bytes {
-    let mut next = Vec::with_capacity(key.len() + 1);
-    next.extend_from_slice(key);
-    next.push(0);
-    next.into()
 }

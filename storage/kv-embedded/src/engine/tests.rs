@@ -2,9 +2,10 @@
 
 use super::disk::Disk;
 use super::simdisk::SimDisk;
-use super::{Batch, Engine, Fatality, LogEngine, Op, Scan, Settings, Snapshot, Value};
+use super::{Batch, Engine, Fatality, LogEngine, Op, Settings, Snapshot, Value};
 use crate::Error;
 use bytes::Bytes;
+use kv::RangeRequest;
 use proptest::prelude::*;
 use runtime::{SeededRng, SharedRng};
 use std::collections::BTreeMap;
@@ -49,8 +50,9 @@ fn write(engine: &LogEngine, ops: Vec<Op>) -> Result<(), Error> {
 
 fn all(snapshot: &dyn Snapshot) -> Vec<(Bytes, Bytes)> {
     let end = Bytes::from_static(b"\xFF");
-    let scan = Scan { begin: Bytes::new(), end, reverse: false, rows: usize::MAX, bytes: usize::MAX };
-    snapshot.scan(&scan).unwrap().rows
+    let (limit, target_bytes) = (usize::MAX, usize::MAX);
+    let request = RangeRequest { limit, target_bytes, ..RangeRequest::new(Bytes::new(), end) };
+    snapshot.scan(&request).unwrap().rows
 }
 
 #[derive(Clone, Debug)]
@@ -91,8 +93,8 @@ fn check_against(snapshot: &dyn Snapshot, model: &Model) {
     }
     let (begin, end) = (Bytes::from_static(&[10]), Bytes::from_static(&[45]));
     for (reverse, limit) in [(false, 1), (true, 1), (false, 7), (true, 7), (true, 100)] {
-        let scan = Scan { begin: begin.clone(), end: end.clone(), reverse, rows: limit, bytes: usize::MAX };
-        let found = snapshot.scan(&scan).unwrap();
+        let request = RangeRequest { limit, reverse, ..RangeRequest::new(begin.clone(), end.clone()) };
+        let found = snapshot.scan(&request).unwrap();
         let range = model.range(begin.clone()..end.clone()).map(|(k, v)| (k.clone(), v.clone()));
         let expected: Vec<_> =
             if reverse { range.rev().take(limit).collect() } else { range.take(limit).collect() };

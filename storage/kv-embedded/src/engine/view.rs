@@ -1,13 +1,14 @@
 //! What a snapshot reads: the memory table, the one being checkpointed, and the index below them.
 
+use super::Snapshot;
 use super::index::Index;
 use super::memtable::{Memtable, Run};
 use super::segment::Segments;
 use super::tombstones::covering;
 use super::value::Slot;
-use super::{Rows, Scan, Snapshot, successor};
 use crate::Error;
 use bytes::Bytes;
+use kv::{RangePage, RangeRequest, successor};
 use std::cmp::Ordering;
 use std::sync::Arc;
 
@@ -50,31 +51,31 @@ impl ViewSnapshot {
         }
     }
 
-    /// Slots of `scan`, clear ones left out, each given to `take` until it says that it has enough.
+    /// Slots of a range, clear ones left out, each given to `take` until it says that it has enough.
     fn each(
         &self,
-        scan: &Scan,
+        request: &RangeRequest,
         mut take: impl FnMut(Bytes, Slot) -> Result<bool, Error>,
     ) -> Result<bool, Error> {
-        let (mut begin, mut end) = (scan.begin.clone(), scan.end.clone());
+        let (mut begin, mut end) = (request.begin.clone(), request.end.clone());
         while begin < end {
-            let upper = self.upper(&begin, &end, scan.reverse, scan.rows.clamp(RUN.0, RUN.1));
+            let upper = self.upper(&begin, &end, request.reverse, request.row_limit().clamp(RUN.0, RUN.1));
             // The memory tables spoke only of a part of the range: deal with that part first.
-            let part = match (&upper.frontier, scan.reverse) {
+            let part = match (&upper.frontier, request.reverse) {
                 (None, _) => (begin.clone(), end.clone()),
                 (Some(last), false) => (begin.clone(), successor(last)),
                 (Some(last), true) => (last.clone(), end.clone()),
             };
             if !self.view.index.merge(
                 (&part.0, &part.1),
-                scan.reverse,
+                request.reverse,
                 upper.entries,
                 &upper.hidden,
                 &mut take,
             )? {
                 return Ok(false);
             }
-            if scan.reverse {
+            if request.reverse {
                 end = part.0;
             } else {
                 begin = part.1;
@@ -148,16 +149,16 @@ impl Snapshot for ViewSnapshot {
         self.value(self.slot(key)?)
     }
 
-    fn scan(&self, scan: &Scan) -> Result<Rows, Error> {
+    fn scan(&self, request: &RangeRequest) -> Result<RangePage, Error> {
         let mut rows = Vec::new();
         let mut bytes = 0;
-        let whole = self.each(scan, |key, slot| {
+        let whole = self.each(request, |key, slot| {
             if let Some(value) = self.value(slot)? {
                 bytes += key.len() + value.len();
                 rows.push((key, value));
             }
-            Ok(rows.len() < scan.rows && bytes < scan.bytes)
+            Ok(rows.len() < request.row_limit() && bytes < request.byte_target())
         })?;
-        Ok(Rows { rows, more: !whole })
+        Ok(RangePage { rows, more: !whole })
     }
 }

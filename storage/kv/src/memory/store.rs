@@ -1,6 +1,6 @@
 //! The rows with their versions, the recent commits, the watches.
 
-use crate::{AtomicOp, Error, RangeSet, Versionstamp};
+use crate::{AtomicOp, Error, RangePage, RangeRequest, RangeSet, Versionstamp};
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
 use tokio::sync::oneshot;
@@ -59,8 +59,24 @@ impl Store {
         values.iter().rev().find(|(at, _)| *at <= version)?.1.clone()
     }
 
+    /// The first rows of a range, in its direction.
+    pub(super) fn scan(&self, request: &RangeRequest, version: u64) -> RangePage {
+        let (mut page, mut bytes) = (RangePage::default(), 0);
+        let mut keys = self.keys(&request.begin, &request.end);
+        while let Some(key) = if request.reverse { keys.next_back() } else { keys.next() } {
+            let Some(value) = self.value_at(key, version) else { continue };
+            bytes += key.len() + value.len();
+            page.rows.push((key.clone(), value));
+            page.more = page.rows.len() >= request.row_limit() || bytes >= request.byte_target();
+            if page.more {
+                break;
+            }
+        }
+        page
+    }
+
     /// Keys that have or had a value, in order.
-    pub(super) fn keys(&self, begin: &Bytes, end: &Bytes) -> impl DoubleEndedIterator<Item = &Bytes> {
+    fn keys(&self, begin: &Bytes, end: &Bytes) -> impl DoubleEndedIterator<Item = &Bytes> {
         self.rows.range::<Bytes, _>(begin..end).map(|(key, _)| key)
     }
 

@@ -1,10 +1,9 @@
 //! A transaction on the store in memory.
 
 use super::store::{Mutation, Store, Watch};
-use crate::overlay::{Lookup, Overlay};
-use crate::range_set::successor;
+use crate::overlay::{Lookup, Merge, Overlay};
 use crate::{
-    AtomicOp, BackendTransaction, ConflictKind, Error, RangePage, RangeRequest, RangeSet, ReadFuture, Row,
+    AtomicOp, BackendTransaction, ConflictKind, Error, RangePage, RangeRequest, RangeSet, ReadFuture,
     Versionstamp,
 };
 use bytes::Bytes;
@@ -53,8 +52,7 @@ impl MemoryTransaction {
             Lookup::Unreadable => return Err(Error::unreadable()),
             Lookup::Known(value) => return Ok(value),
             Lookup::OnStore(operations) => {
-                let stored = self.store.read().value_at(key, version);
-                operations.iter().fold(stored, |value, (op, operand)| op.apply(value.as_deref(), operand))
+                AtomicOp::apply_all(operations, self.store.read().value_at(key, version))
             }
         };
         if !snapshot {
@@ -67,8 +65,12 @@ impl MemoryTransaction {
     fn read_range(&self, request: &RangeRequest) -> Result<RangePage, Error> {
         let state = &mut *self.state.lock();
         let version = self.snapshot(state)?;
-        let page = self.page(request, &state.overlay, version)?;
-        let (begin, end) = covered(request, &page);
+        let (store, mut merge) = (self.store.read(), Merge::new(request));
+        while let Some(rest) = merge.rest() {
+            merge.add(&state.overlay, store.scan(rest, version))?;
+        }
+        let page = merge.into_page();
+        let (begin, end) = request.covered(&page);
         if state.overlay.is_unreadable(&begin, &end) {
             return Err(Error::unreadable());
         }
@@ -77,35 +79,6 @@ impl MemoryTransaction {
             state.reads.insert(begin, end);
         }
         Ok(page)
-    }
-
-    fn page(&self, request: &RangeRequest, overlay: &Overlay, version: u64) -> Result<RangePage, Error> {
-        let store = self.store.read();
-        let (limit, target) = (request.row_limit(), request.byte_target());
-        let (mut rows, mut bytes) = (Vec::<Row>::new(), 0);
-        let stored = store.keys(&request.begin, &request.end);
-        let written = overlay.keys(&request.begin, &request.end);
-        for key in merge(stored, written, request.reverse) {
-            let value = match overlay.lookup(key) {
-                Lookup::Unreadable => return Err(Error::unreadable()),
-                Lookup::Known(value) => value,
-                Lookup::OnStore(operations) => {
-                    operations.iter().fold(store.value_at(key, version), |value, (op, operand)| {
-                        op.apply(value.as_deref(), operand)
-                    })
-                }
-            };
-            let Some(value) = value else { continue };
-            if rows.len() >= limit || bytes >= target && !rows.is_empty() {
-                return Ok(RangePage { rows, more: true });
-            }
-            bytes += key.len() + value.len();
-            rows.push((key.clone(), value));
-        }
-        // With the limit reached nothing behind the last row may count as read: who asks for one row must not
-        // conflict on a second.
-        let more = rows.len() >= limit;
-        Ok(RangePage { rows, more })
     }
 
     fn mutate(&self, mutation: Mutation) {
@@ -228,36 +201,4 @@ impl BackendTransaction for MemoryTransaction {
     fn size(&self) -> usize {
         self.state.lock().size
     }
-}
-
-/// The part of the requested range that `page` speaks for.
-fn covered(request: &RangeRequest, page: &RangePage) -> (Bytes, Bytes) {
-    let (begin, end) = (request.begin.clone(), request.end.clone());
-    match page.rows.last() {
-        Some((last, _)) if page.more && request.reverse => (last.clone(), end),
-        Some((last, _)) if page.more => (begin, successor(last)),
-        _ => (begin, end),
-    }
-}
-
-/// Two ascending sequences as one, ascending or descending, each key once.
-fn merge<'a>(
-    a: impl DoubleEndedIterator<Item = &'a Bytes> + 'a,
-    b: impl DoubleEndedIterator<Item = &'a Bytes> + 'a,
-    reverse: bool,
-) -> impl Iterator<Item = &'a Bytes> {
-    type Keys<'a> = Box<dyn Iterator<Item = &'a Bytes> + 'a>;
-    let (a, b): (Keys<'a>, Keys<'a>) =
-        if reverse { (Box::new(a.rev()), Box::new(b.rev())) } else { (Box::new(a), Box::new(b)) };
-    let (mut a, mut b) = (a.peekable(), b.peekable());
-    std::iter::from_fn(move || {
-        let next = match (a.peek(), b.peek()) {
-            (Some(&x), Some(&y)) if reverse => x.max(y),
-            (Some(&x), Some(&y)) => x.min(y),
-            (x, y) => *x.or(y)?,
-        };
-        a.next_if(|key| *key == next);
-        b.next_if(|key| *key == next);
-        Some(next)
-    })
 }
