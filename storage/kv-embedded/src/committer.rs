@@ -8,10 +8,9 @@
 use crate::conflicts::{Verdict, Window};
 use crate::engine::{Batch, Engine, Op, Snapshot, Value};
 use crate::metrics::Groups;
-use crate::transaction::Write;
-use crate::watch::{Watch, Watches};
+use crate::watch::Watches;
 use bytes::Bytes;
-use kv::{AtomicOp, Error, RangeSet, Versionstamp};
+use kv::{AtomicOp, Buffer, Error, RangeSet, Versionstamp, Watch, Write};
 use parking_lot::{Condvar, Mutex};
 use runtime::SharedClock;
 use std::collections::{HashMap, VecDeque};
@@ -44,8 +43,9 @@ enum Prepared {
 }
 
 impl Request {
-    /// Large values are compressed and checksummed here, in the caller's thread.
-    pub(crate) fn new(read_version: Option<u64>, reads: RangeSet, writes: Vec<Write>) -> Self {
+    /// What is to be committed of `buffer`, which loses it. Large values are compressed and checksummed here, in
+    /// the caller's thread.
+    pub(crate) fn new(read_version: Option<u64>, buffer: &mut Buffer) -> Self {
         let mut bytes = 0;
         let prepare = |write| match write {
             Write::Set(key, value) => {
@@ -60,13 +60,9 @@ impl Request {
                 Prepared::Atomic(op, key, operand)
             }
         };
-        let writes = writes.into_iter().map(prepare).collect();
-        Request { read_version, reads, claims: Vec::new(), writes, bytes }
-    }
-
-    pub(crate) fn with_claims(mut self, claims: Vec<(Bytes, Bytes)>) -> Self {
-        self.claims = claims;
-        self
+        let writes = std::mem::take(&mut buffer.writes).into_iter().map(prepare).collect();
+        let (reads, claims) = (std::mem::take(&mut buffer.reads), std::mem::take(&mut buffer.claims));
+        Request { read_version, reads, claims, writes, bytes }
     }
 }
 

@@ -2,26 +2,14 @@
 
 use crate::committer::{Committer, Request};
 use crate::engine::Snapshot;
-use crate::watch::Watch;
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use kv::overlay::{Lookup, Merge, Overlay};
 use kv::{
-    AtomicOp, BackendTransaction, ConflictKind, Error, RangePage, RangeRequest, RangeSet, ReadFuture,
-    Versionstamp,
+    AtomicOp, BackendTransaction, Buffer, ConflictKind, Error, RangePage, RangeRequest, ReadFuture,
+    Versionstamp, Watch, Write,
 };
 use parking_lot::Mutex;
 use std::sync::Arc;
-use tokio::sync::oneshot;
-
-/// A write of a transaction, in the order of its calls.
-#[derive(Clone, Debug)]
-pub(crate) enum Write {
-    Set(Bytes, Bytes),
-    Clear(Bytes),
-    ClearRange(Bytes, Bytes),
-    Atomic(AtomicOp, Bytes, Bytes),
-}
 
 pub(crate) struct EmbeddedTransaction {
     committer: Arc<Committer>,
@@ -32,13 +20,8 @@ pub(crate) struct EmbeddedTransaction {
 struct State {
     /// Taken at the first read.
     snapshot: Option<Arc<dyn Snapshot>>,
-    writes: Vec<Write>,
-    overlay: Overlay,
-    reads: RangeSet,
-    /// Declared as written without a write.
-    claims: Vec<(Bytes, Bytes)>,
+    buffer: Buffer,
     watches: Vec<Watch>,
-    size: usize,
 }
 
 impl EmbeddedTransaction {
@@ -54,84 +37,33 @@ impl EmbeddedTransaction {
     fn read_key(&self, key: &[u8], snapshot: bool) -> Result<Option<Bytes>, Error> {
         let state = &mut *self.state.lock();
         let stored = self.snapshot(state)?;
-        let operations = match state.overlay.lookup(key) {
-            Lookup::Unreadable => return Err(Error::unreadable()),
-            Lookup::Known(value) => return Ok(value),
-            Lookup::OnStore(operations) => operations,
-        };
-        let value = AtomicOp::apply_all(operations, stored.get(key)?);
-        if !snapshot {
-            state.reads.insert_key(key);
-            state.size += 2 * key.len() + 1;
-        }
-        Ok(value)
+        state.buffer.get(key, snapshot, || Ok(stored.get(key)?))
     }
 
     fn read_range(&self, request: &RangeRequest) -> Result<RangePage, Error> {
         let state = &mut *self.state.lock();
         let stored = self.snapshot(state)?;
-        let page = if state.overlay.is_empty() {
-            stored.scan(request)?
-        } else {
-            let mut merge = Merge::new(request);
-            while let Some(rest) = merge.rest() {
-                merge.add(&state.overlay, stored.scan(rest)?)?;
-            }
-            merge.into_page()
-        };
-        let (begin, end) = request.covered(&page);
-        if state.overlay.is_unreadable(&begin, &end) {
-            return Err(Error::unreadable());
-        }
-        if !request.snapshot {
-            state.size += begin.len() + end.len();
-            state.reads.insert(begin, end);
-        }
-        Ok(page)
+        state.buffer.page(request, |rest| Ok(stored.scan(rest)?))
     }
 
     fn write(&self, write: Write) {
-        let state = &mut *self.state.lock();
-        match &write {
-            Write::Set(key, value) => {
-                state.size += 3 * key.len() + 1 + value.len();
-                state.overlay.set(key.clone(), Some(value.clone()));
-            }
-            Write::Clear(key) => {
-                state.size += 4 * key.len() + 2;
-                state.overlay.set(key.clone(), None);
-            }
-            Write::ClearRange(begin, end) => {
-                state.size += 2 * (begin.len() + end.len());
-                state.overlay.clear_range(begin, end);
-            }
-            Write::Atomic(op, key, operand) => {
-                state.size += 3 * key.len() + 1 + operand.len();
-                state.overlay.atomic(*op, key.clone(), operand.clone());
-            }
-        }
-        state.writes.push(write);
+        self.state.lock().buffer.write(write);
     }
 
     async fn commit_now(&self) -> Result<Versionstamp, Error> {
         let (request, watches) = {
             let state = &mut *self.state.lock();
-            let watches = std::mem::take(&mut state.watches);
-            let snapshot = state.snapshot.take();
-            if state.writes.is_empty() && state.claims.is_empty() {
-                self.committer.engine().check()?;
-                (None, watches)
-            } else {
-                let writes = std::mem::take(&mut state.writes);
-                let read_version = snapshot.map(|snapshot| snapshot.version());
-                let request = Request::new(read_version, std::mem::take(&mut state.reads), writes)
-                    .with_claims(std::mem::take(&mut state.claims));
-                (Some(request), watches)
-            }
+            let read_version = state.snapshot.take().map(|snapshot| snapshot.version());
+            let writes = !state.buffer.is_read_only();
+            let request = writes.then(|| Request::new(read_version, &mut state.buffer));
+            (request, std::mem::take(&mut state.watches))
         };
         let stamp = match request {
             Some(request) => self.committer.commit(request).await?,
-            None => Versionstamp::ZERO,
+            None => {
+                self.committer.engine().check()?;
+                Versionstamp::ZERO
+            }
         };
         watches.into_iter().for_each(|watch| self.committer.watch(watch));
         Ok(stamp)
@@ -149,10 +81,6 @@ impl BackendTransaction for EmbeddedTransaction {
 
     fn range(&self, request: &RangeRequest) -> ReadFuture<'_, RangePage> {
         ReadFuture::ready(self.read_range(request))
-    }
-
-    fn set(&self, key: &[u8], value: &[u8]) {
-        self.set_bytes(Bytes::copy_from_slice(key), Bytes::copy_from_slice(value));
     }
 
     fn set_bytes(&self, key: Bytes, value: Bytes) {
@@ -173,28 +101,22 @@ impl BackendTransaction for EmbeddedTransaction {
 
     fn add_conflict_range(&self, kind: ConflictKind, begin: &[u8], end: &[u8]) {
         let state = &mut *self.state.lock();
-        let (begin, end) = (Bytes::copy_from_slice(begin), Bytes::copy_from_slice(end));
-        state.size += begin.len() + end.len();
-        match kind {
-            ConflictKind::Read => {
-                // "Read" means since now, at the latest. If the store is closed the commit will say so.
-                let _ = self.snapshot(state);
-                state.reads.insert(begin, end);
-            }
-            ConflictKind::Write => state.claims.push((begin, end)),
+        if kind == ConflictKind::Read {
+            // "Read" means since now, at the latest. If the store is closed the commit will say so.
+            let _ = self.snapshot(state);
         }
+        state.buffer.declare(kind, begin, end);
     }
 
     fn watch(&self, key: &[u8]) -> BoxFuture<'static, Result<(), Error>> {
-        let seen = match self.read_key(key, true) {
-            Ok(seen) => seen,
-            Err(error) => return Box::pin(std::future::ready(Err(error))),
-        };
-        let (wake, woken) = oneshot::channel();
-        self.state.lock().watches.push(Watch { key: Bytes::copy_from_slice(key), seen, wake });
-        Box::pin(async move {
-            woken.await.unwrap_or_else(|_| Err(Error::unavailable("watch ended without a commit")))
-        })
+        match self.read_key(key, true) {
+            Ok(seen) => {
+                let (watch, woken) = Watch::new(key, seen);
+                self.state.lock().watches.push(watch);
+                woken
+            }
+            Err(e) => Box::pin(std::future::ready(Err(e))),
+        }
     }
 
     fn commit(&self) -> BoxFuture<'_, Result<Versionstamp, Error>> {
@@ -202,6 +124,6 @@ impl BackendTransaction for EmbeddedTransaction {
     }
 
     fn size(&self) -> usize {
-        self.state.lock().size
+        self.state.lock().buffer.size()
     }
 }

@@ -2,22 +2,10 @@
 
 use crate::engine::Engine;
 use bytes::Bytes;
-use kv::Error;
+use kv::Watch;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use tokio::sync::oneshot;
-
-/// A transaction's wish to hear of a key.
-#[derive(Debug)]
-pub(crate) struct Watch {
-    pub(crate) key: Bytes,
-    /// Its value as the transaction saw it.
-    pub(crate) seen: Option<Bytes>,
-    pub(crate) wake: oneshot::Sender<Result<(), Error>>,
-}
-
-type Waiters = Vec<(Option<Bytes>, oneshot::Sender<Result<(), Error>>)>;
 
 /// All watches of committed transactions.
 #[derive(Debug, Default)]
@@ -27,7 +15,7 @@ pub(crate) struct Watches {
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: BTreeMap<Bytes, Waiters>,
+    waiting: BTreeMap<Bytes, Vec<Watch>>,
     count: usize,
     /// Count at which those who no longer wait are swept out.
     sweep_at: usize,
@@ -47,7 +35,7 @@ impl Watches {
             if state.count > state.sweep_at {
                 state.sweep();
             }
-            state.waiting.entry(watch.key).or_default().push((watch.seen, watch.wake));
+            state.waiting.entry(key.clone()).or_default().push(watch);
         }
         // Only now, so that no commit falls between the look and the wait.
         self.look(&[key], engine);
@@ -81,15 +69,13 @@ impl Watches {
             let value = now.get(key);
             let mut state = self.state.lock();
             let Some(waiters) = state.waiting.remove(key) else { continue };
-            let (same, changed): (Waiters, Waiters) =
-                waiters.into_iter().partition(|(seen, _)| value.as_ref().is_ok_and(|value| value == seen));
+            let (same, changed): (Vec<_>, Vec<_>) =
+                waiters.into_iter().partition(|watch| value.as_ref().is_ok_and(|value| *value == watch.seen));
             state.count -= changed.len();
             if !same.is_empty() {
                 state.waiting.insert(key.clone(), same);
             }
-            for (_, wake) in changed {
-                let _ = wake.send(Ok(()));
-            }
+            changed.into_iter().for_each(Watch::wake);
         }
     }
 
@@ -106,7 +92,7 @@ impl State {
     fn sweep(&mut self) {
         const AT_LEAST: usize = 256;
         self.waiting.retain(|_, waiters| {
-            waiters.retain(|(_, wake)| !wake.is_closed());
+            waiters.retain(|watch| !watch.is_abandoned());
             !waiters.is_empty()
         });
         let alive: usize = self.waiting.values().map(Vec::len).sum();

@@ -5,18 +5,9 @@
 use crate::position::Position;
 use crate::window::{Verdict, Window, WriteSet};
 use bytes::Bytes;
-use kv::{AtomicOp, Error, RangeSet, Versionstamp};
+use kv::{Error, RangeSet, Versionstamp, Write};
 use std::collections::BTreeMap;
 use std::time::Duration;
-
-/// A write of a transaction, in the order of its calls.
-#[derive(Clone, Debug)]
-pub(crate) enum Write {
-    Set(Bytes, Bytes),
-    Clear(Bytes),
-    ClearRange(Bytes, Bytes),
-    Atomic(AtomicOp, Bytes, Bytes),
-}
 
 /// A transaction that is to be committed.
 #[derive(Debug, Default)]
@@ -111,13 +102,7 @@ fn resolve(attempt: &Attempt, version: u64) -> Result<(Vec<Write>, WriteSet), Er
     let mut written = WriteSet { keys: Vec::new(), ranges: attempt.claims.clone() };
     let mut writes = Vec::with_capacity(attempt.writes.len());
     for write in &attempt.writes {
-        let write = match write {
-            Write::Atomic(op, key, operand) if op.is_versionstamped() => {
-                let (key, value) = op.resolve(key, operand, stamp)?;
-                Write::Set(key, value)
-            }
-            other => other.clone(),
-        };
+        let write = write.stamped(stamp)?;
         match &write {
             Write::Set(key, _) | Write::Clear(key) | Write::Atomic(_, key, _) => {
                 written.keys.push(key.clone());
@@ -164,6 +149,7 @@ impl Effects {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kv::AtomicOp;
 
     fn key(key: &'static str) -> Bytes {
         Bytes::from_static(key.as_bytes())

@@ -1,17 +1,16 @@
 //! A transaction: one snapshot, own writes on top, and what it read and wrote for the check at commit.
 
 use crate::error;
-use crate::group::{Attempt, Write};
+use crate::group::Attempt;
 use crate::position::Position;
 use crate::session::Session;
-use crate::watch::Watch;
 use crate::{Request, Shared};
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use kv::overlay::{Lookup, Merge, Overlay};
+use kv::overlay::{Lookup, Merge};
 use kv::{
-    AtomicOp, BackendTransaction, ConflictKind, Error, RangePage, RangeRequest, RangeSet, ReadFuture,
-    Versionstamp,
+    AtomicOp, BackendTransaction, Buffer, ConflictKind, Error, RangePage, RangeRequest, ReadFuture,
+    Versionstamp, Watch, Write,
 };
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -26,30 +25,20 @@ pub(crate) struct PostgresTransaction {
 
 #[derive(Default)]
 struct State {
-    overlay: Overlay,
-    writes: Vec<Write>,
-    claims: Vec<(Bytes, Bytes)>,
-    reads: RangeSet,
+    buffer: Buffer,
     /// Where something was declared as read before there was a snapshot.
     declared: Option<Position>,
     has_session: bool,
     watches: Vec<Wanted>,
-    size: usize,
 }
 
 /// A watch before the commit.
 struct Wanted {
-    key: Bytes,
-    seen: Seen,
+    watch: Watch,
+    /// What makes the value seen of the one that the snapshot holds, if that must be known.
+    on_store: Option<Vec<(AtomicOp, Bytes)>>,
     /// What was known to be committed when it was asked for, if that was before there was a snapshot.
     since: Option<Position>,
-    wake: oneshot::Sender<Result<(), Error>>,
-}
-
-enum Seen {
-    Value(Option<Bytes>),
-    /// These operations on what the snapshot holds.
-    OnStore(Vec<(AtomicOp, Bytes)>),
 }
 
 impl PostgresTransaction {
@@ -78,42 +67,15 @@ impl PostgresTransaction {
         let mut merge = Merge::new(&request);
         while let Some(rest) = merge.rest() {
             let stored = session.scan(rest).await?;
-            merge.add(&self.state.lock().overlay, stored)?;
+            merge.add(&self.state.lock().buffer.overlay, stored)?;
         }
         let page = merge.into_page();
-        let (begin, end) = request.covered(&page);
-        let state = &mut *self.state.lock();
-        if state.overlay.is_unreadable(&begin, &end) {
-            return Err(Error::unreadable());
-        }
-        if !request.snapshot {
-            state.size += begin.len() + end.len();
-            state.reads.insert(begin, end);
-        }
+        self.state.lock().buffer.note_page(&request, &page)?;
         Ok(page)
     }
 
     fn write(&self, write: Write) {
-        let state = &mut *self.state.lock();
-        match &write {
-            Write::Set(key, value) => {
-                state.size += 3 * key.len() + 1 + value.len();
-                state.overlay.set(key.clone(), Some(value.clone()));
-            }
-            Write::Clear(key) => {
-                state.size += 4 * key.len() + 2;
-                state.overlay.set(key.clone(), None);
-            }
-            Write::ClearRange(begin, end) => {
-                state.size += 2 * (begin.len() + end.len());
-                state.overlay.clear_range(begin, end);
-            }
-            Write::Atomic(op, key, operand) => {
-                state.size += 3 * key.len() + 1 + operand.len();
-                state.overlay.atomic(*op, key.clone(), operand.clone());
-            }
-        }
-        state.writes.push(write);
+        self.state.lock().buffer.write(write);
     }
 
     async fn commit_now(&self) -> Result<Versionstamp, Error> {
@@ -121,9 +83,9 @@ impl PostgresTransaction {
             let state = &mut *self.state.lock();
             let attempt = Attempt {
                 base: None,
-                reads: std::mem::take(&mut state.reads),
-                writes: std::mem::take(&mut state.writes),
-                claims: std::mem::take(&mut state.claims),
+                reads: std::mem::take(&mut state.buffer.reads),
+                writes: std::mem::take(&mut state.buffer.writes),
+                claims: std::mem::take(&mut state.buffer.claims),
             };
             (attempt, state.declared.take(), std::mem::take(&mut state.watches))
         };
@@ -154,29 +116,24 @@ impl PostgresTransaction {
     /// The watches with what this transaction saw. One that was asked for before there was a snapshot, and for
     /// which something was committed in between, wakes at once.
     async fn seen(&self, wanted: Vec<Wanted>) -> Result<Vec<Watch>, Error> {
-        let on_store = |wanted: &&Wanted| matches!(wanted.seen, Seen::OnStore(_));
-        let keys: Vec<&[u8]> = wanted.iter().filter(on_store).map(|wanted| &wanted.key[..]).collect();
+        let on_store = wanted.iter().filter(|wanted| wanted.on_store.is_some());
+        let keys: Vec<&[u8]> = on_store.map(|wanted| &wanted.watch.key[..]).collect();
         if keys.is_empty() {
-            let value = |seen| if let Seen::Value(value) = seen { value } else { None };
-            return Ok(wanted
-                .into_iter()
-                .map(|Wanted { key, seen, wake, .. }| Watch { key, seen: value(seen), wake })
-                .collect());
+            return Ok(wanted.into_iter().map(|wanted| wanted.watch).collect());
         }
         let session = self.session().await?;
         let stored = session.get_many(&keys).await?;
         let snapshot = session.head().await?.position;
         let mut watches = Vec::new();
-        for Wanted { key, seen, since, wake } in wanted {
-            let seen = match seen {
-                Seen::Value(value) => value,
-                Seen::OnStore(_) if since.is_some_and(|since| since < snapshot) => {
-                    let _ = wake.send(Ok(()));
+        for Wanted { mut watch, on_store, since } in wanted {
+            if let Some(operations) = on_store {
+                if since.is_some_and(|since| since < snapshot) {
+                    watch.wake();
                     continue;
                 }
-                Seen::OnStore(operations) => AtomicOp::apply_all(&operations, stored.get(&key).cloned()),
-            };
-            watches.push(Watch { key, seen, wake });
+                watch.seen = AtomicOp::apply_all(&operations, stored.get(&watch.key).cloned());
+            }
+            watches.push(watch);
         }
         Ok(watches)
     }
@@ -189,14 +146,13 @@ impl BackendTransaction for PostgresTransaction {
 
     fn get(&self, key: &[u8], snapshot: bool) -> ReadFuture<'_, Option<Bytes>> {
         let state = &mut *self.state.lock();
-        let operations = match state.overlay.lookup(key) {
+        let operations = match state.buffer.overlay.lookup(key) {
             Lookup::Unreadable => return ReadFuture::ready(Err(Error::unreadable())),
             Lookup::Known(value) => return ReadFuture::ready(Ok(value)),
             Lookup::OnStore(operations) => operations.to_vec(),
         };
         if !snapshot {
-            state.reads.insert_key(key);
-            state.size += 2 * key.len() + 1;
+            state.buffer.note_key(key);
         }
         let key = Bytes::copy_from_slice(key);
         ReadFuture::boxed(async move { Ok(AtomicOp::apply_all(&operations, self.read_stored(&key).await?)) })
@@ -204,10 +160,6 @@ impl BackendTransaction for PostgresTransaction {
 
     fn range(&self, request: &RangeRequest) -> ReadFuture<'_, RangePage> {
         ReadFuture::boxed(self.read_range(request.clone()))
-    }
-
-    fn set(&self, key: &[u8], value: &[u8]) {
-        self.set_bytes(Bytes::copy_from_slice(key), Bytes::copy_from_slice(value));
     }
 
     fn set_bytes(&self, key: Bytes, value: Bytes) {
@@ -228,34 +180,24 @@ impl BackendTransaction for PostgresTransaction {
 
     fn add_conflict_range(&self, kind: ConflictKind, begin: &[u8], end: &[u8]) {
         let state = &mut *self.state.lock();
-        let (begin, end) = (Bytes::copy_from_slice(begin), Bytes::copy_from_slice(end));
-        state.size += begin.len() + end.len();
-        match kind {
-            ConflictKind::Read => {
-                // "Read" means since now, at the latest: without a snapshot, since what is known here to be
-                // committed.
-                if !state.has_session {
-                    state.declared.get_or_insert_with(|| self.shared.known.get());
-                }
-                state.reads.insert(begin, end);
-            }
-            ConflictKind::Write => state.claims.push((begin, end)),
+        if kind == ConflictKind::Read && !state.has_session {
+            // "Read" means since now, at the latest: without a snapshot, since what is known here to be committed.
+            state.declared.get_or_insert_with(|| self.shared.known.get());
         }
+        state.buffer.declare(kind, begin, end);
     }
 
     fn watch(&self, key: &[u8]) -> BoxFuture<'static, Result<(), Error>> {
         let state = &mut *self.state.lock();
-        let seen = match state.overlay.lookup(key) {
+        let (seen, on_store) = match state.buffer.overlay.lookup(key) {
             Lookup::Unreadable => return Box::pin(std::future::ready(Err(Error::unreadable()))),
-            Lookup::Known(value) => Seen::Value(value),
-            Lookup::OnStore(operations) => Seen::OnStore(operations.to_vec()),
+            Lookup::Known(value) => (value, None),
+            Lookup::OnStore(operations) => (None, Some(operations.to_vec())),
         };
         let since = (!state.has_session).then(|| self.shared.known.get());
-        let (wake, woken) = oneshot::channel();
-        state.watches.push(Wanted { key: Bytes::copy_from_slice(key), seen, since, wake });
-        Box::pin(async move {
-            woken.await.unwrap_or_else(|_| Err(Error::unavailable("watch ended without a commit")))
-        })
+        let (watch, woken) = Watch::new(key, seen);
+        state.watches.push(Wanted { watch, on_store, since });
+        woken
     }
 
     fn commit(&self) -> BoxFuture<'_, Result<Versionstamp, Error>> {
@@ -263,6 +205,6 @@ impl BackendTransaction for PostgresTransaction {
     }
 
     fn size(&self) -> usize {
-        self.state.lock().size
+        self.state.lock().buffer.size()
     }
 }

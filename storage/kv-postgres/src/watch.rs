@@ -11,13 +11,13 @@ use crate::session;
 use crate::sql::{self, Sql};
 use crate::window::WriteSet;
 use bytes::Bytes;
-use kv::{Error, idempotency};
+use kv::{Error, Watch, idempotency};
 use parking_lot::Mutex;
 use runtime::CancellationToken;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_postgres::{AsyncMessage, Client};
 
@@ -36,13 +36,6 @@ const HASHES: usize = 1_500;
 /// Stands for every key: where a range was written, or more keys than fit.
 const ANY_KEY: &str = "*";
 
-/// Someone who waits until the value is not `seen`.
-pub(crate) struct Watch {
-    pub(crate) key: Bytes,
-    pub(crate) seen: Option<Bytes>,
-    pub(crate) wake: oneshot::Sender<Result<(), Error>>,
-}
-
 /// All watches of this process.
 pub(crate) struct Watches {
     by_key: Mutex<HashMap<Bytes, Vec<Watch>>>,
@@ -60,7 +53,7 @@ impl Watches {
         let key = watch.key.clone();
         let mut by_key = self.by_key.lock();
         let watches = by_key.entry(key.clone()).or_default();
-        watches.retain(|other| !other.wake.is_closed());
+        watches.retain(|other| !other.is_abandoned());
         watches.push(watch);
         // After the store was closed nobody looks any more.
         if self.fresh.send(key).is_err() {
@@ -81,7 +74,7 @@ impl Watches {
     fn select(&self, wanted: impl Fn(&Bytes) -> bool) -> Vec<Bytes> {
         let mut by_key = self.by_key.lock();
         by_key.retain(|_, watches| {
-            watches.retain(|watch| !watch.wake.is_closed());
+            watches.retain(|watch| !watch.is_abandoned());
             !watches.is_empty()
         });
         by_key.keys().filter(|key| wanted(key)).cloned().collect()
@@ -95,7 +88,7 @@ impl Watches {
             if watch.seen.as_ref() == value {
                 watches.push(watch);
             } else {
-                let _ = watch.wake.send(Ok(()));
+                watch.wake();
             }
         }
         if watches.is_empty() {
@@ -275,14 +268,14 @@ mod tests {
     async fn who_saw_something_else_wakes() {
         let (watches, _due) = Watches::new();
         let watch = |seen: Option<&'static str>| {
-            let (wake, woken) = oneshot::channel();
-            watches.add(Watch { key: Bytes::from("k"), seen: seen.map(Bytes::from), wake });
+            let (watch, woken) = Watch::new(b"k", seen.map(Bytes::from));
+            watches.add(watch);
             woken
         };
         let (same, other, gone) = (watch(Some("1")), watch(Some("2")), watch(Some("1")));
         drop(gone);
         watches.compare(&Bytes::from("k"), Some(&Bytes::from("1")));
-        assert_eq!(other.await, Ok(Ok(())));
+        assert_eq!(other.await, Ok(()));
         assert_eq!(watches.all(), ["k"]);
         watches.clear();
         assert!(same.await.is_err());

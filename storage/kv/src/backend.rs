@@ -42,7 +42,9 @@ pub trait BackendTransaction: Send + Sync {
     fn range(&self, request: &RangeRequest) -> ReadFuture<'_, RangePage>;
 
     /// Sets `key`.
-    fn set(&self, key: &[u8], value: &[u8]);
+    fn set(&self, key: &[u8], value: &[u8]) {
+        self.set_bytes(Bytes::copy_from_slice(key), Bytes::copy_from_slice(value));
+    }
 
     /// Sets `key` without a copy.
     fn set_bytes(&self, key: Bytes, value: Bytes);

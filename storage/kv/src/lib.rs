@@ -3,7 +3,8 @@
 //! The shape is FoundationDB's: a [`Transaction`] reads one snapshot, collects its writes in memory, and
 //! [commits](Database::transact) only if nothing it read was changed by another commit since. Reads are
 //! serializable unless a snapshot read is asked for. A backend implements [`Backend`] and
-//! [`BackendTransaction`]; everything above uses [`Database`] and [`Transaction`] and knows no backend.
+//! [`BackendTransaction`], on top of [`Buffer`] if writes wait in this process; everything above uses [`Database`]
+//! and [`Transaction`] and knows no backend.
 //!
 //! What always holds:
 //! - There is one retry loop, [`Database::transact`]. Nothing above begins or commits a transaction by hand.
@@ -13,6 +14,7 @@
 
 pub mod atomic;
 mod backend;
+mod buffer;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 mod database;
@@ -29,11 +31,14 @@ mod read_future;
 mod transaction;
 pub mod tuple;
 mod versionstamp;
+mod watch;
+mod write;
 
 pub use atomic::AtomicOp;
 pub use backend::{
     Backend, BackendTransaction, ConflictKind, Priority, RangePage, RangeRequest, TransactionOptions,
 };
+pub use buffer::Buffer;
 pub use database::Database;
 pub use error::{Cause, Error, ErrorKind, TransactError};
 pub use limits::Limit;
@@ -43,3 +48,5 @@ pub use range_set::{RangeSet, successor};
 pub use read_future::ReadFuture;
 pub use transaction::Transaction;
 pub use versionstamp::Versionstamp;
+pub use watch::Watch;
+pub use write::Write;

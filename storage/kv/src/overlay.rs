@@ -1,6 +1,6 @@
 //! What a transaction has written, as its own reads see it: for backends that collect writes in memory.
 
-use crate::{AtomicOp, Error, RangePage, RangeRequest, RangeSet, Row, Versionstamp, successor};
+use crate::{AtomicOp, Error, RangePage, RangeRequest, RangeSet, Row, Versionstamp, Write, successor};
 use bytes::Bytes;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ pub enum Lookup<'a> {
 }
 
 #[derive(Debug)]
-enum Write {
+enum Own {
     Value(Option<Bytes>),
     Pending(Vec<(AtomicOp, Bytes)>),
     Stamped,
@@ -28,7 +28,7 @@ enum Write {
 #[derive(Debug, Default)]
 pub struct Overlay {
     /// Keys written after the last clear of a range around them.
-    keys: BTreeMap<Bytes, Write>,
+    keys: BTreeMap<Bytes, Own>,
     cleared: RangeSet,
     /// Where versionstamped keys may end up.
     unreadable: RangeSet,
@@ -40,41 +40,46 @@ impl Overlay {
         self.keys.is_empty() && self.cleared.is_empty() && self.unreadable.is_empty()
     }
 
-    /// Notes that `key` was set, or cleared.
-    pub fn set(&mut self, key: Bytes, value: Option<Bytes>) {
-        self.keys.insert(key, Write::Value(value));
+    /// Takes note of a write.
+    pub fn apply(&mut self, write: &Write) {
+        match write {
+            Write::Set(key, value) => self.set(key, Some(value.clone())),
+            Write::Clear(key) => self.set(key, None),
+            Write::ClearRange(begin, end) => {
+                self.keys.extract_if(begin..end, |_, _| true).for_each(drop);
+                self.cleared.insert(begin.clone(), end.clone());
+            }
+            Write::Atomic(op, key, operand) => self.atomic(*op, key, operand),
+        }
     }
 
-    /// Notes that each key from `begin` on and below `end` was cleared.
-    pub fn clear_range(&mut self, begin: &Bytes, end: &Bytes) {
-        self.keys.extract_if(begin..end, |_, _| true).for_each(drop);
-        self.cleared.insert(begin.clone(), end.clone());
+    fn set(&mut self, key: &Bytes, value: Option<Bytes>) {
+        self.keys.insert(key.clone(), Own::Value(value));
     }
 
-    /// Notes an operation.
-    pub fn atomic(&mut self, op: AtomicOp, key: Bytes, operand: Bytes) {
+    fn atomic(&mut self, op: AtomicOp, key: &Bytes, operand: &Bytes) {
         match op {
             AtomicOp::SetVersionstampedKey { offset } => {
-                let ends = [Versionstamp::ZERO, Versionstamp::MAX].map(|stamp| stamp.place(&key, offset));
+                let ends = [Versionstamp::ZERO, Versionstamp::MAX].map(|stamp| stamp.place(key, offset));
                 // An offset outside of the key fails the commit.
                 if let [Ok(first), Ok(last)] = ends {
                     self.unreadable.insert(first, successor(&last));
                 }
             }
             AtomicOp::SetVersionstampedValue { .. } => {
-                self.keys.insert(key, Write::Stamped);
+                self.keys.insert(key.clone(), Own::Stamped);
             }
             _ => self.compute(op, key, operand),
         }
     }
 
-    fn compute(&mut self, op: AtomicOp, key: Bytes, operand: Bytes) {
-        match self.keys.get_mut(&key) {
-            Some(Write::Value(value)) => *value = op.apply(value.as_deref(), &operand),
-            Some(Write::Pending(operations)) => operations.push((op, operand)),
-            Some(Write::Stamped) => {}
-            None if self.cleared.contains(&key) => self.set(key, op.apply(None, &operand)),
-            None => drop(self.keys.insert(key, Write::Pending(vec![(op, operand)]))),
+    fn compute(&mut self, op: AtomicOp, key: &Bytes, operand: &Bytes) {
+        match self.keys.get_mut(key) {
+            Some(Own::Value(value)) => *value = op.apply(value.as_deref(), operand),
+            Some(Own::Pending(operations)) => operations.push((op, operand.clone())),
+            Some(Own::Stamped) => {}
+            None if self.cleared.contains(key) => self.set(key, op.apply(None, operand)),
+            None => drop(self.keys.insert(key.clone(), Own::Pending(vec![(op, operand.clone())]))),
         }
     }
 
@@ -84,9 +89,9 @@ impl Overlay {
             return Lookup::Unreadable;
         }
         match self.keys.get(key) {
-            Some(Write::Value(value)) => Lookup::Known(value.clone()),
-            Some(Write::Pending(operations)) => Lookup::OnStore(operations),
-            Some(Write::Stamped) => Lookup::Unreadable,
+            Some(Own::Value(value)) => Lookup::Known(value.clone()),
+            Some(Own::Pending(operations)) => Lookup::OnStore(operations),
+            Some(Own::Stamped) => Lookup::Unreadable,
             None if self.cleared.contains(key) => Lookup::Known(None),
             None => Lookup::OnStore(&[]),
         }
@@ -206,6 +211,14 @@ mod tests {
         Bytes::from_static(text.as_bytes())
     }
 
+    fn add(key: &'static str, operand: &'static str) -> Write {
+        Write::Atomic(AtomicOp::Add, bytes(key), bytes(operand))
+    }
+
+    fn stamped_value(key: &'static str) -> Write {
+        Write::Atomic(AtomicOp::SetVersionstampedValue { offset: 0 }, bytes(key), bytes("0123456789"))
+    }
+
     fn known(overlay: &Overlay, key: &[u8]) -> Option<Option<Bytes>> {
         if let Lookup::Known(value) = overlay.lookup(key) { Some(value) } else { None }
     }
@@ -214,12 +227,12 @@ mod tests {
     fn operations_build_on_what_is_known() {
         let mut overlay = Overlay::default();
         assert!(overlay.is_empty());
-        overlay.atomic(AtomicOp::Add, bytes("n"), bytes("\x01"));
-        overlay.atomic(AtomicOp::Add, bytes("n"), bytes("\x02"));
+        overlay.apply(&add("n", "\x01"));
+        overlay.apply(&add("n", "\x02"));
         assert_eq!(overlay.over(b"n", Some(bytes("\x04"))), Ok(Some(bytes("\x07"))));
-        overlay.clear_range(&bytes("a"), &bytes("z"));
+        overlay.apply(&Write::ClearRange(bytes("a"), bytes("z")));
         assert_eq!(known(&overlay, b"n"), Some(None));
-        overlay.atomic(AtomicOp::Add, bytes("n"), bytes("\x05"));
+        overlay.apply(&add("n", "\x05"));
         assert_eq!(known(&overlay, b"n"), Some(Some(bytes("\x05"))));
         assert_eq!(known(&overlay, b"z"), None);
         assert!(!overlay.is_empty());
@@ -228,14 +241,15 @@ mod tests {
     #[test]
     fn what_holds_the_versionstamp_is_unreadable() {
         let mut overlay = Overlay::default();
-        overlay.atomic(AtomicOp::SetVersionstampedKey { offset: 1 }, bytes("k0123456789"), bytes("v"));
-        overlay.atomic(AtomicOp::SetVersionstampedValue { offset: 0 }, bytes("v"), bytes("0123456789"));
+        let op = AtomicOp::SetVersionstampedKey { offset: 1 };
+        overlay.apply(&Write::Atomic(op, bytes("k0123456789"), bytes("v")));
+        overlay.apply(&stamped_value("v"));
         assert!(overlay.is_unreadable(b"k", b"l") && overlay.is_unreadable(b"k\xFE", b"l"));
         assert!(!overlay.is_unreadable(b"a", b"k\0") && !overlay.is_unreadable(b"l", b"z"));
         assert_eq!(overlay.over(b"k0123456789", None), Err(Error::unreadable()));
         assert_eq!(overlay.over(b"k", None), Ok(None));
         assert_eq!(overlay.over(b"v", None), Err(Error::unreadable()));
-        overlay.set(bytes("v"), None);
+        overlay.apply(&Write::Clear(bytes("v")));
         assert_eq!(overlay.over(b"v", None), Ok(None));
     }
 
@@ -264,9 +278,9 @@ mod tests {
     #[test]
     fn a_page_that_ends_before_a_versionstamp_can_be_read() {
         let mut overlay = Overlay::default();
-        overlay.set(bytes("a"), Some(bytes("1")));
-        overlay.atomic(AtomicOp::SetVersionstampedValue { offset: 0 }, bytes("b"), bytes("0123456789"));
-        overlay.set(bytes("c"), Some(bytes("3")));
+        overlay.apply(&Write::Set(bytes("a"), bytes("1")));
+        overlay.apply(&stamped_value("b"));
+        overlay.apply(&Write::Set(bytes("c"), bytes("3")));
         let mut request = RangeRequest { limit: 1, ..RangeRequest::new("a", "z") };
         let read = |request: &RangeRequest| page(&Rows::new(), &overlay, request, 10);
         assert_eq!(read(&request).unwrap(), RangePage { rows: vec![(bytes("a"), bytes("1"))], more: true });
@@ -276,41 +290,28 @@ mod tests {
         assert_eq!(read(&request), Err(Error::unreadable()));
     }
 
-    #[derive(Clone, Debug)]
-    enum Step {
-        Set(u8, Option<u8>),
-        Clear(u8, u8),
-        Add(u8, u8),
+    fn one(byte: u8) -> Bytes {
+        vec![byte].into()
     }
 
-    fn step() -> impl Strategy<Value = Step> {
+    fn write() -> impl Strategy<Value = Write> {
         prop_oneof![
-            (0u8..30, prop::option::of(any::<u8>())).prop_map(|(key, value)| Step::Set(key, value)),
-            (0u8..30, 0u8..30).prop_map(|(a, b)| Step::Clear(a.min(b), a.max(b))),
-            (0u8..30, any::<u8>()).prop_map(|(key, n)| Step::Add(key, n)),
+            (0u8..30, any::<u8>()).prop_map(|(key, value)| Write::Set(one(key), one(value))),
+            (0u8..30).prop_map(|key| Write::Clear(one(key))),
+            (0u8..30, 0u8..30).prop_map(|(a, b)| Write::ClearRange(one(a.min(b)), one(a.max(b)))),
+            (0u8..30, any::<u8>()).prop_map(|(key, n)| Write::Atomic(AtomicOp::Add, one(key), one(n))),
         ]
     }
 
-    /// Does `step` to a plain map and to the overlay.
-    fn apply(step: &Step, rows: &mut Rows, overlay: &mut Overlay) {
-        let one = |byte: u8| Bytes::from(vec![byte]);
-        match *step {
-            Step::Set(key, Some(value)) => {
-                rows.insert(one(key), one(value));
-                overlay.set(one(key), Some(one(value)));
-            }
-            Step::Set(key, None) => {
-                rows.remove(&one(key));
-                overlay.set(one(key), None);
-            }
-            Step::Clear(begin, end) => {
-                rows.retain(|key, _| *key < one(begin) || *key >= one(end));
-                overlay.clear_range(&one(begin), &one(end));
-            }
-            Step::Add(key, n) => {
-                let sum = rows.get(&one(key)).map_or(0, |value| value[0]).wrapping_add(n);
-                rows.insert(one(key), one(sum));
-                overlay.atomic(AtomicOp::Add, one(key), one(n));
+    /// Does `write` to a plain map.
+    fn apply(rows: &mut Rows, write: &Write) {
+        match write {
+            Write::Set(key, value) => drop(rows.insert(key.clone(), value.clone())),
+            Write::Clear(key) => drop(rows.remove(key)),
+            Write::ClearRange(begin, end) => rows.retain(|key, _| key < begin || key >= end),
+            Write::Atomic(_, key, n) => {
+                let sum = rows.get(key).map_or(0, |value| value[0]).wrapping_add(n[0]);
+                rows.insert(key.clone(), one(sum));
             }
         }
     }
@@ -320,19 +321,20 @@ mod tests {
         #[test]
         fn pages_show_the_store_with_own_writes_on_top(
             stored in prop::collection::btree_set(0u8..30, 0..30),
-            steps in prop::collection::vec(step(), 0..20),
+            writes in prop::collection::vec(write(), 0..20),
             (limit, target_bytes, chunk) in (1usize..6, 1usize..12, 1usize..8),
             reverse in any::<bool>(),
         ) {
-            let stored: Rows = stored.iter().map(|key| (vec![*key].into(), vec![*key].into())).collect();
+            let stored: Rows = stored.iter().map(|key| (one(*key), one(*key))).collect();
             let (mut expected, mut overlay) = (stored.clone(), Overlay::default());
-            steps.iter().for_each(|step| apply(step, &mut expected, &mut overlay));
-            let range = expected.range(Bytes::from(vec![3])..Bytes::from(vec![25]));
+            writes.iter().for_each(|write| apply(&mut expected, write));
+            writes.iter().for_each(|write| overlay.apply(write));
+            let range = expected.range(one(3)..one(25));
             let mut expected: Vec<Row> = range.map(|(key, value)| (key.clone(), value.clone())).collect();
             if reverse {
                 expected.reverse();
             }
-            let mut request = RangeRequest::new(vec![3], vec![25]);
+            let mut request = RangeRequest::new(one(3), one(25));
             (request.limit, request.target_bytes, request.reverse) = (limit, target_bytes, reverse);
             let (mut rows, mut more) = (Vec::new(), true);
             while more {

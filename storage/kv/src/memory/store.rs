@@ -1,25 +1,8 @@
 //! The rows with their versions, the recent commits, the watches.
 
-use crate::{AtomicOp, Error, RangePage, RangeRequest, RangeSet, Versionstamp};
+use crate::{Error, RangePage, RangeRequest, RangeSet, Versionstamp, Watch, Write};
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
-use tokio::sync::oneshot;
-
-/// A write, in the order in which the transaction did it.
-#[derive(Clone, Debug)]
-pub(super) enum Mutation {
-    Set(Bytes, Bytes),
-    Clear(Bytes),
-    ClearRange(Bytes, Bytes),
-    Atomic(AtomicOp, Bytes, Bytes),
-}
-
-/// Someone who waits until the value is not `seen`.
-pub(super) struct Watch {
-    pub(super) key: Bytes,
-    pub(super) seen: Option<Bytes>,
-    pub(super) wake: oneshot::Sender<Result<(), Error>>,
-}
 
 #[derive(Default)]
 pub(super) struct Store {
@@ -90,49 +73,53 @@ impl Store {
         later.flat_map(|(_, writes)| writes.iter()).any(|(begin, end)| reads.intersects(begin, end))
     }
 
-    /// Applies `mutations` in their order as one new version; `writes` is what others conflict with.
+    /// Applies `writes` in their order as one new version. Others conflict with them and with `claims`.
     pub(super) fn commit(
         &mut self,
-        mutations: &[Mutation],
-        mut writes: RangeSet,
+        writes: &[Write],
+        claims: &[(Bytes, Bytes)],
     ) -> Result<Versionstamp, Error> {
         let stamp = Versionstamp::new(self.version + 1, 0);
         // All that can fail comes before the first change.
-        let mutations: Vec<Mutation> =
-            mutations.iter().map(|mutation| resolve(mutation, stamp)).collect::<Result<_, _>>()?;
+        let writes: Vec<Write> = writes.iter().map(|write| write.stamped(stamp)).collect::<Result<_, _>>()?;
         self.version += 1;
-        for mutation in &mutations {
-            match mutation {
-                Mutation::Set(key, value) => self.put(key, Some(value.clone())),
-                Mutation::Clear(key) => self.put(key, None),
-                Mutation::ClearRange(begin, end) => {
-                    let keys: Vec<Bytes> = self.keys(begin, end).cloned().collect();
-                    keys.iter().for_each(|key| self.put(key, None));
-                }
-                Mutation::Atomic(op, key, operand) => {
-                    let value = op.apply(self.value_at(key, self.version).as_deref(), operand);
-                    if op.is_versionstamped() {
-                        writes.insert_key(key);
-                    }
-                    self.put(key, value);
-                }
+        let mut written = RangeSet::default();
+        claims.iter().for_each(|(begin, end)| written.insert(begin.clone(), end.clone()));
+        for write in &writes {
+            match write {
+                Write::Set(key, _) | Write::Clear(key) | Write::Atomic(_, key, _) => written.insert_key(key),
+                Write::ClearRange(begin, end) => written.insert(begin.clone(), end.clone()),
             }
+            self.apply(write);
         }
-        self.wake(&writes);
-        self.commits.push_back((self.version, writes));
+        self.wake(&written);
+        self.commits.push_back((self.version, written));
         self.forget();
         Ok(stamp)
+    }
+
+    fn apply(&mut self, write: &Write) {
+        match write {
+            Write::Set(key, value) => self.put(key, Some(value.clone())),
+            Write::Clear(key) => self.put(key, None),
+            Write::ClearRange(begin, end) => {
+                let keys: Vec<Bytes> = self.keys(begin, end).cloned().collect();
+                keys.iter().for_each(|key| self.put(key, None));
+            }
+            Write::Atomic(op, key, operand) => {
+                let value = op.apply(self.value_at(key, self.version).as_deref(), operand);
+                self.put(key, value);
+            }
+        }
     }
 
     /// Registers a watch, or wakes it if the value is another one already.
     pub(super) fn watch(&mut self, watch: Watch) {
         if self.value_at(&watch.key, self.version) != watch.seen {
-            // Nobody listens any more if this fails, and that is as good.
-            let _ = watch.wake.send(Ok(()));
-            return;
+            return watch.wake();
         }
         let watches = self.watches.entry(watch.key.clone()).or_default();
-        watches.retain(|other| !other.wake.is_closed());
+        watches.retain(|other| !other.is_abandoned());
         watches.push(watch);
     }
 
@@ -183,41 +170,21 @@ impl Store {
     }
 }
 
-/// The mutation with the versionstamp in its place.
-fn resolve(mutation: &Mutation, stamp: Versionstamp) -> Result<Mutation, Error> {
-    Ok(match mutation {
-        Mutation::Atomic(op, key, operand) if op.is_versionstamped() => {
-            let (key, operand) = op.resolve(key, operand, stamp)?;
-            Mutation::Atomic(*op, key, operand)
-        }
-        other => other.clone(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn commit(store: &mut Store, mutations: &[Mutation]) {
-        let mut writes = RangeSet::default();
-        for mutation in mutations {
-            match mutation {
-                Mutation::Set(key, _) | Mutation::Clear(key) | Mutation::Atomic(_, key, _) => {
-                    writes.insert_key(key);
-                }
-                Mutation::ClearRange(begin, end) => writes.insert(begin.clone(), end.clone()),
-            }
-        }
-        store.commit(mutations, writes).unwrap();
+    fn commit(store: &mut Store, writes: &[Write]) {
+        store.commit(writes, &[]).unwrap();
     }
 
     #[test]
     fn old_values_live_as_long_as_someone_can_read_them() {
         let (mut store, key) = (Store::default(), Bytes::from("k"));
-        commit(&mut store, &[Mutation::Set(key.clone(), Bytes::from("1"))]);
+        commit(&mut store, &[Write::Set(key.clone(), Bytes::from("1"))]);
         let snapshot = store.acquire().unwrap();
-        commit(&mut store, &[Mutation::Set(key.clone(), Bytes::from("2"))]);
-        commit(&mut store, &[Mutation::Clear(key.clone())]);
+        commit(&mut store, &[Write::Set(key.clone(), Bytes::from("2"))]);
+        commit(&mut store, &[Write::Clear(key.clone())]);
         assert_eq!(store.value_at(&key, snapshot), Some(Bytes::from("1")));
         assert_eq!(store.commits.len(), 2);
         store.release(snapshot);
@@ -228,7 +195,7 @@ mod tests {
     fn a_commit_conflicts_only_with_what_was_read_before_it() {
         let mut store = Store::default();
         let before = store.acquire().unwrap();
-        commit(&mut store, &[Mutation::ClearRange(Bytes::from("b"), Bytes::from("d"))]);
+        commit(&mut store, &[Write::ClearRange(Bytes::from("b"), Bytes::from("d"))]);
         let mut reads = RangeSet::default();
         reads.insert_key(b"c");
         assert!(store.conflicts(&reads, before));
