@@ -1,6 +1,8 @@
 //! What a transaction has written, as its own reads see it: for backends that collect writes in memory.
 
-use crate::{AtomicOp, Error, RangePage, RangeRequest, RangeSet, Row, Versionstamp, Write, successor};
+use crate::{
+    AtomicOp, Error, RangePage, RangeRequest, RangeSet, Row, Versionstamp, Write, limits, successor,
+};
 use bytes::Bytes;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -133,14 +135,17 @@ pub struct Merge {
     rest: RangeRequest,
     page: RangePage,
     complete: bool,
+    /// Rows and bytes that the page can still take.
+    room: (usize, usize),
+    /// Rows and bytes of the store's that own clears have taken away.
+    hidden: (usize, usize),
 }
 
 impl Merge {
     /// A page that has nothing yet.
     pub fn new(request: &RangeRequest) -> Self {
-        let (limit, target_bytes) = (request.row_limit(), request.byte_target());
-        let rest = RangeRequest { limit, target_bytes, ..request.clone() };
-        Merge { rest, page: RangePage::default(), complete: false }
+        let room = (request.row_limit(), request.byte_target());
+        Merge { rest: request.clone(), page: RangePage::default(), complete: false, room, hidden: (0, 0) }
     }
 
     /// What to ask the store for next; `None` if the page is complete.
@@ -156,17 +161,20 @@ impl Merge {
         let mut own = overlay.keys(&begin, &end, reverse).peekable();
         let mut rows = stored.rows.into_iter().peekable();
         while let Some((key, value)) = next(&mut rows, &mut own, reverse) {
-            let Some(value) = overlay.over(&key, value)? else { continue };
+            let stored_bytes = key.len() + value.as_ref().map_or(0, Bytes::len);
+            let Some(value) = overlay.over(&key, value)? else {
+                self.hidden = (self.hidden.0 + 1, self.hidden.1 + stored_bytes);
+                continue;
+            };
             let bytes = key.len() + value.len();
             self.page.rows.push((key, value));
             // With a limit reached nothing behind the last row may count as read: who asks for one row must not
             // conflict on a second.
-            if self.rest.limit <= 1 || self.rest.target_bytes <= bytes {
+            if self.room.0 <= 1 || self.room.1 <= bytes {
                 (self.page.more, self.complete) = (true, true);
                 return Ok(());
             }
-            self.rest.limit -= 1;
-            self.rest.target_bytes -= bytes;
+            self.room = (self.room.0 - 1, self.room.1 - bytes);
         }
         self.complete = !stored.more;
         if reverse {
@@ -174,6 +182,9 @@ impl Merge {
         } else {
             self.rest.begin = end;
         }
+        // Where own clears have hidden much they may hide more, which must not be fetched row by row.
+        self.rest.limit = self.room.0.saturating_add(self.hidden.0.min(limits::PAGE_ROWS));
+        self.rest.target_bytes = self.room.1.saturating_add(self.hidden.1.min(limits::PAGE_BYTES));
         Ok(())
     }
 
@@ -255,7 +266,16 @@ mod tests {
 
     type Rows = BTreeMap<Bytes, Bytes>;
 
-    /// Reads a page from a store that gives `chunk` rows at a time.
+    /// The answer of a store that gives `chunk` rows at a time.
+    fn scan(rows: &Rows, request: &RangeRequest, chunk: usize) -> RangePage {
+        let range = rows.range::<Bytes, _>(&request.begin..&request.end);
+        let range = range.map(|(key, value)| (key.clone(), value.clone()));
+        let most = chunk.min(request.row_limit());
+        let rows: Vec<Row> =
+            if request.reverse { range.rev().take(most).collect() } else { range.take(most).collect() };
+        RangePage { more: rows.len() == most, rows }
+    }
+
     fn page(
         rows: &Rows,
         overlay: &Overlay,
@@ -264,13 +284,7 @@ mod tests {
     ) -> Result<RangePage, Error> {
         let mut merge = Merge::new(request);
         while let Some(rest) = merge.rest() {
-            let range = rows.range::<Bytes, _>(&rest.begin..&rest.end);
-            let range = range.map(|(key, value)| (key.clone(), value.clone()));
-            let most = chunk.min(rest.limit);
-            let rows: Vec<Row> =
-                if rest.reverse { range.rev().take(most).collect() } else { range.take(most).collect() };
-            let more = rows.len() == most;
-            merge.add(overlay, RangePage { rows, more })?;
+            merge.add(overlay, scan(rows, rest, chunk))?;
         }
         Ok(merge.into_page())
     }
@@ -288,6 +302,23 @@ mod tests {
         assert_eq!(read(&request).unwrap().rows, [(bytes("c"), bytes("3"))]);
         request.limit = 2;
         assert_eq!(read(&request), Err(Error::unreadable()));
+    }
+
+    #[test]
+    fn what_was_cleared_is_passed_over_in_few_steps() {
+        let key = |n: u32| Bytes::copy_from_slice(&n.to_be_bytes());
+        let rows: Rows = (0..1_000).map(|n| (key(n), key(n))).collect();
+        let mut overlay = Overlay::default();
+        overlay.apply(&Write::ClearRange(key(0), key(999)));
+        let mut merge = Merge::new(&RangeRequest { limit: 1, ..RangeRequest::new(key(0), key(2_000)) });
+        let mut steps = 0;
+        while let Some(rest) = merge.rest() {
+            let stored = scan(&rows, rest, usize::MAX);
+            merge.add(&overlay, stored).unwrap();
+            steps += 1;
+        }
+        assert_eq!(merge.into_page().rows, [(key(999), key(999))]);
+        assert!(steps < 15, "{steps}");
     }
 
     fn one(byte: u8) -> Bytes {
