@@ -5,7 +5,7 @@
 //! restarts, and stay far below 2^63. Operations are resolved here, on top of the group so far. A caller is told
 //! after the group is durable and visible.
 
-use crate::conflicts::{Verdict, Window};
+use crate::conflicts::Window;
 use crate::engine::{Batch, Engine, Op, Snapshot, Value};
 use crate::metrics::Groups;
 use crate::watch::Watches;
@@ -279,11 +279,7 @@ impl Worker {
     /// The version of a request's commit, if nothing it read has changed.
     fn admit(&mut self, request: &Request) -> Result<u64, Error> {
         if let Some(since) = request.read_version {
-            match self.window.check(&request.reads, since) {
-                Verdict::Clean => {}
-                Verdict::Conflict => return Err(Error::conflict()),
-                Verdict::TooOld => return Err(Error::too_old()),
-            }
+            self.window.check(&request.reads, since)?;
         }
         let elapsed = self.clock.monotonic().saturating_sub(self.opened).as_micros();
         let by_time = self.first.saturating_add(u64::try_from(elapsed).unwrap_or(u64::MAX));

@@ -5,8 +5,8 @@
 //! dropping the oldest generation.
 
 use bytes::Bytes;
-use kv::RangeSet;
 use kv::limits::TRANSACTION_TIME;
+use kv::{Error, RangeSet};
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::time::Duration;
@@ -40,17 +40,6 @@ struct Generation {
     ranges: Vec<(Bytes, Bytes, u64)>,
 }
 
-/// The outcome of a check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// Nothing was written since.
-    Clean,
-    /// Something was.
-    Conflict,
-    /// That is not known any more.
-    TooOld,
-}
-
 impl Window {
     /// A window that knows nothing of the time up to `version`, in which nobody can have read.
     pub(crate) fn new(version: u64) -> Self {
@@ -58,18 +47,18 @@ impl Window {
         Window { generations: VecDeque::new(), floor: version }
     }
 
-    /// Whether any of `ranges` was written after version `since`.
-    pub(crate) fn check(&self, ranges: &RangeSet, since: u64) -> Verdict {
+    /// Fails if any of `ranges` was written after version `since`, or if that is not known any more.
+    pub(crate) fn check(&self, ranges: &RangeSet, since: u64) -> Result<(), Error> {
         if since < self.floor {
-            return Verdict::TooOld;
+            return Err(Error::too_old());
         }
         let newer = self.generations.iter().rev().take_while(|generation| generation.highest > since);
         for generation in newer {
             if ranges.iter().any(|(begin, end)| generation.wrote(begin, end, since)) {
-                return Verdict::Conflict;
+                return Err(Error::conflict());
             }
         }
-        Verdict::Clean
+        Ok(())
     }
 
     /// Takes note of a write at `version`, which is the highest so far.
@@ -137,11 +126,14 @@ impl Generation {
 mod tests {
     use super::*;
 
+    const CONFLICT: Result<(), Error> = Err(Error::conflict());
+    const TOO_OLD: Result<(), Error> = Err(Error::too_old());
+
     fn key(key: &'static str) -> Bytes {
         Bytes::from_static(key.as_bytes())
     }
 
-    fn check(window: &Window, begin: &'static str, end: &'static str, since: u64) -> Verdict {
+    fn check(window: &Window, begin: &'static str, end: &'static str, since: u64) -> Result<(), Error> {
         let mut ranges = RangeSet::default();
         ranges.insert(key(begin), key(end));
         window.check(&ranges, since)
@@ -156,14 +148,14 @@ mod tests {
         let mut window = Window::new(10);
         window.wrote_key(key("b"), 11, at(0));
         window.wrote_range(key("m"), key("p"), 12, at(0));
-        assert_eq!(check(&window, "a", "c", 10), Verdict::Conflict);
-        assert_eq!(check(&window, "b", "b\0", 10), Verdict::Conflict);
-        assert_eq!(check(&window, "a", "b", 10), Verdict::Clean);
-        assert_eq!(check(&window, "a", "c", 11), Verdict::Clean);
-        assert_eq!(check(&window, "o", "z", 11), Verdict::Conflict);
-        assert_eq!(check(&window, "p", "z", 11), Verdict::Clean);
-        assert_eq!(check(&window, "c", "m", 10), Verdict::Clean);
-        assert_eq!(check(&window, "a", "c", 9), Verdict::TooOld);
+        assert_eq!(check(&window, "a", "c", 10), CONFLICT);
+        assert_eq!(check(&window, "b", "b\0", 10), CONFLICT);
+        assert_eq!(check(&window, "a", "b", 10), Ok(()));
+        assert_eq!(check(&window, "a", "c", 11), Ok(()));
+        assert_eq!(check(&window, "o", "z", 11), CONFLICT);
+        assert_eq!(check(&window, "p", "z", 11), Ok(()));
+        assert_eq!(check(&window, "c", "m", 10), Ok(()));
+        assert_eq!(check(&window, "a", "c", 9), TOO_OLD);
     }
 
     #[test]
@@ -172,15 +164,15 @@ mod tests {
         for second in 0..4 {
             window.wrote_key(key("k"), second + 1, at(second));
         }
-        assert_eq!(check(&window, "k", "l", 0), Verdict::Conflict);
-        assert_eq!(check(&window, "k", "l", 3), Verdict::Conflict, "in the newest of several");
+        assert_eq!(check(&window, "k", "l", 0), CONFLICT);
+        assert_eq!(check(&window, "k", "l", 3), CONFLICT, "in the newest of several");
         window.forget(at(7));
-        assert_eq!(check(&window, "k", "l", 0), Verdict::TooOld);
-        assert_eq!(check(&window, "k", "l", 2), Verdict::Conflict);
+        assert_eq!(check(&window, "k", "l", 0), TOO_OLD);
+        assert_eq!(check(&window, "k", "l", 2), CONFLICT);
         window.forget(at(20));
         assert!(window.is_empty());
-        assert_eq!(check(&window, "k", "l", 4), Verdict::Clean);
-        assert_eq!(check(&window, "k", "l", 3), Verdict::TooOld);
+        assert_eq!(check(&window, "k", "l", 4), Ok(()));
+        assert_eq!(check(&window, "k", "l", 3), TOO_OLD);
     }
 
     #[test]
@@ -193,7 +185,7 @@ mod tests {
             window.wrote_range(begin.clone(), begin, version, at(0));
         }
         assert!(window.generations.len() <= GENERATIONS);
-        assert_eq!(check(&window, "a", "b", 5), Verdict::TooOld);
-        assert_eq!(check(&window, "a", "b", version), Verdict::Clean);
+        assert_eq!(check(&window, "a", "b", 5), TOO_OLD);
+        assert_eq!(check(&window, "a", "b", version), Ok(()));
     }
 }

@@ -3,7 +3,7 @@
 //! Nothing here asks the server: this is what the committer computes between the two round trips of a commit.
 
 use crate::position::Position;
-use crate::window::{Verdict, Window, WriteSet};
+use crate::window::{Window, WriteSet};
 use bytes::Bytes;
 use kv::{Error, RangeSet, Versionstamp, Write};
 use std::collections::BTreeMap;
@@ -88,12 +88,8 @@ fn check(attempt: &Attempt, now: &Now<'_>, own: &Window) -> Result<(), Error> {
     if base.timeline != now.position.timeline || base.version > now.position.version {
         return Err(Error::too_old());
     }
-    match now.window.check(&attempt.reads, base.version) {
-        Verdict::TooOld => Err(Error::too_old()),
-        Verdict::Conflict => Err(Error::conflict()),
-        Verdict::Clean if own.check(&attempt.reads, 0) == Verdict::Conflict => Err(Error::conflict()),
-        Verdict::Clean => Ok(()),
-    }
+    now.window.check(&attempt.reads, base.version)?;
+    own.check(&attempt.reads, 0)
 }
 
 /// The writes with the versionstamp in its place, and what they conflict with.

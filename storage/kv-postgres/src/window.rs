@@ -66,17 +66,6 @@ fn malformed() -> Error {
     Error::fatal("malformed row in the log of commits")
 }
 
-/// The outcome of a check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// Nothing was written since.
-    Clean,
-    /// Something was.
-    Conflict,
-    /// That is not known any more.
-    TooOld,
-}
-
 /// The writes of all commits behind its floor.
 #[derive(Debug, Default)]
 pub(crate) struct Window {
@@ -104,17 +93,17 @@ impl Window {
         self.commits.push_back((now, version, writes.keys));
     }
 
-    /// Whether any of `reads` was written after version `since`.
-    pub(crate) fn check(&self, reads: &RangeSet, since: u64) -> Verdict {
+    /// Fails if any of `reads` was written after version `since`, or if that is not known any more.
+    pub(crate) fn check(&self, reads: &RangeSet, since: u64) -> Result<(), Error> {
         if since < self.floor {
-            return Verdict::TooOld;
+            return Err(Error::too_old());
         }
         let newer = self.ranges.iter().rev().take_while(|(version, ..)| *version > since);
         let mut ranges = newer.map(|(_, begin, end)| (begin, end));
         if ranges.any(|(begin, end)| reads.intersects(begin, end)) || self.wrote_key(reads, since) {
-            return Verdict::Conflict;
+            return Err(Error::conflict());
         }
-        Verdict::Clean
+        Ok(())
     }
 
     fn wrote_key(&self, reads: &RangeSet, since: u64) -> bool {
@@ -154,6 +143,9 @@ impl Window {
 mod tests {
     use super::*;
 
+    const CONFLICT: Result<(), Error> = Err(Error::conflict());
+    const TOO_OLD: Result<(), Error> = Err(Error::too_old());
+
     fn key(key: &'static str) -> Bytes {
         Bytes::from_static(key.as_bytes())
     }
@@ -165,7 +157,7 @@ mod tests {
         }
     }
 
-    fn check(window: &Window, begin: &'static str, end: &'static str, since: u64) -> Verdict {
+    fn check(window: &Window, begin: &'static str, end: &'static str, since: u64) -> Result<(), Error> {
         let mut reads = RangeSet::default();
         reads.insert(key(begin), key(end));
         window.check(&reads, since)
@@ -180,14 +172,14 @@ mod tests {
         let mut window = Window::new(10);
         window.record(11, writes(&["b"], &[]), at(0));
         window.record(12, writes(&[], &[("m", "p")]), at(0));
-        assert_eq!(check(&window, "a", "c", 10), Verdict::Conflict);
-        assert_eq!(check(&window, "b", "b\0", 10), Verdict::Conflict);
-        assert_eq!(check(&window, "a", "b", 10), Verdict::Clean);
-        assert_eq!(check(&window, "a", "c", 11), Verdict::Clean);
-        assert_eq!(check(&window, "o", "z", 11), Verdict::Conflict);
-        assert_eq!(check(&window, "o", "z", 12), Verdict::Clean);
-        assert_eq!(check(&window, "p", "z", 10), Verdict::Clean);
-        assert_eq!(check(&window, "a", "c", 9), Verdict::TooOld);
+        assert_eq!(check(&window, "a", "c", 10), CONFLICT);
+        assert_eq!(check(&window, "b", "b\0", 10), CONFLICT);
+        assert_eq!(check(&window, "a", "b", 10), Ok(()));
+        assert_eq!(check(&window, "a", "c", 11), Ok(()));
+        assert_eq!(check(&window, "o", "z", 11), CONFLICT);
+        assert_eq!(check(&window, "o", "z", 12), Ok(()));
+        assert_eq!(check(&window, "p", "z", 10), Ok(()));
+        assert_eq!(check(&window, "a", "c", 9), TOO_OLD);
     }
 
     #[test]
@@ -198,10 +190,8 @@ mod tests {
             window.record(version, WriteSet { keys: vec![name], ranges: vec![] }, at(0));
         }
         for since in [0, 100, 180, 199] {
-            assert_eq!(check(&window, "2", "3", since), Verdict::Conflict);
-            assert_eq!(check(&window, "100", "101", since), {
-                if since < 100 { Verdict::Conflict } else { Verdict::Clean }
-            });
+            assert_eq!(check(&window, "2", "3", since), CONFLICT);
+            assert_eq!(check(&window, "100", "101", since), { if since < 100 { CONFLICT } else { Ok(()) } });
         }
     }
 
@@ -211,13 +201,13 @@ mod tests {
         window.record(1, writes(&["k", "l"], &[("x", "y")]), at(0));
         window.record(2, writes(&["k"], &[]), at(5));
         window.forget(at(8));
-        assert_eq!(check(&window, "k", "z", 0), Verdict::TooOld);
-        assert_eq!(check(&window, "k", "z", 1), Verdict::Conflict);
-        assert_eq!(check(&window, "l", "z", 1), Verdict::Clean);
+        assert_eq!(check(&window, "k", "z", 0), TOO_OLD);
+        assert_eq!(check(&window, "k", "z", 1), CONFLICT);
+        assert_eq!(check(&window, "l", "z", 1), Ok(()));
         window.forget(at(60));
         assert!(window.keys.is_empty() && window.ranges.is_empty() && window.commits.is_empty());
-        assert_eq!(check(&window, "k", "z", 2), Verdict::Clean);
-        assert_eq!(check(&window, "k", "z", 1), Verdict::TooOld);
+        assert_eq!(check(&window, "k", "z", 2), Ok(()));
+        assert_eq!(check(&window, "k", "z", 1), TOO_OLD);
     }
 
     #[test]
