@@ -247,19 +247,29 @@ impl Worker {
 
     fn commit(&mut self, requests: Vec<(Request, Reply)>) {
         self.untidy = true;
+        let mut requests = requests.into_iter();
+        while requests.len() > 0 {
+            self.commit_group(&mut requests);
+        }
+    }
+
+    /// Commits those of `requests` that can go together.
+    fn commit_group(&mut self, requests: &mut impl Iterator<Item = (Request, Reply)>) {
         let now = self.clock.monotonic();
         let mut group = Group::new(self.engine.clone());
-        let mut replies = Vec::with_capacity(requests.len());
+        let mut replies = Vec::new();
         for (request, reply) in requests {
-            match self.admit(&request) {
-                Ok(version) => {
-                    let resolved = group.add(request.writes, version);
+            let added = self.admit(&request).map(|version| (version, group.add(request.writes, version)));
+            match added {
+                Ok((version, Ok(()))) => {
                     self.note(&group, request.claims, version, now);
                     replies.push((reply, version));
-                    if let Err(error) = resolved {
-                        // Something on disk cannot be read, and what was resolved so far rests on this group.
-                        return answer(replies, &Err(error));
-                    }
+                }
+                Ok((_, Err(error))) => {
+                    // Something on disk cannot be read. The group ends, since those behind it would build on what
+                    // this one has left in it.
+                    let _ = reply.send(Err(error));
+                    break;
                 }
                 Err(error) => drop(reply.send(Err(error))),
             }
@@ -287,9 +297,9 @@ impl Worker {
         Ok(self.last)
     }
 
+    /// Takes note of what the last batch of `group` wrote.
     fn note(&mut self, group: &Group, claims: Vec<(Bytes, Bytes)>, version: u64, now: Duration) {
-        let ops = group.batches.last().filter(|batch| batch.version == version).map(|batch| &batch.ops[..]);
-        for op in ops.unwrap_or_default() {
+        for op in group.batches.last().map(|batch| &batch.ops[..]).unwrap_or_default() {
             match op {
                 Op::Set(key, _) | Op::Clear(key) => self.window.wrote_key(key.clone(), version, now),
                 Op::ClearRange(begin, end) => {

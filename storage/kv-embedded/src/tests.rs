@@ -6,6 +6,7 @@
 use crate::engine::simdisk::SimDisk;
 use crate::{Embedded, Options, open, open_on};
 use bytes::Bytes;
+use futures::FutureExt;
 use kv::{AtomicOp, Backend, Database, Error, TransactionOptions};
 use parking_lot::Mutex;
 use runtime::{ManualClock, Rng, SeededRng, SharedClock, SharedRng, SystemClock, Timestamp};
@@ -135,6 +136,41 @@ async fn a_full_disk_is_told_and_survived() {
     disk.faults(|faults| faults.capacity = None);
     put(100).await.unwrap();
     assert_eq!(store.begin(&TransactionOptions::default()).get(b"big", true).await.unwrap(), None);
+}
+
+/// A counter in a value that cannot be read any more: who adds to it fails, those in the same group do not.
+#[tokio::test]
+async fn what_is_damaged_fails_only_the_commit_that_needs_it() {
+    let disk = SimDisk::default();
+    let store = open_on(Arc::new(disk.clone()), options()).unwrap();
+    let put = |store: &Embedded, key: &[u8], value: &[u8]| {
+        let txn = store.begin(&TransactionOptions::default());
+        txn.set(key, value);
+        async move { txn.commit().await }
+    };
+    let mut noise = vec![0; 3000];
+    SeededRng::new(3).fill(&mut noise);
+    put(&store, b"bad", &noise).await.unwrap();
+    drop(store);
+    disk.damage(&crate::engine::tests::segment(1), |data| data[100] ^= 1);
+    let store = open_on(Arc::new(disk.clone()), options()).unwrap();
+    let add = async {
+        let txn = store.begin(&TransactionOptions::default());
+        txn.set(b"own", b"1");
+        txn.atomic(AtomicOp::Add, b"bad", &[1]);
+        txn.commit().await
+    };
+    let commits = [put(&store, b"a", b"1").boxed(), add.boxed(), put(&store, b"b", b"1").boxed()];
+    let mut all = futures::future::join_all(commits);
+    // As long as the disk stands still what comes is gathered into a group.
+    disk.faults(|_| assert!((&mut all).now_or_never().is_none()));
+    let outcomes = all.await;
+    assert!(outcomes[0].is_ok() && outcomes[2].is_ok(), "{outcomes:?}");
+    assert!(outcomes[1].as_ref().unwrap_err().to_string().contains("damaged"), "{outcomes:?}");
+    for (key, is_there) in [("a", true), ("own", false), ("b", true)] {
+        let value = store.begin(&TransactionOptions::default()).get(key.as_bytes(), true).await.unwrap();
+        assert_eq!(value.is_some(), is_there, "{key}");
+    }
 }
 
 const WRITERS: usize = 4;

@@ -188,7 +188,7 @@ fn killed_with_a_log() -> SimDisk {
     disk.after_kill()
 }
 
-fn segment(number: u64) -> String {
+pub(crate) fn segment(number: u64) -> String {
     super::segment::name(number)
 }
 
