@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_disk_is_retryable_and_recognisable() {
+    fn a_full_disk_can_be_told_from_a_broken_store() {
         let full = Error::io("write")(io::Error::from(io::ErrorKind::StorageFull));
         let error = kv::Error::from(full);
         assert!(!error.is_retryable() && error.is_out_of_space());

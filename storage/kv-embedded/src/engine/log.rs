@@ -78,9 +78,11 @@ impl Log {
         let mut buffer = std::mem::take(&mut self.buffer);
         let placed = group::encode(&mut buffer, batches, (self.segments.store, segment, offset, sequence));
         let written = self.write(&buffer);
-        self.written += buffer.len() as u64;
-        self.tail.offset += if written.is_ok() { buffer.len() as u64 } else { 0 };
-        self.tail.sequence += u64::from(written.is_ok());
+        if written.is_ok() {
+            self.written += buffer.len() as u64;
+            self.tail.offset += buffer.len() as u64;
+            self.tail.sequence += 1;
+        }
         buffer.clear();
         buffer.shrink_to(BUFFER);
         self.buffer = buffer;
