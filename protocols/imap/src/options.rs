@@ -43,6 +43,8 @@ pub(crate) const NONSENSE_BEFORE_LOGIN: u16 = 10;
 pub(crate) const NONSENSE: u16 = 100;
 /// Message rows read at once.
 pub(crate) const ROWS: usize = 1000;
+/// UIDs of a listing answered before the connection may send.
+pub(crate) const LISTED: u32 = 512;
 /// Bytes of a body read at once.
 pub(crate) const PIECE: u64 = 128 * 1024;
 /// Bytes of a header from which fields are selected.

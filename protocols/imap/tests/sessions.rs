@@ -348,3 +348,37 @@ async fn a_large_message_there_and_back() {
         "{answer}"
     );
 }
+
+/// The second FETCH of all flags is answered from what the first remembered: it tells the same, and what others
+/// changed meanwhile.
+#[tokio::test]
+async fn all_flags_again() {
+    let world = World::new().await;
+    let mut c = world.selected("INBOX").await;
+    for _ in 0..5 {
+        c.append("INBOX", MESSAGE).await;
+    }
+    let fetches = |answer: String| {
+        let lines: Vec<_> = answer.lines().filter(|l| l.contains(" FETCH (")).map(str::to_owned).collect();
+        lines.join("\n")
+    };
+    let first = fetches(c.ok("FETCH 1:* (FLAGS UID MODSEQ)").await);
+    assert_eq!(first.lines().count(), 5, "{first}");
+    assert_eq!(fetches(c.ok("FETCH 1:* (FLAGS UID MODSEQ)").await), first);
+    let mut other = world.selected("INBOX").await;
+    other.ok("STORE 2 +FLAGS.SILENT (\\Deleted)").await;
+    other.ok("STORE 3 +FLAGS.SILENT ($Work \\Seen)").await;
+    other.ok("EXPUNGE").await;
+    other.append("INBOX", MESSAGE).await;
+    // Its numbers are still those of before: 2 is gone and may not be told yet (RFC 9051 §5.5, RFC 5530 §3).
+    let answer = c.ok("FETCH 2:4 (UID FLAGS)").await;
+    assert!(answer.contains("* 3 FETCH (UID 3 FLAGS (\\Seen $Work))"), "{answer}");
+    assert!(!answer.contains("UID 2") && answer.contains("EXPUNGEISSUED"), "{answer}");
+    c.ok("NOOP").await;
+    let answer = c.ok("UID FETCH 3:* (FLAGS)").await;
+    for line in
+        ["* 2 FETCH (UID 3 FLAGS (\\Seen $Work))", "* 3 FETCH (UID 4 FLAGS ())", "* 5 FETCH (UID 6 FLAGS ())"]
+    {
+        assert!(answer.contains(line), "{line} in {answer}");
+    }
+}

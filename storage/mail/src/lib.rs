@@ -8,7 +8,8 @@
 //! - UID, row, indexes, thread, quota and change log of a message are written by one transaction. Two inserts into one
 //!   mailbox conflict on its UIDNEXT, and nothing else does.
 //! - Counters equal what they count, pages equal rows, indexes equal rows: [`verify`] recounts.
-//! - A cache is never trusted: keyword names are looked up in the transaction that uses them.
+//! - A cache is never trusted: keyword names are looked up in the transaction that uses them, and a [`Listing`] is
+//!   brought up to the moment of each use.
 
 mod convert;
 mod copy;
@@ -19,6 +20,7 @@ mod flags;
 mod index;
 mod ingest;
 mod keywords;
+mod listing;
 mod mailbox;
 mod messages;
 mod open;
@@ -40,6 +42,7 @@ pub use expunge::Expunged;
 pub use flags::{FlagChange, StoreOutcome};
 pub use index::SortKey;
 pub use ingest::{Appended, Incoming, NewMessage, PendingAppend};
+pub use listing::{Gathering, Listing};
 pub use mailbox::{Mailbox, Role};
 pub use messages::{MessageRow, Page};
 pub use open::{Opened, Status};
@@ -73,6 +76,7 @@ pub struct Store {
     sink: Arc<dyn Sink>,
     clock: SharedClock,
     rng: SharedRng,
+    listings: listing::Listings,
 }
 
 impl Store {
@@ -84,7 +88,7 @@ impl Store {
         clock: SharedClock,
         rng: SharedRng,
     ) -> Self {
-        Self { db, blobs, sink, clock, rng }
+        Self { db, blobs, sink, clock, rng, listings: listing::Listings::new() }
     }
 
     /// Where the bodies are.

@@ -37,7 +37,7 @@ impl Store {
     }
 }
 
-async fn since_in(txn: &Transaction, at: MailboxRef, since: ModSeq) -> Result<Delta, Error> {
+pub(crate) async fn since_in(txn: &Transaction, at: MailboxRef, since: ModSeq) -> Result<Delta, Error> {
     mailbox::record_in(txn, at).await?;
     let as_of = open::highest_in(txn, at).await?;
     if as_of <= since {

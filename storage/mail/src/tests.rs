@@ -8,7 +8,9 @@ use kv::Database;
 use runtime::{ManualClock, Rng, SeededRng, Timestamp};
 use schema::{AccountId, Flags, Keyword, ModSeq, SystemFlags};
 
-use crate::{Error, FlagChange, Incoming, MailboxPath, MailboxRef, SortKey, Store, UidSet, verify};
+use crate::{
+    Error, FlagChange, Gathering, Incoming, MailboxPath, MailboxRef, SortKey, Store, UidSet, verify,
+};
 
 const ACCOUNT: AccountId = AccountId(7);
 
@@ -45,6 +47,16 @@ impl Fixture {
     async fn append(&self, at: MailboxRef, text: &str) -> u32 {
         let incoming = self.incoming(text).await;
         self.store.append(at, &incoming, &Flags::none(), 1_700_000_000).await.unwrap().uid
+    }
+
+    /// What is remembered of the mailbox is what its rows say.
+    async fn listed(&self, at: MailboxRef) {
+        let rows = self.store.messages(at, 1..=u32::MAX, 1000).await.unwrap().rows;
+        let expected: Vec<_> = rows.iter().map(|row| (row.uid, row.modseq, &row.flags)).collect();
+        let listing = self.store.listing(at).await.unwrap().expect("is remembered");
+        assert_eq!(listing.range(1..=u32::MAX).collect::<Vec<_>>(), expected);
+        let some = expected.into_iter().filter(|row| (3..=4).contains(&row.0));
+        assert_eq!(listing.range(3..=4).collect::<Vec<_>>(), some.collect::<Vec<_>>());
     }
 
     async fn sound(&self) {
@@ -311,4 +323,34 @@ async fn history(f: &Fixture, rng: &SeededRng) {
             assert_eq!(replica.0, f.store.open(at[0]).await.unwrap().uids, "step {step}");
         }
     }
+}
+
+/// A listing equals the rows after every change, whoever made it, and also if changes came while it was gathered.
+#[tokio::test]
+async fn a_listing_is_never_stale() {
+    let f = fixture(kv::memory::database()).await;
+    let inbox = f.mailbox("INBOX").await;
+    assert!(f.store.listing(inbox).await.unwrap().is_none(), "nothing is remembered yet");
+    for n in 1..=6 {
+        f.append(inbox, &message(n)).await;
+    }
+    let mut gathering = Gathering::new(inbox, f.store.open(inbox).await.unwrap().as_of);
+    gathering.add(&f.store.messages(inbox, 1..=3, 10).await.unwrap().rows);
+    let all = UidSet::from_ranges([1..=100]);
+    let (add, remove) = (FlagChange::Add(seen()), FlagChange::Remove(seen()));
+    let deleted = FlagChange::Add(SystemFlags::DELETED.into());
+    f.store.store_flags(inbox, &set(&[2, 4]), &add, None).await.unwrap();
+    f.store.store_flags(inbox, &set(&[1, 5]), &deleted, None).await.unwrap();
+    f.store.expunge(inbox, None).await.unwrap();
+    f.append(inbox, &message(7)).await;
+    gathering.add(&f.store.messages(inbox, 4..=6, 10).await.unwrap().rows);
+    f.store.remember(gathering);
+    f.listed(inbox).await;
+    for change in [&add, &remove, &FlagChange::Replace(Flags::none()), &deleted] {
+        f.store.store_flags(inbox, &set(&[3, 7]), change, None).await.unwrap();
+        f.listed(inbox).await;
+    }
+    f.store.expunge(inbox, Some(&all)).await.unwrap();
+    f.append(inbox, &message(8)).await;
+    f.listed(inbox).await;
 }

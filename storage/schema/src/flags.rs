@@ -166,7 +166,7 @@ impl fmt::Debug for Keyword {
 }
 
 /// The flags of one message in one mailbox.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Hash)]
 pub struct Flags {
     /// The system flags.
     pub system: SystemFlags,

@@ -6,13 +6,13 @@ use accounts::Rights;
 use content_mail::Summary;
 use imap_proto::command::{Fetch, FetchItem};
 use imap_proto::render::{Code, FetchWriter};
-use mail::{FlagChange, MailboxRef, MessageRow, UidSet};
+use mail::{FlagChange, Gathering, Listing, MailboxRef, MessageRow, UidSet};
 use schema::{Flags, ModSeq, SystemFlags};
 
 use crate::command::fetch_body;
 use crate::command::search::selected;
 use crate::command::select::catch_up;
-use crate::options::ROWS;
+use crate::options::{LISTED, ROWS};
 use crate::reply::{Outcome, Reply, Stop};
 use crate::session::Session;
 use crate::view::View;
@@ -40,7 +40,58 @@ pub(crate) async fn run(session: &mut Session, mut fetch: Fetch) -> Outcome {
     }
     let may_see = !read_only && session.rights(mailbox.account).contain(Rights::SEEN);
     let sets_seen = may_see && fetch.items.iter().any(FetchItem::sets_seen);
-    let stretches = session.state.selected().map(|s| s.view.stretches(&uids)).unwrap_or_default();
+    let brief = fetch.items.iter().all(is_listed);
+    let missing = match if brief { session.services().mail.listing(mailbox).await? } else { None } {
+        Some(listing) => listed(session, &fetch, &uids, &listing).await?,
+        None => rows(session, mailbox, &fetch, &uids, brief, sets_seen).await?,
+    };
+    if missing > 0 {
+        // RFC 2180 §4.1, RFC 5530 §3: they were expunged, and the client could not be told yet.
+        return Ok(Reply::ok("some are gone").with(Code::ExpungeIssued));
+    }
+    Ok(Reply::ok("fetched"))
+}
+
+/// Answers from the mailbox's listing. Returns how many of the messages are gone.
+async fn listed(session: &mut Session, fetch: &Fetch, uids: &UidSet, listing: &Listing) -> Result<u32, Stop> {
+    let mut missing = uids.len();
+    for range in uids.ranges() {
+        // All UIDs of the range are in the view, so their sequence numbers follow each other too.
+        let first = *range.start();
+        let Some(seq) = selected(session)?.view.seq_of(first) else { continue };
+        let mut start = first;
+        while start <= *range.end() {
+            let end = (*range.end()).min(start.saturating_add(LISTED));
+            for (uid, modseq, flags) in listing.range(start..=end) {
+                missing -= 1;
+                if fetch.changed_since.is_none_or(|since| modseq.0 > since) {
+                    let mut writer = FetchWriter::begin(session.out(), seq + (uid - first));
+                    fetch.items.iter().for_each(|item| short(&mut writer, item, uid, modseq, flags));
+                    writer.end();
+                }
+            }
+            session.connection.relieve().await?;
+            let Some(next) = end.checked_add(1) else { break };
+            start = next;
+        }
+    }
+    Ok(missing)
+}
+
+/// Answers from rows. Returns how many of the messages are gone.
+async fn rows(
+    session: &mut Session,
+    mailbox: MailboxRef,
+    fetch: &Fetch,
+    uids: &UidSet,
+    brief: bool,
+    sets_seen: bool,
+) -> Result<u32, Stop> {
+    let view = &selected(session)?.view;
+    let stretches = view.stretches(uids);
+    // Who asks for all of them will ask again.
+    let whole = brief && uids.is_listable() && uids.len() == view.len();
+    let mut gathering = whole.then(|| Gathering::new(mailbox, view.as_of()));
     let mut missing = uids.len();
     for stretch in stretches {
         let (mut next, last) = (Some(*stretch.start()), *stretch.end());
@@ -48,21 +99,23 @@ pub(crate) async fn run(session: &mut Session, mut fetch: Fetch) -> Outcome {
             let page = session.services().mail.messages(mailbox, first..=last, ROWS).await?;
             next = page.next;
             let mut rows = page.rows;
+            if let Some(gathering) = &mut gathering {
+                gathering.add(&rows);
+            }
             rows.retain(|row| uids.contains(row.uid));
             missing = missing.saturating_sub(u32::try_from(rows.len()).unwrap_or(u32::MAX));
             rows.retain(|row| fetch.changed_since.is_none_or(|since| row.modseq.0 > since));
             let seen =
                 if sets_seen { mark_seen(session, mailbox, &mut rows).await? } else { UidSet::default() };
             for row in &rows {
-                message(session, mailbox, &fetch, row, seen.contains(row.uid)).await?;
+                message(session, mailbox, fetch, row, seen.contains(row.uid)).await?;
             }
         }
     }
-    if missing > 0 {
-        // RFC 2180 §4.1, RFC 5530 §3: they were expunged, and the client could not be told yet.
-        return Ok(Reply::ok("some are gone").with(Code::ExpungeIssued));
+    if let Some(gathering) = gathering {
+        session.services().mail.remember(gathering);
     }
-    Ok(Reply::ok("fetched"))
+    Ok(missing)
 }
 
 /// RFC 7162 §3.2.6: the UIDs of the set that are gone since then.
@@ -147,14 +200,28 @@ async fn mark_seen(
     Ok(marked.into_iter().collect())
 }
 
+/// Whether the mailbox's listing has it.
+fn is_listed(item: &FetchItem) -> bool {
+    matches!(item, FetchItem::Uid | FetchItem::Flags | FetchItem::ModSeq)
+}
+
+/// Items that [`is_listed`] names.
+fn short(writer: &mut FetchWriter<'_>, item: &FetchItem, uid: u32, modseq: ModSeq, flags: &Flags) {
+    match item {
+        FetchItem::Uid => writer.uid(uid),
+        FetchItem::ModSeq => writer.modseq(modseq.0),
+        _ => writer.flags(flags::names(flags)),
+    }
+}
+
 /// Items whose value is short.
 fn simple(writer: &mut FetchWriter<'_>, item: &FetchItem, row: &MessageRow, summary: Option<&Arc<Summary>>) {
     match item {
-        FetchItem::Uid => writer.uid(row.uid),
-        FetchItem::Flags => writer.flags(flags::names(&row.flags)),
+        FetchItem::Uid | FetchItem::Flags | FetchItem::ModSeq => {
+            short(writer, item, row.uid, row.modseq, &row.flags);
+        }
         FetchItem::InternalDate => writer.internal_date(row.internal_date),
         FetchItem::Rfc822Size => writer.size(row.size),
-        FetchItem::ModSeq => writer.modseq(row.modseq.0),
         FetchItem::EmailId => writer.email_id(&row.email.to_string()),
         FetchItem::ThreadId => writer.thread_id(&row.thread.to_string()),
         FetchItem::SaveDate => writer.save_date(Some(row.save_date)),
