@@ -33,7 +33,7 @@ impl Delivery {
         Self { shared, combiner: Combiner::new(limits, supervisor, commit) }
     }
 
-    async fn verdict(&self, session: &SessionInfo, rcpt: &Rcpt) -> RecipientVerdict {
+    async fn verdict(&self, session: &SessionInfo, envelope: &Envelope, rcpt: &Rcpt) -> RecipientVerdict {
         let services = &self.shared.services;
         let expansion = match services.accounts.expand(&address_of(&rcpt.to)).await {
             Ok(expansion) => expansion,
@@ -48,17 +48,21 @@ impl Delivery {
             // RFC 6409 §3: who authenticated may send anywhere; nobody else may send through us.
             Status::UnknownDomain if session.role == Role::Submission => RecipientVerdict::Relay,
             Status::UnknownDomain => RecipientVerdict::RelayDenied,
-            Status::Known => self.room(&expansion).await,
+            Status::Known => self.room(&expansion, envelope.params.size.unwrap_or_default()).await,
         }
     }
 
-    /// Whether one account's quota is used up. Those of a list are told by notification.
-    async fn room(&self, expansion: &accounts::Expansion) -> RecipientVerdict {
+    /// Whether one account has room for `size` octets. Those of a list are told by notification.
+    async fn room(&self, expansion: &accounts::Expansion, size: u64) -> RecipientVerdict {
         let ([one], true) = (expansion.local.as_slice(), expansion.remote.is_empty()) else {
             return RecipientVerdict::Local;
         };
         match self.shared.services.mail.usage(one.account).await {
-            Ok(usage) if usage.octets_limit.is_some_and(|limit| usage.octets >= limit) => {
+            Ok(usage)
+                if usage
+                    .octets_limit
+                    .is_some_and(|limit| usage.octets.saturating_add(size.max(1)) > limit) =>
+            {
                 RecipientVerdict::MailboxFull
             }
             Ok(_) => RecipientVerdict::Local,
@@ -79,10 +83,10 @@ impl Acceptor for Delivery {
     fn recipient<'a>(
         &'a self,
         session: &'a SessionInfo,
-        _envelope: &'a Envelope,
+        envelope: &'a Envelope,
         rcpt: &'a Rcpt,
     ) -> BoxFuture<'a, RecipientVerdict> {
-        self.verdict(session, rcpt).boxed()
+        self.verdict(session, envelope, rcpt).boxed()
     }
 
     fn body<'a>(

@@ -113,7 +113,8 @@ where
         match (self.0.commit)(items).await {
             Ok(outcomes) => {
                 for (job, outcome) in batch.into_iter().zip(outcomes) {
-                    // Who does not wait any more has hung up.
+                    // The item goes first: who waits may hold the last clone then. Who does not wait has hung up.
+                    drop(job.item);
                     let _ = job.outcome.send(Ok(outcome));
                 }
             }
@@ -127,6 +128,7 @@ where
             }
             Err(error) => {
                 if let Some(job) = batch.into_iter().next() {
+                    drop(job.item);
                     let _ = job.outcome.send(Err(error));
                 }
             }

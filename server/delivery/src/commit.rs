@@ -280,7 +280,7 @@ impl Batch<'_> {
 
     /// Stores a copy in the account's INBOX; says no if it is full.
     async fn store(&mut self, message: &Message, account: AccountId) -> Result<bool, Error> {
-        let Some(local) = &message.local else { return Ok(true) };
+        let local = message.local.as_ref().ok_or(Error::Rerouted)?;
         let mail = &self.shared.services.mail;
         let mailbox = mail.inbox_in(&self.txn, account).await?;
         let now = self.shared.services.clock.now().secs();
@@ -300,7 +300,10 @@ impl Batch<'_> {
         message: &Message,
         remote: BTreeMap<String, Vec<NewRecipient>>,
     ) -> Result<(), Error> {
-        let Some(staged) = &message.relay else { return Ok(()) };
+        if remote.is_empty() {
+            return Ok(());
+        }
+        let staged = message.relay.as_ref().ok_or(Error::Rerouted)?;
         let sender = &message.sender;
         for (domain, recipients) in remote {
             for some in recipients.chunks(spool::Entry::MAX_RECIPIENTS) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use content_mail::{Limits, Summarizer, build};
 use futures::future::{BoxFuture, FutureExt};
+use kv::{ErrorKind, TransactError};
 use mail::Incoming;
 use schema::AccountId;
 use smtp::{BodyWriter, Envelope, HeaderFacts, Role, SessionInfo};
@@ -42,7 +43,7 @@ pub(crate) fn reply_to(error: &Error) -> Reply {
         tracing::warn!(%error, "no room for mail");
         return Reply::new(452, Enhanced::new(4, 3, 1), "Insufficient system storage");
     }
-    if kv::TransactError::as_kv(error).is_some_and(kv::Error::is_limit) {
+    if TransactError::as_kv(error).is_some_and(kv::Error::is_limit) {
         // RFC 5321 §4.5.3.1.10: the client sends the rest in another transaction.
         tracing::warn!(%error, "more recipients than one transaction can serve");
         return Reply::new(452, Enhanced::new(4, 5, 3), "Too many recipients");
@@ -54,7 +55,7 @@ pub(crate) fn reply_to(error: &Error) -> Reply {
 fn is_full(error: &Error) -> bool {
     match error {
         Error::Blob(blob::Error::Full) | Error::Mail(mail::Error::Blob(blob::Error::Full)) => true,
-        other => kv::TransactError::as_kv(other).is_some_and(kv::Error::is_out_of_space),
+        other => TransactError::as_kv(other).is_some_and(kv::Error::is_out_of_space),
     }
 }
 
@@ -119,6 +120,7 @@ impl Intake {
         envelope: Envelope,
         headers: &HeaderFacts,
     ) -> Result<Vec<Reply>, Reply> {
+        let blobs = self.delivery.shared.services.mail.blobs().clone();
         let staged = async {
             let local = match self.local {
                 Some(copy) => Some(Incoming {
@@ -134,9 +136,9 @@ impl Intake {
             Ok::<_, blob::Error>((local, relay))
         };
         let (local, relay) = staged.await.map_err(|error| reply_to(&error.into()))?;
-        let bytes = [local.as_ref().map(|l| &l.staged), relay.as_ref()]
-            .into_iter()
-            .flatten()
+        let bodies: Vec<_> = local.iter().map(|l| &l.staged).chain(&relay).cloned().collect();
+        let bytes = bodies
+            .iter()
             .map(|staged| staged.inline().map_or(0, |b| b.len()) + 4096 * (1 + self.accounts.len()))
             .sum();
         let per_recipient = session.role == Role::Lmtp;
@@ -151,6 +153,20 @@ impl Intake {
             per_recipient,
         }));
         let outcomes = self.delivery.combiner.submit(self.accounts.into_iter().collect(), bytes, item).await;
+        let refused = match &outcomes {
+            Some(Ok(outcomes)) => !outcomes.iter().any(|outcome| outcome.is_taken()),
+            Some(Err(error)) => {
+                TransactError::as_kv(error).is_none_or(|e| e.kind() != ErrorKind::MaybeCommitted)
+            }
+            None => false,
+        };
+        if refused {
+            for body in bodies {
+                if let Err(error) = blobs.discard(body).await {
+                    tracing::debug!(%error, "body of a refused message is left to the collector");
+                }
+            }
+        }
         match outcomes {
             None => Err(Reply::new(451, Enhanced::new(4, 3, 2), "Shutting down")),
             Some(Err(error)) => Err(reply_to(&error)),

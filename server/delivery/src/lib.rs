@@ -79,6 +79,9 @@ pub enum Error {
     /// A body.
     #[error(transparent)]
     Blob(#[from] blob::Error),
+    /// Its recipients led elsewhere when the message began to come in, so that the copy they need now was not written.
+    #[error("recipients lead elsewhere than when the message began")]
+    Rerouted,
 }
 
 impl TransactError for Error {
@@ -89,6 +92,7 @@ impl TransactError for Error {
             Error::Mail(error) => error.as_kv(),
             Error::Spool(error) => error.as_kv(),
             Error::Blob(error) => error.as_kv(),
+            Error::Rerouted => None,
         }
     }
 }

@@ -237,3 +237,46 @@ async fn a_long_list_is_one_commit() {
     assert_eq!(world.send(Role::Mx, SENDER, &["<all@example.test>"], TEXT).await, ["250 2.0.0"]);
     assert_eq!((world.inbox("u0").await.len(), world.inbox("u999").await.len()), (1, 1));
 }
+
+/// A recipient that leads elsewhere than it did when the message began to come in: the copy that it needs now was not
+/// written, so the client is to send it again, and never hears 250 for mail that is nowhere.
+#[tokio::test]
+async fn a_recipient_rerouted_while_the_message_comes_in() {
+    let world = World::new().await;
+    let (submission, headers) = (Role::Submission, &HeaderFacts::default());
+    let settled = async {
+        world.accounts.create_domain("later.example", accounts::DomainSettings::default()).await.unwrap();
+        let new = accounts::NewAccount::new(accounts::Kind::Person, "x@later.example");
+        let id = world.accounts.create_account(&new).await.unwrap();
+        let (mail, db) = (&world.mail, world.mail.database());
+        db.transact("test", |txn| async move { mail.provision_in(&txn, id).await }).await.unwrap();
+    };
+    let to = ["<x@later.example>"];
+    assert_eq!(world.send_while(submission, SENDER, &to, TEXT, headers, settled).await, ["451 4.3.0"]);
+    assert!(world.queued().await.is_empty());
+    assert_eq!(world.send(submission, SENDER, &to, TEXT).await, ["250 2.0.0"]);
+
+    world.list("team", &["alice@example.test"]).await;
+    let list = world.account("team").await;
+    let joined = async { world.accounts.add_list_member(list, "y@elsewhere.example").await.unwrap() };
+    let to = ["<team@example.test>"];
+    assert_eq!(world.send_while(Role::Mx, SENDER, &to, TEXT, headers, joined).await, ["451 4.3.0"]);
+    assert!(world.inbox("alice").await.is_empty());
+    assert_eq!(world.send(Role::Mx, SENDER, &to, TEXT).await, ["250 2.0.0"]);
+    assert_eq!((world.inbox("alice").await.len(), world.queued().await.len()), (1, 1));
+}
+
+/// A sender that tries again every half an hour must not fill the disk with a body that nobody gets.
+#[tokio::test]
+async fn a_refused_body_is_not_kept() {
+    let world = World::new().await;
+    let large = format!("{TEXT}{}", "a line of text\r\n".repeat(20_000));
+    world.mail.set_quota(world.account("carol").await, Some(100_000), None).await.unwrap();
+    let to = ["<carol@example.test>"];
+    assert_eq!(world.send(Role::Mx, SENDER, &to, &large).await, ["452 4.2.2"]);
+    assert_eq!(world.objects(), 0);
+    let sized = format!("{SENDER} SIZE={}", large.len());
+    assert_eq!(world.send(Role::Mx, &sized, &to, &large).await, ["452 4.2.2"], "at RCPT");
+    assert_eq!(world.send(Role::Mx, SENDER, &["<bob@example.test>"], &large).await, ["250 2.0.0"]);
+    assert_eq!(world.objects(), 1);
+}

@@ -23,7 +23,7 @@ pub struct World {
     pub spool: Spool,
     pub delivery: Delivery,
     pub supervisor: Supervisor,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl World {
@@ -52,7 +52,7 @@ impl World {
         let supervisor = Supervisor::new(Shutdown::new());
         let options = Options { hostname: "mx.example.test".into(), lifetime: Duration::from_secs(3600) };
         let delivery = Delivery::new(services, options, CombinerLimits::default(), supervisor.clone());
-        let world = Self { accounts, mail, spool, delivery, supervisor, _folder: folder };
+        let world = Self { accounts, mail, spool, delivery, supervisor, folder };
         for name in ["alice", "bob", "carol"] {
             world.person(name).await;
         }
@@ -114,6 +114,19 @@ impl World {
         text: &str,
         headers: &HeaderFacts,
     ) -> Vec<String> {
+        self.send_while(role, mail, rcpt, text, headers, std::future::ready(())).await
+    }
+
+    /// The same; `meanwhile` happens after the recipients were taken and before the last octet.
+    pub async fn send_while(
+        &self,
+        role: Role,
+        mail: &str,
+        rcpt: &[&str],
+        text: &str,
+        headers: &HeaderFacts,
+        meanwhile: impl Future<Output = ()>,
+    ) -> Vec<String> {
         let session = session(role);
         let Command::Mail(mail) = Command::parse(format!("MAIL FROM:{mail}").as_bytes()).unwrap() else {
             panic!("no MAIL");
@@ -133,11 +146,25 @@ impl World {
             return replies;
         }
         let mut writer = self.delivery.body(&session, &envelope).await.unwrap();
+        meanwhile.await;
         for piece in text.as_bytes().chunks(1000) {
             writer.write(piece).await.unwrap();
         }
         replies.extend(writer.accept(&session, envelope, headers).await.iter().map(show));
         replies
+    }
+
+    /// How many bodies lie outside of the store.
+    pub fn objects(&self) -> usize {
+        let mut folders = vec![self.folder.path().join("blobs")];
+        let mut files = 0;
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() { folders.push(path) } else { files += 1 }
+            }
+        }
+        files
     }
 
     /// Starts the runner; all mail goes to this address.
