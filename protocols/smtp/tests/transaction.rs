@@ -209,13 +209,27 @@ async fn limits_of_recipients_errors_and_commands() {
     client.expect("MAIL FROM:<a@b>", "250").await;
     client.expect("RCPT TO:<a@b>", "250").await;
     client.expect("RCPT TO:<b@b>", "250").await;
-    client.expect("RCPT TO:<c@b>", "452 4.5.3").await;
+    for _ in 0..5 {
+        client.expect("RCPT TO:<c@b>", "452 4.5.3").await;
+    }
+    client.expect("WHAT", "500").await;
+    client.expect("WHAT", "500").await;
+    client.expect("DATA", "354").await;
+    client.expect("x\r\n.", "250 2.0.0").await;
+    // An accepted message makes good for what was wrong before.
+    client.expect("WHAT", "500").await;
     client.expect("WHAT", "500").await;
     client.expect("WHAT", "500").await;
     client.expect_reply("too many errors", "421 4.7.0").await;
     client.expect_end().await;
     let mut client = fixture.ready().await;
-    for _ in 0..19 {
+    client.expect("MAIL FROM:<a@b>", "250").await;
+    client.expect("RCPT TO:<a@b>", "250").await;
+    // Many small chunks make one message, not many commands (RFC 3030).
+    for _ in 0..50 {
+        client.expect("BDAT 3\r\nx", "250").await;
+    }
+    for _ in 0..17 {
         client.expect("NOOP", "250").await;
     }
     client.expect("NOOP", "421 4.7.0").await;

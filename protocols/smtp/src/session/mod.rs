@@ -147,7 +147,10 @@ impl Session {
         self.greet().await?;
         loop {
             let input = self.read_command().await?;
-            self.commands += 1;
+            // Chunks are bounded by the message's size: some clients send 8 KiB at a time.
+            if !matches!(&input, Input::Command(Command::Bdat(chunk)) if chunk.size > 0) {
+                self.commands += 1;
+            }
             if self.commands > self.server.config.max_commands {
                 self.reply(&Reply::new(421, Enhanced::new(4, 7, 0), "Too many commands"));
                 return Err(End::Said);

@@ -11,7 +11,9 @@ impl Session {
         let envelope = &transaction.envelope;
         if envelope.recipients.len() >= self.server.config.max_recipients {
             // RFC 5321 §4.5.3.1.10: 452, so that the client sends the rest in another transaction.
-            return self.refuse(&Reply::new(452, Enhanced::new(4, 5, 3), "Too many recipients"));
+            // It is no error of the client's, who may have sent them all before it saw the first reply.
+            self.reply(&Reply::new(452, Enhanced::new(4, 5, 3), "Too many recipients"));
+            return Ok(());
         }
         // RFC 6531 §3.5: such an address needs the SMTPUTF8 of MAIL.
         if !envelope.params.smtputf8 && rcpt.to.mailbox().is_some_and(Mailbox::needs_smtputf8) {

@@ -58,6 +58,7 @@ impl Session {
         }
         if accepted {
             self.commands = 0;
+            self.errors = 0;
             return Ok(());
         }
         self.count_error()
