@@ -26,6 +26,9 @@ pub(crate) enum Flavour {
     Production,
 }
 
+/// Connections of the admin listener.
+const ADMIN_CONNECTIONS: usize = 1000;
+
 /// A node whose store is open and whose services are wired.
 pub(crate) struct Node {
     config: Config,
@@ -55,6 +58,8 @@ pub(crate) async fn start(config: Config, flavour: Flavour) -> anyhow::Result<No
     telemetry::log(&config.log)?;
     let metrics = telemetry::metrics()?;
     let (clock, rng) = (SystemClock::shared(), SystemRng::shared());
+    // What this process makes, mail above all, is nobody else's to read.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     std::fs::create_dir_all(&config.data)
         .with_context(|| format!("cannot make {}", config.data.display()))?;
     let db = store::open(config.store.url.as_deref(), &config.data, &clock, &rng).await?;
@@ -124,7 +129,7 @@ impl Node {
         let admin = self.bind_http("admin", &self.config.listeners.admin.clone(), &mut addresses).await?;
         self.open_admin(admin, addresses.get("admin").copied())?;
         for socket in http {
-            self.serve_http("http", socket, http::router(&self.config.hostname));
+            self.serve_http(socket, http::router(&self.config.hostname), &self.gate);
         }
         self.services.spawn(&self.supervisor);
         for listener in bound {
@@ -206,23 +211,17 @@ impl Node {
             password: password.into(),
             metrics: Arc::clone(&self.metrics),
         };
+        // A gate of its own: probes and operators come in when users have taken every other place.
+        let gate = Gate::new(Limits { connections: ADMIN_CONNECTIONS, ..Limits::default() });
         for socket in sockets {
-            self.serve_http("admin", socket, admin::router(admin.clone()));
+            self.serve_http(socket, admin::router(admin.clone()), &gate);
         }
         Ok(())
     }
 
-    fn serve_http(&self, name: &'static str, socket: TcpListener, router: axum::Router) {
-        // The probes have to see the drain: these listeners go on until the process stops.
-        let stop = self.shutdown.stop.clone();
-        let server = axum::serve(socket, router).with_graceful_shutdown(stop.cancelled_owned());
-        let shutdown = self.shutdown.clone();
-        tokio::spawn(async move {
-            if let Err(error) = server.await {
-                tracing::error!(%error, name, "listener failed");
-                shutdown.begin();
-            }
-        });
+    fn serve_http(&self, socket: TcpListener, router: axum::Router, gate: &Arc<Gate>) {
+        // Not of the supervisor's: the probes have to see the drain, so these go on until the process stops.
+        tokio::spawn(http::serve(socket, router, Arc::clone(gate), self.shutdown.stop.clone()));
     }
 
     /// Runs until SIGTERM or SIGINT, then drains and closes the store. A second signal ends the drain.
