@@ -135,6 +135,23 @@ fn all_rights() -> String {
     accounts::Rights::ALL.to_string()
 }
 
+/// A removed account whose mail is not all gone yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Purge {
+    /// The account's id, never used again.
+    pub id: u32,
+    /// The address it had; it may be another account's by now.
+    pub address: String,
+    /// When it was removed, in milliseconds since the epoch.
+    pub removed: i64,
+    /// Rows of the store cleared so far.
+    pub rows: u64,
+    /// Emails among them.
+    pub emails: u64,
+    /// Octets of those emails.
+    pub octets: u64,
+}
+
 /// A message that waits to be sent.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct QueueEntry {

@@ -13,6 +13,7 @@ mod domains_api;
 mod health;
 mod members_api;
 mod problem;
+mod purges_api;
 mod queue_api;
 mod router;
 #[cfg(test)]
@@ -52,6 +53,8 @@ pub struct Admin {
     pub accounts: Accounts,
     /// Makes and removes accounts.
     pub registrar: Arc<dyn Registrar>,
+    /// The mail of accounts.
+    pub mail: mail::Store,
     /// The queue.
     pub spool: Spool,
     /// What the probes say.

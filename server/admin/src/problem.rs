@@ -69,6 +69,19 @@ impl From<accounts::Error> for Problem {
     }
 }
 
+impl From<mail::Error> for Problem {
+    fn from(error: mail::Error) -> Self {
+        match error {
+            mail::Error::Kv(error) => from_store(&error),
+            mail::Error::NotFound => Problem::not_found(error.to_string()),
+            _ => {
+                tracing::error!(%error, "admin request failed");
+                Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the mail store failed; see the log")
+            }
+        }
+    }
+}
+
 impl From<spool::Error> for Problem {
     fn from(error: spool::Error) -> Self {
         match error {

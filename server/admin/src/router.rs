@@ -8,7 +8,7 @@ use axum::response::IntoResponse;
 use axum::routing::{delete, get, post, put};
 
 use crate::{Admin, Problem, accounts_api as accounts, auth, domains_api as domains, health};
-use crate::{members_api as members, queue_api as queue};
+use crate::{members_api as members, purges_api as purges, queue_api as queue};
 
 /// Largest request body, in bytes.
 const BODY: usize = 64 * 1024;
@@ -27,6 +27,7 @@ pub fn router(admin: Admin) -> Router {
         .route("/groups/{address}/members/{member}", delete(members::remove_from_group))
         .route("/lists/{address}/members", get(members::of_list).post(members::add_to_list))
         .route("/lists/{address}/members/{member}", delete(members::remove_from_list))
+        .route("/purges", get(purges::list))
         .route("/queue", get(queue::list))
         .route("/queue/{id}", get(queue::show).delete(queue::cancel))
         .route("/queue/{id}/hold", post(queue::hold))

@@ -31,7 +31,7 @@ impl Registrar for Directory {
     }
 
     fn delete(&self, id: AccountId) -> BoxFuture<'_, Result<(), accounts::Error>> {
-        Box::pin(self.0.delete_account(id))
+        Box::pin(async move { self.0.delete_account(id).await.map(drop) })
     }
 }
 
@@ -39,6 +39,7 @@ struct Fixture {
     router: Router,
     health: Health,
     shutdown: Shutdown,
+    mail: mail::Store,
     _dir: tempfile::TempDir,
 }
 
@@ -49,17 +50,21 @@ fn fixture() -> Fixture {
     let accounts = Accounts::new(db.clone(), clock.clone(), rng.clone(), options);
     let blobs =
         blob::Store::open(dir.path(), db.clone(), clock.clone(), rng.clone(), blob::Options::default());
+    let blobs = blobs.unwrap();
+    let feed = Arc::new(changes::LocalFeed::new());
+    let mail = mail::Store::new(db.clone(), blobs.clone(), feed, clock.clone(), rng.clone());
     let shutdown = Shutdown::new();
     let health = Health::new(shutdown.clone(), Vec::new());
     let admin = Admin {
         registrar: Arc::new(Directory(accounts.clone())),
         accounts,
-        spool: spool::Spool::new(db, blobs.unwrap(), clock, rng),
+        mail: mail.clone(),
+        spool: spool::Spool::new(db, blobs, clock, rng),
         health: health.clone(),
         password: "secret".into(),
         metrics: Arc::new(|| "up 1\n".to_owned()),
     };
-    Fixture { router: router(admin), health, shutdown, _dir: dir }
+    Fixture { router: router(admin), health, shutdown, mail, _dir: dir }
 }
 
 impl Fixture {
@@ -166,4 +171,23 @@ async fn the_queue_is_listed() {
     assert_eq!(f.call("GET", "/queue", Value::Null).await, (200, json!({"items": []})));
     assert_eq!(f.call("POST", "/queue/7/retry", Value::Null).await.0, 404);
     assert_eq!(f.call("GET", "/queue?after=x", Value::Null).await.0, 400);
+}
+
+#[tokio::test]
+async fn removed_accounts_are_listed_page_by_page() {
+    let f = fixture();
+    let mail = &f.mail;
+    for id in 1..=3 {
+        let removed = mail.database().transact("test", |txn| async move {
+            mail.remove_in(&txn, AccountId(id), &format!("a{id}@example.test"));
+            Ok::<_, mail::Error>(())
+        });
+        removed.await.unwrap();
+    }
+    let (_, page) = f.call("GET", "/purges?limit=2", Value::Null).await;
+    assert_eq!((&page["items"][1]["address"], &page["next"]), (&json!("a2@example.test"), &json!("2")));
+    let (_, page) = f.call("GET", "/purges?limit=2&after=2", Value::Null).await;
+    let rest = (page["items"].as_array().unwrap().len(), &page["items"][0]["id"], &page["next"]);
+    assert_eq!(rest, (1, &json!(3), &Value::Null));
+    assert_eq!(f.call("GET", "/purges?after=x", Value::Null).await.0, 400);
 }

@@ -100,6 +100,9 @@ pub enum Account {
         /// Only of this domain
         #[arg(long)]
         domain: Option<String>,
+        /// Instead, accounts that were removed and whose mail is not all gone yet, with what went so far
+        #[arg(long, conflicts_with = "domain")]
+        removed: bool,
     },
     /// Show an account
     Show {
@@ -128,7 +131,7 @@ pub enum Account {
         /// Its address
         address: String,
     },
-    /// Remove an account and its mail
+    /// Remove an account; its mail goes in the background (see `account list --removed`)
     Delete {
         /// Its address
         address: String,

@@ -71,7 +71,8 @@ async fn account(client: &Client, command: Account, json: bool) -> anyhow::Resul
             let password = if password_stdin { Some(first_line()?) } else { None };
             create(client, address, "person", name, password, quota).await
         }
-        Account::List { domain } => {
+        Account::List { removed: true, .. } => print_purges(json, &client.all(&["purges"], &[]).await?),
+        Account::List { domain, .. } => {
             let filter: Vec<(&str, &str)> = domain.iter().map(|d| ("domain", d.as_str())).collect();
             print_accounts(json, &client.all(&["accounts"], &filter).await?)
         }
@@ -91,6 +92,12 @@ async fn account(client: &Client, command: Account, json: bool) -> anyhow::Resul
         }
         Account::Delete { address } => client.act(Method::DELETE, &["accounts", &address], NOTHING).await,
     }
+}
+
+fn print_purges(json: bool, purges: &[api::Purge]) -> anyhow::Result<()> {
+    print(json, purges, ["ADDRESS", "ID", "EMAILS", "OCTETS", "ROWS"], |p| {
+        [p.address.clone(), p.id.to_string(), p.emails.to_string(), p.octets.to_string(), p.rows.to_string()]
+    })
 }
 
 async fn create(

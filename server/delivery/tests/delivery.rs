@@ -13,6 +13,8 @@ mod sink;
 #[path = "support/world.rs"]
 mod world;
 
+use std::sync::Arc;
+
 use sink::{Script, Sink};
 use smtp::{HeaderFacts, Role};
 use world::World;
@@ -30,6 +32,69 @@ async fn one_recipient_gets_the_message_byte_for_byte() {
     let trace = "Return-Path: <s@example.org>\r\nDelivered-To: bob@example.test\r\n";
     assert_eq!(world.inbox("bob").await, [format!("{trace}{TEXT}"), format!("{trace}{large}")]);
     assert!(world.queued().await.is_empty());
+}
+
+/// Mail for an account that is being removed: what got its 250 was there before and is purged, the rest is refused,
+/// and neither a row nor a reference is left behind.
+#[tokio::test]
+async fn mail_for_an_account_that_is_removed() {
+    use kv::fault::{FaultBackend, Plan};
+    let (mut taken, mut refused) = (0, 0);
+    for seed in 1..=8 {
+        let rng = Arc::new(runtime::SeededRng::new(seed));
+        let faults = FaultBackend::new(Arc::new(kv::memory::Memory::new()), rng.clone(), Plan::STALLS);
+        let db = kv::Database::new(Arc::new(faults), runtime::SystemClock::shared(), rng);
+        let world = Arc::new(World::over(db.clone()).await);
+        let bob = world.account("bob").await;
+        let senders: Vec<_> = (0..6)
+            .map(|n: u64| {
+                let world = Arc::clone(&world);
+                tokio::spawn(async move {
+                    let mut replies = Vec::new();
+                    for m in 0..12 {
+                        let text = format!("Subject: {n} {m}\r\n\r\nbody\r\n");
+                        replies.extend(world.send(Role::Mx, "<>", &["<bob@example.test>"], &text).await);
+                    }
+                    replies
+                })
+            })
+            .collect();
+        let some = 8 * seed;
+        while world.mail.usage(bob).await.unwrap().messages < some {
+            tokio::task::yield_now().await;
+        }
+        world.remove(bob).await;
+        let mut emails = 0;
+        loop {
+            match world.mail.purge_step(bob).await.unwrap() {
+                mail::Step::Cleared { emails: some, .. } => emails += some,
+                mail::Step::Finished => break,
+                mail::Step::Absent => panic!("nobody else purges"),
+            }
+        }
+        let mut replies = Vec::new();
+        for sender in senders {
+            replies.extend(sender.await.unwrap());
+        }
+        let of = |status: &str| replies.iter().filter(|reply| *reply == status).count() as u64;
+        assert_eq!(of("250 2.0.0") + of("550 5.1.1"), 72, "{replies:?}");
+        assert_eq!(of("250 2.0.0"), emails, "what was taken was there, and is gone");
+        (taken, refused) = (taken + emails, refused + of("550 5.1.1"));
+        let left = db.read("test", |txn| async move {
+            let (begin, end) = schema::keys::mail::account_range(bob);
+            let mut left = txn.range(&begin, &end).collect().await?;
+            let references = txn.scan_prefix(b"Bh").collect().await?;
+            left.extend(references.into_iter().filter(|(key, _)| key.get(34) == Some(&b'r')));
+            Ok::<_, kv::Error>(left)
+        });
+        assert_eq!(left.await.unwrap(), [], "seed {seed}");
+        // The same address, another account: it starts empty.
+        let again = world.person("bob").await;
+        assert!(again != bob && world.inbox("bob").await.is_empty());
+        assert_eq!(world.send(Role::Mx, "<>", &["<bob@example.test>"], TEXT).await, ["250 2.0.0"]);
+        assert_eq!(world.inbox("bob").await.len(), 1);
+    }
+    assert!(taken > 0 && refused > 0, "{taken} taken, {refused} refused");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 mod config;
 mod dev;
 mod http;
+mod purge;
 mod registrar;
 mod secrets;
 mod serve;

@@ -1,12 +1,12 @@
 //! Accounts with their mailboxes: where the directory and the mail store meet.
 
-use accounts::{Account, AccountChange, Accounts, Kind, NewAccount};
+use accounts::{Account, AccountChange, Accounts, Kind, NewAccount, What};
 use admin::Registrar;
 use futures::future::{BoxFuture, FutureExt};
 use kv::Database;
 use schema::AccountId;
 
-/// Makes and removes accounts in one transaction each.
+/// Makes, changes and removes accounts in one transaction each.
 pub(crate) struct AccountsWithMail {
     pub(crate) db: Database,
     pub(crate) accounts: Accounts,
@@ -20,28 +20,50 @@ impl AccountsWithMail {
                 let id = self.accounts.create_account_in(&txn, new).await?;
                 if new.kind != Kind::List {
                     self.mail.provision_in(&txn, id).await.map_err(store_error)?;
-                    self.mail.set_quota_in(&txn, id, new.quota.bytes, new.quota.messages);
+                    let quota = self.mail.set_quota_in(&txn, id, new.quota.bytes, new.quota.messages);
+                    quota.await.map_err(store_error)?;
                 }
                 Ok(id)
             })
             .await
     }
-}
 
-impl AccountsWithMail {
-    /// The directory first: should the second step fail, asking again mends it, since it sets and does not add.
     async fn change(&self, id: AccountId, change: &AccountChange) -> Result<Account, accounts::Error> {
-        let account = self.accounts.update(id, change).await?;
-        let quota = account.quota;
-        self.mail.set_quota(id, quota.bytes, quota.messages).await.map_err(store_error)?;
-        Ok(account)
+        self.db
+            .transact("account.update", |txn| async move {
+                let account = self.accounts.update_in(&txn, id, change).await?;
+                if account.kind != Kind::List {
+                    let quota = account.quota;
+                    let quota = self.mail.set_quota_in(&txn, id, quota.bytes, quota.messages);
+                    quota.await.map_err(store_error)?;
+                }
+                Ok(account)
+            })
+            .await
+    }
+
+    async fn remove(&self, id: AccountId) -> Result<(), accounts::Error> {
+        let (account, version) = self
+            .db
+            .transact_versioned("account.remove", |txn| async move {
+                let account = self.accounts.delete_account_in(&txn, id).await?;
+                if account.kind != Kind::List {
+                    self.mail.remove_in(&txn, id, &account.address);
+                }
+                Ok::<_, accounts::Error>(account)
+            })
+            .await?;
+        tracing::info!(account = %id, address = account.address, "account removed");
+        self.mail.removed(id, version);
+        Ok(())
     }
 }
 
-/// A new account's mailboxes can only meet the store's errors.
+/// What the mail store says, in the directory's words.
 fn store_error(error: mail::Error) -> accounts::Error {
     match error {
         mail::Error::Kv(error) => accounts::Error::Kv(error),
+        mail::Error::NotFound => accounts::Error::NotFound(What::Account),
         other => accounts::Error::Kv(kv::Error::fatal(other.to_string())),
     }
 }
@@ -60,6 +82,6 @@ impl Registrar for AccountsWithMail {
     }
 
     fn delete(&self, id: AccountId) -> BoxFuture<'_, Result<(), accounts::Error>> {
-        self.accounts.delete_account(id).boxed()
+        self.remove(id).boxed()
     }
 }

@@ -206,6 +206,7 @@ impl Node {
         let admin = Admin {
             accounts: self.services.accounts.clone(),
             registrar: Arc::clone(&self.services.registrar),
+            mail: self.services.mail.clone(),
             spool: self.services.spool.clone(),
             health: self.health.clone(),
             password: password.into(),

@@ -6,8 +6,12 @@ use accounts::Accounts;
 use kv::Database;
 use runtime::{SharedClock, Supervisor};
 
+use crate::purge::Purger;
+
 /// Pause between looks at bodies and tokens.
 const OFTEN: Duration = Duration::from_secs(300);
+/// Pause between looks for accounts that were removed.
+const PURGE: Duration = Duration::from_secs(2);
 /// Pause between looks at the logs.
 const SELDOM: Duration = Duration::from_secs(3600);
 /// Changes are told for so long; a client that was away longer starts anew.
@@ -38,6 +42,15 @@ impl Upkeep {
             let blobs = blobs.clone();
             async move { collect(&blobs).await }
         });
+        let purger = Purger {
+            mail: self.mail.clone(),
+            clock: self.clock.clone(),
+            drain: supervisor.shutdown().drain.clone(),
+        };
+        supervisor.spawn_recurring("account-purge", PURGE, move || {
+            let purger = purger.clone();
+            async move { purger.run().await }
+        });
         let upkeep = self.clone();
         supervisor.spawn_recurring("log-trim", SELDOM, move || {
             let upkeep = upkeep.clone();
@@ -52,7 +65,11 @@ impl Upkeep {
         loop {
             let page = self.accounts.list(None, after.as_deref(), BATCH).await.map_err(|e| e.to_string())?;
             for account in page.items {
-                self.mail.trim(account.id, before).await.map_err(|e| e.to_string())?;
+                match self.mail.trim(account.id, before).await {
+                    // A list, or removed meanwhile: it has no logs.
+                    Ok(_) | Err(mail::Error::NotFound) => {}
+                    Err(error) => return Err(error.to_string()),
+                }
             }
             let Some(next) = page.next else { return Ok(()) };
             after = Some(next);

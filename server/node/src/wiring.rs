@@ -34,6 +34,7 @@ const LIFETIME: Duration = Duration::from_secs(5 * 86_400);
 pub(crate) struct Services {
     pub(crate) accounts: Accounts,
     pub(crate) registrar: Arc<dyn Registrar>,
+    pub(crate) mail: mail::Store,
     pub(crate) spool: Spool,
     pub(crate) smtp: Arc<dyn Protocol>,
     pub(crate) submission: Arc<dyn Protocol>,
@@ -122,7 +123,12 @@ pub(crate) fn wire(
             mail: mail.clone(),
             clock: clock.clone(),
         },
-        registrar: Arc::new(AccountsWithMail { db: db.clone(), accounts: accounts.clone(), mail }),
+        registrar: Arc::new(AccountsWithMail {
+            db: db.clone(),
+            accounts: accounts.clone(),
+            mail: mail.clone(),
+        }),
+        mail,
         runner: runner(config, flavour, &delivery)?,
         accounts,
         spool,

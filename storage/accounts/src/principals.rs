@@ -98,18 +98,27 @@ impl Accounts {
 
     /// Changes an account.
     pub async fn update(&self, id: AccountId, change: &AccountChange) -> Result<Account, Error> {
-        self.db()
-            .transact("accounts.update", |txn| async move {
-                let mut account = rows::known_account(&txn, id).await?;
-                if let Some(name) = &change.display_name {
-                    account.display_name.clone_from(name);
-                }
-                account.quota = change.quota.unwrap_or(account.quota);
-                account.enabled = change.enabled.unwrap_or(account.enabled);
-                rows::set_account(&txn, &account);
-                Ok(account)
-            })
-            .await
+        let update = self
+            .db()
+            .transact("accounts.update", |txn| async move { self.update_in(&txn, id, change).await });
+        update.await
+    }
+
+    /// The same within the caller's transaction.
+    pub async fn update_in(
+        &self,
+        txn: &Transaction,
+        id: AccountId,
+        change: &AccountChange,
+    ) -> Result<Account, Error> {
+        let mut account = rows::known_account(txn, id).await?;
+        if let Some(name) = &change.display_name {
+            account.display_name.clone_from(name);
+        }
+        account.quota = change.quota.unwrap_or(account.quota);
+        account.enabled = change.enabled.unwrap_or(account.enabled);
+        rows::set_account(txn, &account);
+        Ok(account)
     }
 
     /// Lets an account take part, or not: a disabled one gets no mail and nobody logs in to it.
@@ -118,9 +127,10 @@ impl Accounts {
         self.update(id, &change).await
     }
 
-    /// Takes an account out of the directory, with all its addresses and memberships. Its mailboxes are the
-    /// caller's to delete; its id is not given out again.
-    pub async fn delete_account_in(&self, txn: &Transaction, id: AccountId) -> Result<(), Error> {
+    /// Takes an account out of the directory, with all its addresses, memberships and members, and returns what
+    /// it was. Its mailboxes are the caller's to remove; its id is not given out again. What names one of its
+    /// addresses (a list's member, a catch-all) goes on naming that address, whosever it will be.
+    pub async fn delete_account_in(&self, txn: &Transaction, id: AccountId) -> Result<Account, Error> {
         let account = rows::known_account(txn, id).await?;
         txn.clear(&rows::address_key(&parse_address(&account.address)?));
         for (key, _) in scan(txn, AliasKey::range(id)).await? {
@@ -137,11 +147,11 @@ impl Accounts {
         }
         let (begin, end) = principal_range(id);
         txn.clear_range(&begin, &end);
-        Ok(())
+        Ok(account)
     }
 
-    /// The same in a transaction of its own.
-    pub async fn delete_account(&self, id: AccountId) -> Result<(), Error> {
+    /// The same in a transaction of its own: for an account that has no mailboxes.
+    pub async fn delete_account(&self, id: AccountId) -> Result<Account, Error> {
         let delete = self
             .db()
             .transact("accounts.delete", |txn| async move { self.delete_account_in(&txn, id).await });

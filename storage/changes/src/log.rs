@@ -1,7 +1,7 @@
 //! The change log of an account.
 //!
 //! An entry is written by the transaction that makes the change ([`record_in`]), under its versionstamp. The
-//! log is trimmed from its old end ([`trim`]); up to where is kept as the floor, and who asks for changes
+//! log is trimmed from its old end ([`trim_in`]); up to where is kept as the floor, and who asks for changes
 //! from before it is told that they cannot be known ([`Error::CannotCalculate`]).
 
 use crate::Error;
@@ -78,40 +78,37 @@ pub async fn floor_in(txn: &Transaction, account: AccountId) -> Result<ModSeq, E
 
 /// Forgets entries made before `before` (seconds since the epoch), the oldest first, and at most `limit` of
 /// them; whole commits only. Returns the new floor, or `None` if nothing was old enough.
-pub async fn trim(
-    db: &Database,
+pub async fn trim_in(
+    txn: &Transaction,
     account: AccountId,
     before: i64,
     limit: usize,
 ) -> Result<Option<ModSeq>, Error> {
-    db.transact("changes.trim", |txn| async move {
-        let (begin, end) = ChangeKey::range(account);
-        let mut rows = txn.range(&begin, &end).snapshot();
-        let (mut floor, mut current, mut seen) = (None, None, 0);
-        while let Some((key, value)) = rows.try_next().await? {
-            let version = ModSeq::of_stamp(&ChangeKey::decode(&key)?.stamp);
-            if current.is_some_and(|current| current != version) {
-                floor = current;
-                if seen >= limit {
-                    break;
-                }
-            }
-            if ChangeRecord::from_bytes(&value)?.at >= before {
-                current = None;
+    let (begin, end) = ChangeKey::range(account);
+    let mut rows = txn.range(&begin, &end).snapshot();
+    let (mut floor, mut current, mut seen) = (None, None, 0);
+    while let Some((key, value)) = rows.try_next().await? {
+        let version = ModSeq::of_stamp(&ChangeKey::decode(&key)?.stamp);
+        if current.is_some_and(|current| current != version) {
+            floor = current;
+            if seen >= limit {
                 break;
             }
-            current = Some(version);
-            seen += 1;
         }
-        let floor = if seen < limit { current.or(floor) } else { floor };
-        if let Some(floor) = floor {
-            let upto = ChangeKey { account, stamp: floor.next_stamp(), discriminator: 0 };
-            txn.clear_range(&begin, &upto.encode());
-            txn.set(&ChangeFloorKey { account }.encode(), &floor.0.to_be_bytes());
+        if ChangeRecord::from_bytes(&value)?.at >= before {
+            current = None;
+            break;
         }
-        Ok(floor)
-    })
-    .await
+        current = Some(version);
+        seen += 1;
+    }
+    let floor = if seen < limit { current.or(floor) } else { floor };
+    if let Some(floor) = floor {
+        let upto = ChangeKey { account, stamp: floor.next_stamp(), discriminator: 0 };
+        txn.clear_range(&begin, &upto.encode());
+        txn.set(&ChangeFloorKey { account }.encode(), &floor.0.to_be_bytes());
+    }
+    Ok(floor)
 }
 
 #[cfg(test)]
@@ -140,6 +137,10 @@ mod tests {
         ModSeq(stamp.version())
     }
 
+    async fn trim(db: &Database, before: i64, limit: usize) -> Option<ModSeq> {
+        db.transact("test", |txn| async move { trim_in(&txn, ACCOUNT, before, limit).await }).await.unwrap()
+    }
+
     #[tokio::test]
     async fn entries_come_in_order_and_commits_are_not_parted() {
         let db = kv::memory::database();
@@ -158,13 +159,13 @@ mod tests {
     async fn what_was_trimmed_cannot_be_asked_for() {
         let db = kv::memory::database();
         let (a, b, c) = (write(&db, 1, 2).await, write(&db, 2, 2).await, write(&db, 3, 2).await);
-        assert_eq!(trim(&db, ACCOUNT, 1, 100).await.unwrap(), None);
-        assert_eq!(trim(&db, ACCOUNT, 3, 1).await.unwrap(), Some(a));
-        assert_eq!(trim(&db, ACCOUNT, 3, 100).await.unwrap(), Some(b));
+        assert_eq!(trim(&db, 1, 100).await, None);
+        assert_eq!(trim(&db, 3, 1).await, Some(a));
+        assert_eq!(trim(&db, 3, 100).await, Some(b));
         assert!(matches!(read(&db, ACCOUNT, a, 9).await, Err(Error::CannotCalculate)));
         let kept = read(&db, ACCOUNT, b, 9).await.unwrap();
         assert_eq!((kept.entries.len(), kept.upto), (2, c));
-        assert_eq!(trim(&db, ACCOUNT, 9, 100).await.unwrap(), Some(c));
+        assert_eq!(trim(&db, 9, 100).await, Some(c));
         assert_eq!(read(&db, ACCOUNT, c, 9).await.unwrap().upto, c);
     }
 }

@@ -13,7 +13,7 @@ use schema::{Key, ModSeq, SystemFlags, Uid};
 use crate::counters::Counters;
 use crate::index::{SortValues, flag_numbers, update_flags_in};
 use crate::ingest::{edit_page_in, touch_in};
-use crate::{Error, MailboxRef, Store, UidSet, convert, mailbox, messages, quota, thread};
+use crate::{Error, MailboxRef, Store, UidSet, convert, mailbox, messages, quota, removal, thread};
 
 /// What became of a page of an EXPUNGE.
 #[derive(Debug, Clone, Default)]
@@ -55,6 +55,7 @@ impl Store {
         at: MailboxRef,
         uids: Option<&UidSet>,
     ) -> Result<(UidSet, Option<u32>), Error> {
+        removal::alive_in(txn, at.account).await?;
         let number = FlagNumber::system(SystemFlags::DELETED.bits().trailing_zeros());
         let (begin, end) = FlagKey::range(at.account, at.mailbox, number, 0);
         let mut rows = txn.range(&begin, &end).snapshot();

@@ -8,6 +8,8 @@
 //! - UID, row, indexes, thread, quota and change log of a message are written by one transaction. Two inserts into one
 //!   mailbox conflict on its UIDNEXT, and nothing else does.
 //! - Counters equal what they count, pages equal rows, indexes equal rows: [`verify`] recounts.
+//! - Every verb that writes reads what the removal of its account clears, so that of the two one conflicts: nothing is
+//!   written for an account that is gone, and what was written before is purged.
 //! - A cache is never trusted: keyword names are looked up in the transaction that uses them, and a [`Listing`] is
 //!   brought up to the moment of each use.
 
@@ -25,8 +27,10 @@ mod mailbox;
 mod messages;
 mod open;
 mod path;
+mod purge;
 mod quota;
 mod reasons;
+mod removal;
 mod since;
 mod subscriptions;
 #[cfg(test)]
@@ -47,6 +51,7 @@ pub use mailbox::{Mailbox, Role};
 pub use messages::{MessageRow, Page};
 pub use open::{Opened, Status};
 pub use path::MailboxPath;
+pub use purge::{Purge, Step};
 pub use quota::Usage;
 pub use since::Delta;
 pub use uidset::UidSet;

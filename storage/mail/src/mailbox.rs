@@ -12,7 +12,7 @@ use schema::keys::mail::{
 use schema::records::mail::{ChangeKind, ChangeRecord, MailboxRecord};
 use schema::{AccountId, Key, MailboxId, Record};
 
-use crate::{Error, MailboxPath, MailboxRef, Store, UidSet, expunge, keywords};
+use crate::{Error, MailboxPath, MailboxRef, Store, UidSet, expunge, keywords, removal};
 
 /// What a mailbox is for (RFC 6154 §2, RFC 8621 §2 `role`). The numbers are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -131,7 +131,15 @@ impl Store {
     /// # Errors
     /// The store's.
     pub async fn mailboxes(&self, account: AccountId) -> Result<Vec<Mailbox>, Error> {
-        self.db.read("mail.mailboxes", |txn| async move { tree_in(&txn, account).await }).await
+        self.db
+            .read("mail.mailboxes", |txn| async move {
+                if removal::is_alive_in(&txn, account).await? {
+                    tree_in(&txn, account).await
+                } else {
+                    Ok(vec![])
+                }
+            })
+            .await
     }
 
     /// The mailbox with a path.
@@ -171,6 +179,7 @@ impl Store {
         let (made, version) = self
             .db
             .transact_versioned("mail.create", |txn| async move {
+                removal::alive_in(&txn, account).await?;
                 self.create_in(&txn, account, path, role).await
             })
             .await?;
@@ -461,7 +470,11 @@ fn id_of(value: &[u8]) -> Option<MailboxId> {
     value.first_chunk().map(|b| MailboxId(u32::from_le_bytes(*b)))
 }
 
-async fn with_role_in(txn: &Transaction, account: AccountId, role: Role) -> Result<Option<MailboxId>, Error> {
+pub(crate) async fn with_role_in(
+    txn: &Transaction,
+    account: AccountId,
+    role: Role,
+) -> Result<Option<MailboxId>, Error> {
     let value = txn.get(&RoleKey { account, role: role as u8 }.encode()).await?;
     Ok(value.and_then(|v| id_of(&v)))
 }
@@ -471,6 +484,9 @@ pub(crate) async fn resolve_in(
     account: AccountId,
     path: &MailboxPath,
 ) -> Result<Option<Mailbox>, Error> {
+    if !removal::is_alive_in(txn, account).await? {
+        return Ok(None);
+    }
     let mut at = None;
     for name in path.names() {
         match child_in(txn, account, at, name).await? {
@@ -483,8 +499,9 @@ pub(crate) async fn resolve_in(
     Ok(Some(mailbox_of(id, &record, path.clone())?))
 }
 
-/// A mailbox's record, read so that its deletion conflicts.
+/// A mailbox's record, read so that its deletion conflicts, and that of its account.
 pub(crate) async fn record_in(txn: &Transaction, at: MailboxRef) -> Result<MailboxRecord, Error> {
+    removal::alive_in(txn, at.account).await?;
     let key = MailboxKey { account: at.account, mailbox: at.mailbox }.encode();
     let value = txn.get(&key).await?.ok_or(Error::NotFound)?;
     Ok(MailboxRecord::from_bytes(&value)?)

@@ -5,7 +5,7 @@ use schema::keys::mail::{QuotaLimitKey, QuotaUsedKey};
 use schema::records::mail::QuotaLimitRecord;
 use schema::{AccountId, Key, Record};
 
-use crate::{Error, Store};
+use crate::{Error, Store, removal};
 
 /// What an account holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -29,26 +29,31 @@ impl Store {
         self.db.read("mail.usage", |txn| async move { usage_in(&txn, account, true).await }).await
     }
 
-    /// Sets what an account may hold.
-    pub fn set_quota_in(
+    /// Sets what an account may hold, within the caller's transaction.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if the account has no mailboxes; else the store's.
+    pub async fn set_quota_in(
         &self,
         txn: &Transaction,
         account: AccountId,
         octets: Option<u64>,
         messages: Option<u64>,
-    ) {
+    ) -> Result<(), Error> {
+        removal::alive_in(txn, account).await?;
         let key = QuotaLimitKey { account }.encode();
         if octets.is_none() && messages.is_none() {
             txn.clear(&key);
         } else {
             txn.set(&key, &QuotaLimitRecord { octets, messages }.to_bytes());
         }
+        Ok(())
     }
 
     /// Sets what an account may hold.
     ///
     /// # Errors
-    /// The store's.
+    /// As [`Store::set_quota_in`].
     pub async fn set_quota(
         &self,
         account: AccountId,
@@ -57,8 +62,7 @@ impl Store {
     ) -> Result<(), Error> {
         self.db
             .transact("mail.set_quota", |txn| async move {
-                self.set_quota_in(&txn, account, octets, messages);
-                Ok(())
+                self.set_quota_in(&txn, account, octets, messages).await
             })
             .await
     }

@@ -7,7 +7,7 @@ use kv::Transaction;
 use schema::keys::mail::SubscriptionKey;
 use schema::{AccountId, Key};
 
-use crate::{Error, Store};
+use crate::{Error, Store, removal};
 
 /// Longest name that can be subscribed to, in bytes.
 const MAX_NAME: usize = 4_096;
@@ -30,7 +30,7 @@ impl Store {
     /// Subscribes to a name, or no longer.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for an overlong name; else the store's.
+    /// [`Error::Invalid`] for an overlong name, [`Error::NotFound`] if the account is gone; else the store's.
     pub async fn subscribe(&self, account: AccountId, name: &str, on: bool) -> Result<(), Error> {
         if name.len() > MAX_NAME {
             return Err(Error::Invalid("the mailbox name is too long"));
@@ -38,6 +38,7 @@ impl Store {
         let ((), version) = self
             .db
             .transact_versioned("mail.subscribe", |txn| async move {
+                removal::alive_in(&txn, account).await?;
                 self.subscribe_in(&txn, account, name, on);
                 Ok::<_, Error>(())
             })

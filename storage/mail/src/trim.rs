@@ -3,7 +3,7 @@
 use schema::keys::mail::{VanishedFloorKey, VanishedKey};
 use schema::{AccountId, Key, ModSeq, Uid};
 
-use crate::{Error, MailboxRef, Store};
+use crate::{Error, MailboxRef, Store, removal};
 
 /// Entries of the change log that one transaction forgets.
 const STEP: usize = 10_000;
@@ -14,10 +14,10 @@ impl Store {
     /// was anything to forget. A crash in between leaves some expunges to the next call.
     ///
     /// # Errors
-    /// The store's.
+    /// [`Error::NotFound`] if the account is gone; else the store's.
     pub async fn trim(&self, account: AccountId, before: i64) -> Result<bool, Error> {
         let mut floor = None;
-        while let Some(step) = changes::log::trim(&self.db, account, before, STEP).await? {
+        while let Some(step) = self.trim_changes(account, before).await? {
             floor = Some(step);
         }
         let Some(floor) = floor else { return Ok(false) };
@@ -27,6 +27,15 @@ impl Store {
         Ok(true)
     }
 
+    async fn trim_changes(&self, account: AccountId, before: i64) -> Result<Option<ModSeq>, Error> {
+        self.db
+            .transact("mail.trim", |txn| async move {
+                removal::alive_in(&txn, account).await?;
+                Ok(changes::log::trim_in(&txn, account, before, STEP).await?)
+            })
+            .await
+    }
+
     async fn trim_vanished(&self, at: MailboxRef, floor: ModSeq) -> Result<(), Error> {
         let MailboxRef { account, mailbox } = at;
         let begin = VanishedKey::after(account, mailbox, ModSeq(0)).0;
@@ -34,6 +43,7 @@ impl Store {
         let (begin, end) = (&begin, &end);
         self.db
             .transact("mail.trim", |txn| async move {
+                removal::alive_in(&txn, account).await?;
                 // Without an expunge to forget, older states of this mailbox stay good.
                 if txn.range(begin, end).first().await?.is_some() {
                     txn.clear_range(begin, end);

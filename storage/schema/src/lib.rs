@@ -10,6 +10,7 @@
 //! | `A` | one account's mail, contiguous: move, export and delete are one range | [`keys::mail`] |
 //! | `B` | bodies, their references, and what may be deleted | [`keys::blob`] |
 //! | `I` | belongs to the crate `kv` (idempotency tokens) | |
+//! | `J` | work that takes more than one transaction, and how far it has come | [`keys::job`] |
 //! | `P` | the directory of principals: domains, addresses, accounts | [`keys::account`] |
 //! | `Q` | the queue of mail to be sent | [`keys::queue`] |
 //! | `S` | the store's incarnation and other facts of the whole store | [`keys::system`] |

@@ -29,9 +29,13 @@ pub struct World {
 impl World {
     /// With alice, bob and carol at example.test.
     pub async fn new() -> Self {
+        Self::over(kv::memory::database()).await
+    }
+
+    /// The same over a store.
+    pub async fn over(db: kv::Database) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (clock, rng) = (SystemClock::shared(), Arc::new(SeededRng::new(7)));
-        let db = kv::memory::database();
         let blobs = blob::Store::open(
             folder.path(),
             db.clone(),
@@ -65,6 +69,17 @@ impl World {
         let (mail, db) = (&self.mail, self.mail.database());
         db.transact("test", |txn| async move { mail.provision_in(&txn, id).await }).await.unwrap();
         id
+    }
+
+    /// Removes a person, as the node does.
+    pub async fn remove(&self, id: AccountId) {
+        let (accounts, mail) = (&self.accounts, &self.mail);
+        let removed = mail.database().transact("test", |txn| async move {
+            let account = accounts.delete_account_in(&txn, id).await?;
+            mail.remove_in(&txn, id, &account.address);
+            Ok::<_, accounts::Error>(())
+        });
+        removed.await.unwrap();
     }
 
     pub async fn list(&self, name: &str, members: &[&str]) {

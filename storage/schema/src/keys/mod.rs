@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod blob;
+pub mod job;
 pub mod mail;
 pub mod queue;
 pub mod system;
@@ -17,6 +18,7 @@ use std::fmt::Debug;
 pub(crate) const FAMILIES: &[(u8, Explain)] = &[
     (mail::TAG, mail::explain),
     (blob::TAG, blob::explain),
+    (job::TAG, job::explain),
     (account::TAG, account::explain),
     (queue::TAG, queue::explain),
     (system::TAG, system::explain),

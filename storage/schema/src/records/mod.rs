@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod blob;
+pub mod job;
 pub mod mail;
 pub mod queue;
 pub mod structure;

@@ -7,7 +7,7 @@
 //! | `L` | versionstamp of the account's last change; watched |
 //! | `M` mailbox | [`MailboxRecord`](crate::records::mail::MailboxRecord) |
 //! | `Q` | [`QuotaLimitRecord`](crate::records::mail::QuotaLimitRecord) |
-//! | `R` role | mailbox id, 4 bytes |
+//! | `R` role | mailbox id, 4 bytes. That of INBOX is there as long as the account is |
 //! | `S` name | nothing: the name is subscribed |
 //! | `T` | versionstamp of the last change of the mailbox tree |
 //! | `a` | [`AllocationRecord`](crate::records::mail::AllocationRecord) |

@@ -1,0 +1,48 @@
+//! Work that takes more than one transaction.
+
+use crate::Record;
+
+/// How far the removal of an account's mail has come.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct PurgeJob {
+    /// The address that the account had, for people to read. It may be another account's by now.
+    #[prost(string, tag = "1")]
+    pub address: String,
+    /// When the account was removed, in milliseconds since the epoch.
+    #[prost(int64, tag = "2")]
+    pub removed: i64,
+    /// The last key that was cleared; empty: begin at the account's first.
+    #[prost(bytes = "vec", tag = "3")]
+    pub cursor: Vec<u8>,
+    /// Rows cleared so far.
+    #[prost(uint64, tag = "4")]
+    pub rows: u64,
+    /// Emails among them: so many references to bodies were let go.
+    #[prost(uint64, tag = "5")]
+    pub emails: u64,
+    /// Octets of those emails.
+    #[prost(uint64, tag = "6")]
+    pub octets: u64,
+}
+
+impl Record for PurgeJob {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fixture() {
+        let record = PurgeJob {
+            address: "a@b".into(),
+            removed: 300,
+            cursor: b"A\x05".to_vec(),
+            rows: 3,
+            emails: 2,
+            octets: 1,
+        };
+        let bytes = b"\x01\x0a\x03a@b\x10\xac\x02\x1a\x02A\x05\x20\x03\x28\x02\x30\x01";
+        assert_eq!(record.to_bytes(), bytes);
+        assert_eq!(PurgeJob::from_bytes(bytes), Ok(record));
+    }
+}
