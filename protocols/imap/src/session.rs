@@ -243,6 +243,7 @@ impl Session {
     /// Brings the view up to date with the store and tells the client. `expunge`: whether messages may
     /// disappear now.
     pub(crate) async fn sync(&mut self, expunge: bool) -> Result<(), Stop> {
+        self.still_there().await?;
         let Some(selected) = self.state.selected() else { return Ok(()) };
         let (mailbox, as_of) = (selected.mailbox, selected.view.as_of());
         let delta = self.server.services.mail.since(mailbox, as_of).await?;
@@ -253,6 +254,18 @@ impl Session {
         }
         selected.view.tell(out, &delta, expunge, modes);
         Ok(())
+    }
+
+    /// Fails if the user's account was removed. Where one of its mailboxes is open, the look at that says so too.
+    async fn still_there(&self) -> Result<(), Stop> {
+        let Some(user) = self.state.user() else { return Ok(()) };
+        let account = user.identity.account;
+        if self.state.selected().is_some_and(|selected| selected.mailbox.account == account)
+            || self.services().mail.exists(account).await?
+        {
+            return Ok(());
+        }
+        Err(Reply::no("the account was removed").with(Code::NonExistent).into())
     }
 
     /// The log does not reach back to the view: everything is compared.
@@ -281,14 +294,18 @@ impl Session {
     }
 
     /// As [`Self::sync`], at the end of a command, which has its answer already: a store that can not be read
-    /// now is read the next time, but a mailbox that is gone ends the session (RFC 9051 §7.1.5).
+    /// now is read the next time, but a mailbox or account that is gone ends the session (RFC 9051 §7.1.5).
     pub(crate) async fn sync_at_end(&mut self, expunge: bool) -> io::Result<()> {
         match Box::pin(self.sync(expunge)).await {
             Ok(()) | Err(Stop::Answered) => Ok(()),
             Err(Stop::Broken(error)) => Err(error),
             Err(Stop::Reply(reply)) => {
                 if reply.code == Some(Code::NonExistent) {
-                    self.bye("the mailbox was deleted");
+                    self.bye(if self.state.selected().is_some() {
+                        "the mailbox was deleted"
+                    } else {
+                        "the account was removed"
+                    });
                 }
                 Ok(())
             }

@@ -126,6 +126,38 @@ async fn idle_is_told() {
     assert!(answer.contains("i OK"), "{answer}");
 }
 
+/// Sessions of an account that is removed end with BYE, whatever they are at, before the purge and after it.
+#[tokio::test]
+async fn sessions_of_a_removed_account_end() {
+    let world = World::new().await;
+    let mut first = world.selected("INBOX").await;
+    first.append("INBOX", MESSAGE).await;
+    let (mut idle, mut idle_nowhere) = (world.selected("INBOX").await, world.login().await);
+    for client in [&mut idle, &mut idle_nowhere] {
+        client.send("i IDLE\r\n").await;
+        client.until("+ ").await;
+    }
+    let (mut none, mut shared, mut late) =
+        (world.login().await, world.selected("Shared/Sales/INBOX").await, world.login().await);
+    world.remove_alice().await;
+    for client in [&mut idle, &mut idle_nowhere] {
+        client.until("* BYE ").await;
+        client.closed().await;
+    }
+    for (client, command) in
+        [(&mut first, "FETCH 1 BODY[]"), (&mut none, "LIST \"\" *"), (&mut shared, "NOOP")]
+    {
+        client.send(&format!("x {command}\r\n")).await;
+        client.until("* BYE ").await;
+        client.closed().await;
+    }
+    world.purge_alice().await;
+    late.send("x CREATE again\r\n").await;
+    let answer = late.until("x NO").await;
+    assert!(answer.contains("* BYE "), "{answer}");
+    late.closed().await;
+}
+
 /// RFC 6851, RFC 4315.
 #[tokio::test]
 async fn copy_and_move() {

@@ -27,6 +27,10 @@ pub(crate) async fn run(session: &mut Session) -> Outcome {
     render::continuation(session.out(), "idling");
     loop {
         session.sync_at_end(true).await?;
+        if session.state.user().is_none() {
+            // The mailbox or the account is gone, and the client was told.
+            return Err(Stop::Answered);
+        }
         let (used, event) = session.framer.next_line(session.connection.buffer());
         session.connection.consume(used);
         match event {

@@ -55,6 +55,7 @@ impl Authenticator for Door {
 /// The server.
 pub struct World {
     imap: Imap,
+    pub mail: mail::Store,
     clock: SharedClock,
     pub shutdown: Shutdown,
     _dir: tempfile::TempDir,
@@ -77,7 +78,7 @@ impl World {
             db.transact("test", |txn| async move { mail.provision_in(&txn, account).await }).await.unwrap();
         }
         let services = Services {
-            mail,
+            mail: mail.clone(),
             blobs,
             accounts: accounts::Accounts::new(db, clock.clone(), rng, accounts::Options::default()),
             authenticator: Arc::new(Door),
@@ -86,7 +87,23 @@ impl World {
             clock: clock.clone(),
         };
         let imap = Imap::new(services, Options::default());
-        World { imap, clock, shutdown: Shutdown::new(), _dir: dir }
+        World { imap, mail, clock, shutdown: Shutdown::new(), _dir: dir }
+    }
+
+    /// Removes alice's account.
+    pub async fn remove_alice(&self) {
+        let mail = &self.mail;
+        let removed = mail.database().transact_versioned("test", |txn| async move {
+            mail.remove_in(&txn, ALICE, "alice@example.test");
+            Ok::<_, mail::Error>(())
+        });
+        let ((), version) = removed.await.unwrap();
+        mail.removed(ALICE, version);
+    }
+
+    /// Purges alice's account to the end.
+    pub async fn purge_alice(&self) {
+        while self.mail.purge_step(ALICE).await.unwrap() != mail::Step::Finished {}
     }
 
     pub async fn connect(&self) -> Client {
