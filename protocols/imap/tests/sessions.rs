@@ -126,6 +126,32 @@ async fn idle_is_told() {
     assert!(answer.contains("i OK"), "{answer}");
 }
 
+/// What another node on the same store does comes without a hint, and is found by the look that the node takes.
+#[tokio::test]
+async fn idle_hears_of_what_another_node_does() {
+    let world = World::new().await;
+    let (mut writer, mut selected, mut nowhere) =
+        (world.selected("INBOX").await, world.selected("INBOX").await, world.login().await);
+    for client in [&mut selected, &mut nowhere] {
+        client.send("i IDLE\r\n").await;
+        client.until("+ ").await;
+    }
+    writer.append("INBOX", MESSAGE).await;
+    selected.until("* 1 EXISTS").await;
+    let inbox = world.inbox().await;
+    let (one, seen) = ([1].into_iter().collect(), mail::FlagChange::Add(schema::SystemFlags::FLAGGED.into()));
+    world.elsewhere.store_flags(inbox, &one, &seen, None).await.unwrap();
+    world.poll.look().await.unwrap();
+    let told = selected.until("* 1 FETCH").await;
+    assert!(told.contains("\\Flagged"), "{told}");
+    let answer = selected.raw("DONE\r\n", "i ").await;
+    assert!(answer.contains("i OK"), "{answer}");
+    world.remove_alice(&world.elsewhere).await;
+    world.poll.look().await.unwrap();
+    nowhere.until("* BYE ").await;
+    nowhere.closed().await;
+}
+
 /// Sessions of an account that is removed end with BYE, whatever they are at, before the purge and after it.
 #[tokio::test]
 async fn sessions_of_a_removed_account_end() {
@@ -139,7 +165,7 @@ async fn sessions_of_a_removed_account_end() {
     }
     let (mut none, mut shared, mut late) =
         (world.login().await, world.selected("Shared/Sales/INBOX").await, world.login().await);
-    world.remove_alice().await;
+    world.remove_alice(&world.mail).await;
     for client in [&mut idle, &mut idle_nowhere] {
         client.until("* BYE ").await;
         client.closed().await;

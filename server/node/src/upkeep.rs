@@ -1,8 +1,10 @@
 //! Upkeep that any node may do at any time: each run looks at the store as it is.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use accounts::Accounts;
+use changes::{LocalFeed, Poll};
 use kv::Database;
 use runtime::{SharedClock, Supervisor};
 
@@ -26,6 +28,7 @@ pub(crate) struct Upkeep {
     pub(crate) blobs: blob::Store,
     pub(crate) accounts: Accounts,
     pub(crate) mail: mail::Store,
+    pub(crate) feed: LocalFeed,
     pub(crate) clock: SharedClock,
 }
 
@@ -41,6 +44,15 @@ impl Upkeep {
         supervisor.spawn_recurring("blob-collector", OFTEN, move || {
             let blobs = blobs.clone();
             async move { collect(&blobs).await }
+        });
+        let poll = Arc::new(Poll::new(self.db.clone(), self.feed.clone()));
+        supervisor.spawn_recurring("change-poll", changes::POLL, move || {
+            let poll = Arc::clone(&poll);
+            async move {
+                let found = poll.look().await?;
+                metrics::counter!("changes_without_hint_total").increment(found as u64);
+                Ok::<_, changes::Error>(())
+            }
         });
         let purger = Purger {
             mail: self.mail.clone(),

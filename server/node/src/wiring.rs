@@ -66,8 +66,9 @@ pub(crate) fn wire(
         options.inline_max = max.bytes();
     }
     let blobs = blob::Store::open(&config.data, db.clone(), clock.clone(), rng.clone(), options)?;
-    let feed = Arc::new(LocalFeed::new());
-    let mail = mail::Store::new(db.clone(), blobs.clone(), feed.clone(), clock.clone(), rng.clone());
+    let feed = LocalFeed::new();
+    let sink = Arc::new(feed.clone());
+    let mail = mail::Store::new(db.clone(), blobs.clone(), sink, clock.clone(), rng.clone());
     let account_options = accounts::Options {
         default_domain: config.auth.default_domain.clone(),
         ..accounts::Options::default()
@@ -100,7 +101,7 @@ pub(crate) fn wire(
             blobs: blobs.clone(),
             accounts: accounts.clone(),
             authenticator: authenticator.clone(),
-            feed,
+            feed: Arc::new(feed.clone()),
             index: Arc::new(query::NoIndex),
             clock: clock.clone(),
         },
@@ -121,6 +122,7 @@ pub(crate) fn wire(
             blobs,
             accounts: accounts.clone(),
             mail: mail.clone(),
+            feed,
             clock: clock.clone(),
         },
         registrar: Arc::new(AccountsWithMail {

@@ -72,9 +72,32 @@ pub struct Subscription {
 }
 
 #[derive(Debug, Default)]
-struct Slot {
+pub(crate) struct Slot {
+    /// Version of the last change that was hinted at or looked at; never goes down.
+    known: AtomicU64,
     generation: AtomicU64,
     notify: Notify,
+}
+
+impl Slot {
+    /// Notes a change at a version; says whether it is news.
+    fn note(&self, version: u64) -> bool {
+        version > self.known.fetch_max(version, Ordering::AcqRel)
+    }
+
+    fn wake(&self) {
+        self.generation.fetch_add(1, Ordering::Release);
+        self.notify.notify_waiters();
+    }
+
+    /// Wakes who waits, if the account changed after what they were told of, or has no last change since it is gone.
+    pub(crate) fn found(&self, version: Option<u64>) -> bool {
+        let news = version.is_none_or(|version| self.note(version));
+        if news {
+            self.wake();
+        }
+        news
+    }
 }
 
 impl Subscription {
@@ -113,14 +136,21 @@ impl LocalFeed {
     pub fn new() -> Self {
         Self::default()
     }
+
+    /// The accounts that somebody waits for.
+    pub(crate) fn waited_for(&self) -> Vec<(AccountId, Arc<Slot>)> {
+        let slots = self.slots.lock();
+        let waited_for = slots.iter().filter(|(_, slot)| Arc::strong_count(slot) > 1);
+        waited_for.map(|(account, slot)| (*account, Arc::clone(slot))).collect()
+    }
 }
 
 impl Sink for LocalFeed {
     fn committed(&self, change: &Change) {
         let slot = self.slots.lock().get(&change.account).cloned();
         if let Some(slot) = slot {
-            slot.generation.fetch_add(1, Ordering::Release);
-            slot.notify.notify_waiters();
+            slot.note(change.version.version());
+            slot.wake();
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::Error;
 use kv::{Database, Transaction, Versionstamp};
 use schema::codec::PENDING;
 use schema::keys::mail::{ChangeFloorKey, ChangeKey, LastChangeKey};
+use schema::keys::system::ChangeSlotKey;
 use schema::records::mail::ChangeRecord;
 use schema::{AccountId, Key, ModSeq, Record};
 
@@ -21,6 +22,8 @@ pub fn record_in(txn: &Transaction, account: AccountId, discriminator: u64, reco
 
 /// Notes that the account changed, without an entry.
 pub fn touch_in(txn: &Transaction, account: AccountId) {
+    // Blind writes both: nobody conflicts on what so many write.
+    txn.set_versionstamped_value(&ChangeSlotKey::of(account).encode(), &PENDING, 0);
     txn.set_versionstamped_value(&LastChangeKey { account }.encode(), &PENDING, 0);
 }
 

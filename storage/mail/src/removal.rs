@@ -26,6 +26,7 @@ impl Store {
             ..PurgeJob::default()
         };
         txn.set(&PurgeKey { account }.encode(), &job.to_bytes());
+        changes::log::touch_in(txn, account);
     }
 
     /// After the commit: wakes sessions of the account, so that they end.

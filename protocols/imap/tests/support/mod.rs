@@ -56,6 +56,9 @@ impl Authenticator for Door {
 pub struct World {
     imap: Imap,
     pub mail: mail::Store,
+    /// The mail as another node on the same store has it: sessions here get no hints of what it does.
+    pub elsewhere: mail::Store,
+    pub poll: changes::Poll,
     clock: SharedClock,
     pub shutdown: Shutdown,
     _dir: tempfile::TempDir,
@@ -77,6 +80,10 @@ impl World {
             let mail = &mail;
             db.transact("test", |txn| async move { mail.provision_in(&txn, account).await }).await.unwrap();
         }
+        let sink = Arc::new(changes::LocalFeed::new());
+        let elsewhere =
+            mail::Store::new(db.clone(), blobs.clone(), sink, clock.clone(), Arc::new(SeededRng::new(4)));
+        let poll = changes::Poll::new(db.clone(), feed.clone());
         let services = Services {
             mail: mail.clone(),
             blobs,
@@ -87,12 +94,17 @@ impl World {
             clock: clock.clone(),
         };
         let imap = Imap::new(services, Options::default());
-        World { imap, mail, clock, shutdown: Shutdown::new(), _dir: dir }
+        World { imap, mail, elsewhere, poll, clock, shutdown: Shutdown::new(), _dir: dir }
+    }
+
+    /// Alice's INBOX.
+    pub async fn inbox(&self) -> mail::MailboxRef {
+        let found = self.mail.with_role(ALICE, mail::Role::Inbox).await.unwrap();
+        mail::MailboxRef { account: ALICE, mailbox: found.unwrap() }
     }
 
     /// Removes alice's account.
-    pub async fn remove_alice(&self) {
-        let mail = &self.mail;
+    pub async fn remove_alice(&self, mail: &mail::Store) {
         let removed = mail.database().transact_versioned("test", |txn| async move {
             mail.remove_in(&txn, ALICE, "alice@example.test");
             Ok::<_, mail::Error>(())

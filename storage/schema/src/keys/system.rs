@@ -3,9 +3,10 @@
 //! | key | value |
 //! |-----|-------|
 //! | `S i` | [`crate::records::system::Incarnation`] |
+//! | `S v` slot | versionstamp of the last change of any account in the slot |
 
 use super::{read_tags, show};
-use crate::{Key, KeyError, KeyReader, KeyWriter};
+use crate::{AccountId, Key, KeyError, KeyReader, KeyWriter, prefix_range};
 
 /// First byte of the family.
 pub const TAG: u8 = b'S';
@@ -28,8 +29,46 @@ impl Key for IncarnationKey {
     }
 }
 
+/// Slots that accounts are spread over, so that who waits for changes of many finds out by one short range which of
+/// them to look at. Nodes on one store must agree on it: it never changes.
+pub const CHANGE_SLOTS: u32 = 1024;
+
+/// The last change of any account in a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ChangeSlotKey {
+    /// Below [`CHANGE_SLOTS`].
+    pub slot: u32,
+}
+
+impl ChangeSlotKey {
+    /// The slot of an account.
+    pub fn of(account: AccountId) -> Self {
+        ChangeSlotKey { slot: account.0 % CHANGE_SLOTS }
+    }
+
+    /// All slots.
+    pub fn range() -> (Vec<u8>, Vec<u8>) {
+        prefix_range(|writer| {
+            writer.tag(TAG).tag(b'v');
+        })
+    }
+}
+
+impl Key for ChangeSlotKey {
+    const NAME: &'static str = "ChangeSlot";
+
+    fn write(&self, writer: &mut KeyWriter) {
+        writer.tag(TAG).tag(b'v').uint(self.slot.into());
+    }
+
+    fn read(reader: &mut KeyReader<'_>) -> Result<Self, KeyError> {
+        read_tags(reader, &[TAG, b'v'])?;
+        Ok(ChangeSlotKey { slot: reader.uint32()? })
+    }
+}
+
 pub(crate) fn explain(bytes: &[u8]) -> Option<String> {
-    show::<IncarnationKey>(bytes)
+    show::<IncarnationKey>(bytes).or_else(|| show::<ChangeSlotKey>(bytes))
 }
 
 #[cfg(test)]
@@ -40,5 +79,11 @@ mod tests {
     fn golden_bytes() {
         assert_eq!(IncarnationKey.encode(), b"Si");
         assert_eq!(IncarnationKey::decode(b"Si"), Ok(IncarnationKey));
+        for (account, slot, bytes) in [(7, 7, &b"Sv\x07"[..]), (1024 + 300, 300, b"Sv\xf1\x3c")] {
+            let key = ChangeSlotKey::of(AccountId(account));
+            assert_eq!((key.slot, &key.encode()[..]), (slot, bytes));
+            assert_eq!(ChangeSlotKey::decode(bytes), Ok(key));
+            assert_eq!(crate::explain(bytes), format!("{key:?}"));
+        }
     }
 }
