@@ -8,7 +8,7 @@
 //! - UID, row, indexes, thread, quota and change log of a message are written by one transaction. Two inserts into one
 //!   mailbox conflict on its UIDNEXT, and nothing else does.
 //! - Counters equal what they count, pages equal rows, indexes equal rows: [`verify`] recounts.
-//! - Every verb that writes reads what the removal of its account clears, so that of the two one conflicts: nothing is
+//! - Every verb that writes reads what the removal of its account clears, so that one of the two conflicts: nothing is
 //!   written for an account that is gone, and what was written before is purged.
 //! - A cache is never trusted: keyword names are looked up in the transaction that uses them, and a [`Listing`] is
 //!   brought up to the moment of each use.

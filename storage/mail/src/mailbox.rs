@@ -131,15 +131,7 @@ impl Store {
     /// # Errors
     /// The store's.
     pub async fn mailboxes(&self, account: AccountId) -> Result<Vec<Mailbox>, Error> {
-        self.db
-            .read("mail.mailboxes", |txn| async move {
-                if removal::is_alive_in(&txn, account).await? {
-                    tree_in(&txn, account).await
-                } else {
-                    Ok(vec![])
-                }
-            })
-            .await
+        self.db.read("mail.mailboxes", |txn| async move { tree_in(&txn, account).await }).await
     }
 
     /// The mailbox with a path.
@@ -499,9 +491,8 @@ pub(crate) async fn resolve_in(
     Ok(Some(mailbox_of(id, &record, path.clone())?))
 }
 
-/// A mailbox's record, read so that its deletion conflicts, and that of its account.
+/// A mailbox's record, read so that its deletion conflicts, and the removal of its account.
 pub(crate) async fn record_in(txn: &Transaction, at: MailboxRef) -> Result<MailboxRecord, Error> {
-    removal::alive_in(txn, at.account).await?;
     let key = MailboxKey { account: at.account, mailbox: at.mailbox }.encode();
     let value = txn.get(&key).await?.ok_or(Error::NotFound)?;
     Ok(MailboxRecord::from_bytes(&value)?)

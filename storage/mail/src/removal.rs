@@ -2,14 +2,15 @@
 //!
 //! An account's mail is there as long as the role row of its INBOX, which is written with the account's first mailbox
 //! and never changes: an INBOX can be neither deleted nor renamed. The transaction that removes the account clears that
-//! row; everything else is left to the purge ([`crate::purge`]). Each verb that writes to an account reads the row
-//! ([`alive_in`]), so that a delivery and a removal at the same time conflict: the delivery comes first and is purged, or
-//! finds nothing to deliver to.
+//! row and the records of its mailboxes; everything else is left to the purge ([`crate::purge`]). Each verb that writes
+//! to an account reads the record of the mailbox that it writes to or, where it reads none, that row ([`alive_in`]), so
+//! that a delivery and a removal at the same time conflict: the delivery comes first and is purged, or finds nothing to
+//! deliver to.
 
 use changes::Kinds;
 use kv::{Transaction, Versionstamp};
 use schema::keys::job::PurgeKey;
-use schema::keys::mail::RoleKey;
+use schema::keys::mail::{MailboxKey, RoleKey};
 use schema::records::job::PurgeJob;
 use schema::{AccountId, Key, Record};
 
@@ -20,6 +21,8 @@ impl Store {
     /// used again. `address` is what people knew it by.
     pub fn remove_in(&self, txn: &Transaction, account: AccountId, address: &str) {
         txn.clear(&RoleKey { account, role: Role::Inbox as u8 }.encode());
+        let (begin, end) = MailboxKey::range(account);
+        txn.clear_range(&begin, &end);
         let job = PurgeJob {
             address: address.to_owned(),
             removed: self.clock.now().millis(),
