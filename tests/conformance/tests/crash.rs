@@ -3,10 +3,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends where it fails")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use harness::imap::Reply;
 use harness::{Imap, Node, NodeOptions, Smtp, wait};
 
 const USERS: u32 = 8;
@@ -14,7 +15,7 @@ const SENDERS: u32 = 32;
 const ROUNDS: u32 = 4;
 
 /// What a reader holds of a mailbox between connections: enough to resynchronize.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Replica {
     uid_validity: u32,
     modseq: u64,
@@ -61,45 +62,75 @@ fn each_uid(set: &str, mut apply: impl FnMut(u32)) {
     }
 }
 
-/// One look at the mailbox through QRESYNC; also changes something, so that there is something to resynchronize.
-fn resynchronize(imap: &str, user: u32, replica: &mut Replica, meddle: bool) -> anyhow::Result<()> {
-    let mut session = Imap::login(imap, &format!("u{user}"), "secret")?;
-    session.must("ENABLE QRESYNC")?;
+/// A command that is answered with OK, or cut off.
+fn must(session: &mut Imap, text: &str) -> anyhow::Result<Reply> {
+    let reply = session.command(text)?;
+    assert!(reply.ok(), "{text}: {}", reply.status);
+    Ok(reply)
+}
+
+/// One look at the mailbox through QRESYNC: what the reader holds after it. An error means that it was cut off.
+fn resynchronize(imap: &str, user: u32, replica: &Replica) -> anyhow::Result<(Imap, Replica)> {
+    let mut session = Imap::connect(imap)?;
+    must(&mut session, &format!("LOGIN u{user} secret"))?;
+    must(&mut session, "ENABLE QRESYNC")?;
+    let fresh = replica.modseq == 0;
     let select = match replica.modseq {
         0 => "SELECT INBOX".to_owned(),
         modseq => format!("SELECT INBOX (QRESYNC ({} {modseq}))", replica.uid_validity),
     };
-    let reply = session.must(&select)?;
-    let fresh = replica.modseq == 0;
-    for line in reply.text() {
+    let mut now = replica.clone();
+    for line in must(&mut session, &select)?.text() {
         if let Some(validity) = number_after(&line, "[UIDVALIDITY ") {
-            anyhow::ensure!(fresh || validity == u64::from(replica.uid_validity), "UIDVALIDITY changed");
-            replica.uid_validity = u32::try_from(validity)?;
+            assert!(fresh || validity == u64::from(replica.uid_validity), "UIDVALIDITY changed");
+            now.uid_validity = u32::try_from(validity)?;
         }
         if let Some(modseq) = number_after(&line, "[HIGHESTMODSEQ ") {
-            anyhow::ensure!(modseq >= replica.modseq, "HIGHESTMODSEQ went back");
-            replica.modseq = modseq;
+            assert!(modseq >= replica.modseq, "HIGHESTMODSEQ went back");
+            now.modseq = modseq;
         }
         if let Some(set) = line.strip_prefix("* VANISHED (EARLIER) ") {
             each_uid(set, |uid| {
-                replica.uids.remove(&uid);
+                now.uids.remove(&uid);
             });
         }
         if let Some(uid) = number_after(&line, "UID ").filter(|_| line.contains("FETCH")) {
-            replica.uids.insert(u32::try_from(uid)?);
+            now.uids.insert(u32::try_from(uid)?);
         }
     }
     if fresh {
-        replica.uids = all_uids(&mut session)?;
+        now.uids = all_uids(&mut session)?;
     }
-    if meddle {
-        session.must("UID STORE 1:* +FLAGS.SILENT (\\Seen)")?;
+    Ok((session, now))
+}
+
+/// Looks and looks again until it is cut off, each time changing something; returns what it held last.
+fn read_until_cut(imap: &str, user: u32, mut replica: Replica, stop: &AtomicBool) -> Replica {
+    while !stop.load(Ordering::Relaxed) {
+        let Ok((mut session, now)) = resynchronize(imap, user, &replica) else { break };
+        replica = now;
+        if meddle(&mut session).is_err() {
+            break;
+        }
+    }
+    replica
+}
+
+/// Sees all messages, and adds one without an id of a sender's and expunges those before it.
+fn meddle(session: &mut Imap) -> anyhow::Result<()> {
+    must(session, "UID STORE 1:* +FLAGS.SILENT (\\Seen)")?;
+    session.append("INBOX", "($Reader) ", &message("reader", 300))?;
+    let reply = must(session, "UID SEARCH KEYWORD $Reader")?;
+    let found = reply.text().into_iter().find_map(|l| Some(l.strip_prefix("* SEARCH ")?.to_owned()));
+    if let Some((earlier, _)) = found.as_deref().and_then(|uids| uids.trim().rsplit_once(' ')) {
+        must(session, &format!("UID STORE {} +FLAGS.SILENT (\\Deleted)", earlier.replace(' ', ",")))?;
+        must(session, "EXPUNGE")?;
     }
     Ok(())
 }
 
 fn all_uids(session: &mut Imap) -> anyhow::Result<BTreeSet<u32>> {
-    let reply = session.must("UID SEARCH ALL")?;
+    let reply = must(session, "UID SEARCH ALL")?;
     let line = reply.text().into_iter().find_map(|l| Some(l.strip_prefix("* SEARCH")?.to_owned()));
     Ok(line.unwrap_or_default().split_whitespace().filter_map(|w| w.parse().ok()).collect())
 }
@@ -118,7 +149,7 @@ fn ids_of(imap: &str, user: u32) -> anyhow::Result<Vec<(u32, String)>> {
 fn round(
     node: &mut Node,
     next: &Arc<AtomicU32>,
-    replicas: &Arc<Mutex<BTreeMap<u32, Replica>>>,
+    replicas: &mut [Replica],
     least: usize,
 ) -> Vec<(u32, String)> {
     let stop = Arc::new(AtomicBool::new(false));
@@ -131,14 +162,10 @@ fn round(
         })
         .collect();
     let readers: Vec<_> = (0..USERS)
-        .map(|user| {
-            let (imap, stop, replicas) = (imap.clone(), Arc::clone(&stop), Arc::clone(replicas));
-            std::thread::spawn(move || {
-                let mut mine = replicas.lock().unwrap().remove(&user).unwrap_or_default();
-                while !stop.load(Ordering::Relaxed) && resynchronize(&imap, user, &mut mine, true).is_ok() {}
-                // What a cut left half read is forgotten: the next look starts from nothing.
-                replicas.lock().unwrap().insert(user, Replica::default());
-            })
+        .zip(replicas.iter().cloned())
+        .map(|(user, replica)| {
+            let (imap, stop) = (imap.clone(), Arc::clone(&stop));
+            std::thread::spawn(move || read_until_cut(&imap, user, replica, &stop))
         })
         .collect();
     let begun = next.load(Ordering::Relaxed);
@@ -148,7 +175,9 @@ fn round(
     .unwrap();
     node.kill().unwrap();
     stop.store(true, Ordering::Relaxed);
-    readers.into_iter().for_each(|r| r.join().unwrap());
+    for (replica, reader) in replicas.iter_mut().zip(readers) {
+        *replica = reader.join().unwrap();
+    }
     senders.into_iter().flat_map(|s| s.join().unwrap()).collect()
 }
 
@@ -156,10 +185,10 @@ fn round(
 fn what_was_acknowledged_is_there_once() {
     let mut node = Node::start(NodeOptions { users: USERS, ..NodeOptions::default() }).unwrap();
     let next = Arc::new(AtomicU32::new(0));
-    let replicas = Arc::new(Mutex::new(BTreeMap::new()));
+    let mut replicas = vec![Replica::default(); USERS as usize];
     let mut acknowledged = Vec::new();
     for n in 0..ROUNDS {
-        acknowledged.extend(round(&mut node, &next, &replicas, 200 + 150 * n as usize));
+        acknowledged.extend(round(&mut node, &next, &mut replicas, 200 + 150 * n as usize));
         node.start_again().unwrap();
     }
     assert!(acknowledged.len() > 100, "only {} acknowledged", acknowledged.len());
@@ -171,13 +200,14 @@ fn what_was_acknowledged_is_there_once() {
         for (_, id) in acknowledged.iter().filter(|(u, _)| *u == user) {
             assert_eq!(times(id), 1, "message {id} of u{user}");
         }
-        let mut replica = Replica::default();
-        resynchronize(&imap, user, &mut replica, true).unwrap();
-        let mut session = Imap::login(&imap, &format!("u{user}"), "secret").unwrap();
-        session.must("SELECT INBOX").unwrap();
-        session.must("STORE 1:5 +FLAGS.SILENT (\\Deleted)").unwrap();
-        session.must("EXPUNGE").unwrap();
-        resynchronize(&imap, user, &mut replica, false).unwrap();
-        assert_eq!(replica.uids, all_uids(&mut session).unwrap(), "replica of u{user}");
+        // What the reader held when it was cut off last, and what has become of it.
+        let held = &replicas[user as usize];
+        assert!(held.modseq > 0, "u{user} was never read");
+        let (mut session, now) = resynchronize(&imap, user, held).unwrap();
+        assert_eq!(now.uids, all_uids(&mut session).unwrap(), "replica of u{user}");
+        must(&mut session, "STORE 1:5 +FLAGS.SILENT (\\Deleted)").unwrap();
+        must(&mut session, "EXPUNGE").unwrap();
+        let (mut session, now) = resynchronize(&imap, user, &now).unwrap();
+        assert_eq!(now.uids, all_uids(&mut session).unwrap(), "replica of u{user} after EXPUNGE");
     }
 }
