@@ -16,6 +16,8 @@ pub const LITERAL_MINUS: u64 = 4096;
 pub const SKIP: u64 = 64 * 1024 * 1024;
 /// Deepest nesting of search keys and parentheses.
 pub const DEPTH: usize = 100;
+/// Most keys in one search program: each may cost a look at every message.
+pub const SEARCH_KEYS: usize = 256;
 /// Most parts in the path of a body section (`BODY[1.2.3…]`).
 pub const SECTION_DEPTH: usize = 100;
 /// Most field-value pairs in an ID command (RFC 2971 §3.3).

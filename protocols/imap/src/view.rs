@@ -69,11 +69,24 @@ impl View {
 
     /// The UIDs at these sequence numbers.
     fn at_numbers(&self, numbers: Vec<RangeInclusive<u32>>) -> UidSet {
+        self.span(numbers).intersection(&self.uids)
+    }
+
+    /// The ranges of UIDs from and to the messages a set names, whatever lies between: no dearer than the set is
+    /// long. Sequence numbers beyond the mailbox name nothing here.
+    pub(crate) fn spanned(&self, set: &SequenceSet, uid: bool) -> UidSet {
+        if uid {
+            return UidSet::from_ranges(set.resolve(self.uids.last().unwrap_or(0)));
+        }
+        self.span(set.resolve(self.len()))
+    }
+
+    fn span(&self, numbers: Vec<RangeInclusive<u32>>) -> UidSet {
         let span = |range: RangeInclusive<u32>| {
-            let (low, high) = (self.uids.uid_at(*range.start())?, self.uids.uid_at(*range.end())?);
-            Some(low..=high)
+            let last = (*range.end()).min(self.len());
+            Some(self.uids.uid_at(*range.start())?..=self.uids.uid_at(last)?)
         };
-        UidSet::from_ranges(numbers.into_iter().filter_map(span)).intersection(&self.uids)
+        UidSet::from_ranges(numbers.into_iter().filter_map(span))
     }
 
     /// Ranges of UIDs to read rows of `wanted` by: neighbours are joined where few other messages lie between.
@@ -109,9 +122,7 @@ impl View {
 
     /// Tells what changed since the last look. `expunge`: whether messages may disappear now.
     pub(crate) fn tell(&mut self, out: &mut Vec<u8>, delta: &Delta, expunge: bool, modes: Modes) {
-        for range in delta.vanished.ranges() {
-            self.vanish(range);
-        }
+        self.gone = self.gone.union(&delta.vanished.intersection(&self.uids));
         if expunge {
             self.tell_gone(out, modes);
         }
@@ -136,12 +147,6 @@ impl View {
         }
         self.told.clear();
         self.as_of = self.as_of.max(delta.as_of);
-    }
-
-    /// Notes that the messages of the view in this range are gone.
-    pub(crate) fn vanish(&mut self, range: RangeInclusive<u32>) {
-        let range = UidSet::from_ranges([range]).intersection(&self.uids);
-        self.gone = self.gone.union(&range);
     }
 
     /// EXPUNGE of each, or one VANISHED (RFC 7162 §3.2.10.2).

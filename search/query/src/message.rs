@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use content_mail::address::{Address, Mailbox};
-use content_mail::{Summary, decode, headers};
+use content_mail::{Envelope, Summary, decode, headers};
 use mail::{MailboxRef, MessageRow};
 
 use crate::text::{decoded, fold};
 use crate::{Error, Field, Needle, Spending};
 
+/// What reading a stored summary costs, in bytes: that of an ordinary message.
+const SUMMARY: u64 = 1024;
 /// Bytes of a header that are searched.
 const HEADER: u64 = 1 << 20;
 /// Bytes of a message that are searched; what lies behind is text of no human.
@@ -30,40 +32,43 @@ impl<'a> Message<'a> {
         Self { row, store, at, summary: None, header: None, body: None }
     }
 
-    pub(crate) async fn summary(&mut self) -> Result<Arc<Summary>, Error> {
+    async fn summary(&mut self, spending: &mut Spending) -> Result<Arc<Summary>, Error> {
         if let Some(summary) = &self.summary {
             return Ok(Arc::clone(summary));
         }
+        spending.pay(SUMMARY).await?;
         let summary = self.store.summary(self.at.account, self.row.email).await?;
         self.summary = Some(Arc::clone(&summary));
         Ok(summary)
     }
 
+    /// The header, to be looked at as a whole: paid for each time, not only when it is read.
     async fn header(&mut self, spending: &mut Spending) -> Result<Bytes, Error> {
+        let size = self.summary(spending).await?.header_size.min(HEADER);
+        spending.pay(size).await?;
         if let Some(header) = &self.header {
             return Ok(header.clone());
         }
-        let size = self.summary().await?.header_size.min(HEADER);
-        spending.pay(size).await?;
         let header = self.store.body(self.row.blob, 0..size).await?;
         self.header = Some(header.clone());
         Ok(header)
     }
 
+    /// The message, to be decoded as a whole: paid for each time, not only when it is read.
     async fn whole(&mut self, spending: &mut Spending) -> Result<Bytes, Error> {
+        let size = self.row.size.min(BODY);
+        spending.pay(size).await?;
         if let Some(body) = &self.body {
             return Ok(body.clone());
         }
-        let size = self.row.size.min(BODY);
-        spending.pay(size).await?;
         let body = self.store.body(self.row.blob, 0..size).await?;
         self.body = Some(body.clone());
         Ok(body)
     }
 
     /// When it was sent, in seconds since 1970 on the clock of its writer; when it arrived if it does not say.
-    pub(crate) async fn sent_there(&mut self) -> Result<i64, Error> {
-        let summary = self.summary().await?;
+    pub(crate) async fn sent_there(&mut self, spending: &mut Spending) -> Result<i64, Error> {
+        let summary = self.summary(spending).await?;
         let zone = summary.envelope.date.as_deref().map_or(0, zone_seconds);
         Ok(summary.sent.map_or(self.row.internal_date, |ms| ms.div_euclid(1000) + zone))
     }
@@ -75,8 +80,9 @@ impl<'a> Message<'a> {
         needle: &Needle,
         spending: &mut Spending,
     ) -> Result<bool, Error> {
-        let summary = self.summary().await?;
+        let summary = self.summary(spending).await?;
         let envelope = &summary.envelope;
+        spending.pay(field_size(envelope, field)).await?;
         Ok(match field {
             Field::From => addresses_have(&envelope.from, needle),
             Field::To => addresses_have(&envelope.to, needle),
@@ -106,7 +112,7 @@ impl<'a> Message<'a> {
 
     /// Whether a text of the body contains the text.
     pub(crate) async fn body_has(&mut self, needle: &Needle, spending: &mut Spending) -> Result<bool, Error> {
-        let summary = self.summary().await?;
+        let summary = self.summary(spending).await?;
         let message = self.whole(spending).await?;
         let mut found = false;
         decode::each_text(&message, &summary.structure, &mut |text| {
@@ -115,6 +121,24 @@ impl<'a> Message<'a> {
         });
         Ok(found)
     }
+}
+
+/// Bytes that a look at the field costs; a named one is paid for with the header it is looked for in.
+fn field_size(envelope: &Envelope, field: &Field) -> u64 {
+    let list = match field {
+        Field::From => &envelope.from,
+        Field::To => &envelope.to,
+        Field::Cc => &envelope.cc,
+        Field::Bcc => &envelope.bcc,
+        Field::Subject => return envelope.subject.as_ref().map_or(0, String::len) as u64,
+        Field::Named(_) => return 0,
+    };
+    let mailbox = |m: &Mailbox| m.name.as_ref().map_or(0, String::len) + m.local.len() + m.domain.len();
+    let address = |address: &Address| match address {
+        Address::Mailbox(one) => mailbox(one),
+        Address::Group { name, members } => name.len() + members.iter().map(mailbox).sum::<usize>(),
+    };
+    list.iter().map(address).sum::<usize>() as u64
 }
 
 /// Header text is compared as people read it, and as it is written.

@@ -33,17 +33,16 @@ pub struct Query<'a> {
 /// [`Error::Budget`] when it would cost too much; else the store's.
 pub async fn search(query: &Query<'_>, filter: &Filter) -> Result<UidSet, Error> {
     let planner = Planner { store: query.store, index: query.index, at: query.mailbox };
-    let plan = planner.plan(filter, query.within).await?;
+    let mut spending = Spending::new(query.budget, query.clock.clone());
+    let plan = planner.plan(filter, query.within, &mut spending).await?;
     if plan.exact {
         return Ok(plan.uids);
     }
-    let mut spending = Spending::new(query.budget, query.clock.clone());
     let mut found = UidSet::new();
     let (mut next, last) = (plan.uids.first(), plan.uids.last().unwrap_or(0));
     while let Some(first) = next.filter(|first| *first <= last) {
         let page = query.store.messages(query.mailbox, first..=last, PAGE).await?;
         for row in page.rows.iter().filter(|row| plan.uids.contains(row.uid)) {
-            spending.pay(0).await?;
             let mut message = Message::new(query.store, query.mailbox, row);
             match matches(&mut message, filter, &mut spending).await {
                 Ok(true) => drop(found.insert(row.uid)),
@@ -63,6 +62,8 @@ fn matches<'a>(
     spending: &'a mut Spending,
 ) -> BoxFuture<'a, Result<bool, Error>> {
     async move {
+        // For each key: a program may have many.
+        spending.pay(0).await?;
         let row = message.row;
         Ok(match filter {
             Filter::All => true,
@@ -87,7 +88,7 @@ fn matches<'a>(
             Filter::System(flags) => row.flags.has(*flags),
             Filter::Keyword(keyword) => row.flags.keywords.contains(keyword),
             Filter::Arrived(range) => range.contains(&row.internal_date),
-            Filter::Sent(range) => range.contains(&message.sent_there().await?),
+            Filter::Sent(range) => range.contains(&message.sent_there(spending).await?),
             Filter::Saved(range) => range.contains(&row.save_date),
             Filter::Larger(size) => row.size > *size,
             Filter::Smaller(size) => row.size < *size,
@@ -107,7 +108,7 @@ fn matches<'a>(
 /// Filters in the order of what they read: the row, the summary, the header, the body.
 fn cheapest_first(filters: &[Filter]) -> Vec<&Filter> {
     let mut ordered: Vec<&Filter> = filters.iter().collect();
-    ordered.sort_by_key(|filter| cost(filter));
+    ordered.sort_by_cached_key(|filter| cost(filter));
     ordered
 }
 

@@ -4,11 +4,11 @@
 use std::num::NonZeroU32;
 
 use super::Body;
-use crate::Problem;
 use crate::cursor::{Cursor, Result};
 use crate::datetime::Date;
 use crate::flag::Flag;
 use crate::sequence::SequenceSet;
+use crate::{Problem, limits};
 
 /// Which messages match.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,11 +141,12 @@ pub(super) fn return_options(cursor: &mut Cursor<'_>) -> Result<SearchReturn> {
     Ok(returns)
 }
 
-/// `search-key *(SP search-key)`: all must match.
+/// `search-key *(SP search-key)`: all must match. No more than [`limits::SEARCH_KEYS`] at all depths together.
 pub(super) fn keys(cursor: &mut Cursor<'_>) -> Result<SearchKey> {
-    let mut all = vec![key(cursor)?];
+    let mut left = limits::SEARCH_KEYS;
+    let mut all = vec![key(cursor, &mut left)?];
     while cursor.eat(b' ') && cursor.peek().is_some() {
-        all.push(key(cursor)?);
+        all.push(key(cursor, &mut left)?);
     }
     Ok(and(all))
 }
@@ -157,10 +158,11 @@ fn and(mut all: Vec<SearchKey>) -> SearchKey {
     }
 }
 
-/// `search-key` (RFC 9051 §9), no deeper than [`crate::limits::DEPTH`].
-fn key(cursor: &mut Cursor<'_>) -> Result<SearchKey> {
+/// `search-key` (RFC 9051 §9), no deeper than [`limits::DEPTH`]; `left`: how many there may be yet.
+fn key(cursor: &mut Cursor<'_>, left: &mut usize) -> Result<SearchKey> {
+    *left = left.checked_sub(1).ok_or(Problem::Limit("too many search keys"))?;
     match cursor.peek() {
-        Some(b'(') => cursor.nested(|cursor| cursor.list(false, key).map(and)),
+        Some(b'(') => cursor.nested(|cursor| cursor.list(false, |cursor| key(cursor, left)).map(and)),
         Some(b'0'..=b'9' | b'*' | b'$') => SequenceSet::parse(cursor).map(SearchKey::Sequence),
         _ => {
             let word = cursor.atom()?.to_ascii_uppercase();
@@ -171,13 +173,13 @@ fn key(cursor: &mut Cursor<'_>) -> Result<SearchKey> {
                 "ALL" => Ok(SearchKey::All),
                 "NOT" => {
                     cursor.space()?;
-                    cursor.nested(key).map(|inner| SearchKey::Not(Box::new(inner)))
+                    cursor.nested(|cursor| key(cursor, left)).map(|inner| SearchKey::Not(Box::new(inner)))
                 }
                 "OR" => cursor.nested(|cursor| {
                     cursor.space()?;
-                    let left = key(cursor)?;
+                    let first = key(cursor, left)?;
                     cursor.space()?;
-                    Ok(SearchKey::Or(Box::new(left), Box::new(key(cursor)?)))
+                    Ok(SearchKey::Or(Box::new(first), Box::new(key(cursor, left)?)))
                 }),
                 "SAVEDATESUPPORTED" => Ok(SearchKey::SaveDateSupported),
                 _ => {

@@ -161,3 +161,18 @@ fn refused() {
         assert!(body(bad).is_err(), "{bad}");
     }
 }
+
+/// Each key may cost a look at every message: at any depth they count.
+#[test]
+fn the_number_of_keys_is_bounded() {
+    let most = limits::SEARCH_KEYS;
+    assert!(body(&format!("SEARCH{}", " SEEN".repeat(most))).is_ok());
+    for (word, count) in
+        [(" SEEN", most + 1), (" 1:*", most + 1), (" NOT SEEN", most / 2 + 1), (" (SEEN)", most)]
+    {
+        let many = body(&format!("SEARCH{}", word.repeat(count)));
+        assert!(matches!(many, Err(Problem::Limit(_))), "{word}");
+    }
+    let sorted = body(&format!("SORT (DATE) UTF-8{}", " SEEN".repeat(most + 1)));
+    assert!(matches!(sorted, Err(Problem::Limit(_))));
+}

@@ -67,15 +67,13 @@ pub(crate) fn filter(selected: &Selected, key: &SearchKey, now: i64) -> Result<F
     })
 }
 
-/// RFC 9051 §6.4.4: numbers that no message has match nothing.
+/// RFC 9051 §6.4.4: numbers that no message has match nothing. UIDs in between that are not in the view may be in
+/// the set: the search is within the view.
 fn numbered(selected: &Selected, set: &imap_proto::sequence::SequenceSet, uid: bool) -> UidSet {
-    let view = &selected.view;
-    if uid || set.is_saved() {
-        return view.resolve(set, uid, &selected.saved).unwrap_or_default();
+    if set.is_saved() {
+        return selected.saved.clone();
     }
-    let within =
-        set.resolve(view.len()).into_iter().flat_map(|range| *range.start()..=(*range.end()).min(view.len()));
-    within.filter_map(|seq| view.uids().uid_at(seq)).collect()
+    selected.view.spanned(set, uid)
 }
 
 fn flag_filter(flag: &Flag) -> Result<Filter, Stop> {

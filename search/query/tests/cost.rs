@@ -1,0 +1,97 @@
+//! What a search costs is paid for by each of its keys, whether it reads a message or looks at it again.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that can not go on says so
+
+use std::sync::Arc;
+
+use godwit_query::{Budget, Error, Field, Filter, Needle, NoIndex, Query, search};
+use mail::{Incoming, MailboxRef, Role, UidSet};
+use runtime::{ManualClock, SeededRng, SharedClock, SharedRng, Timestamp};
+use schema::{AccountId, Flags, SystemFlags};
+
+const ACCOUNT: AccountId = AccountId(7);
+
+struct World {
+    store: mail::Store,
+    inbox: MailboxRef,
+    clock: SharedClock,
+    _dir: tempfile::TempDir,
+}
+
+impl World {
+    async fn new() -> World {
+        let dir = tempfile::tempdir().unwrap();
+        let clock: SharedClock = Arc::new(ManualClock::new(Timestamp::from_secs(1_800_000_000)));
+        let rng: SharedRng = Arc::new(SeededRng::new(3));
+        let db = kv::memory::database();
+        let options = blob::Options::default();
+        let blobs = blob::Store::open(dir.path(), db.clone(), clock.clone(), rng.clone(), options).unwrap();
+        let feed = Arc::new(changes::LocalFeed::new());
+        let store = mail::Store::new(db.clone(), blobs, feed, clock.clone(), rng);
+        let made = &store;
+        db.transact("test", |txn| async move { made.provision_in(&txn, ACCOUNT).await }).await.unwrap();
+        let mailbox = store.with_role(ACCOUNT, Role::Inbox).await.unwrap().unwrap();
+        World { store, inbox: MailboxRef { account: ACCOUNT, mailbox }, clock, _dir: dir }
+    }
+
+    async fn append(&self, message: String) {
+        let summary = content_mail::summarize(message.as_bytes(), &content_mail::Limits::default());
+        let staged = self.store.blobs().stage(message.into()).await.unwrap();
+        let incoming = Incoming { staged, summary: Arc::new(summary) };
+        self.store.append(self.inbox, &incoming, &Flags::none(), 1_800_000_000).await.unwrap();
+    }
+
+    fn query<'a>(&'a self, within: &'a UidSet, bytes: u64) -> Query<'a> {
+        Query {
+            store: &self.store,
+            index: &NoIndex,
+            mailbox: self.inbox,
+            within,
+            budget: Budget { bytes, ..Budget::default() },
+            clock: self.clock.clone(),
+        }
+    }
+
+    /// How many match, or none if that costs more than `bytes`.
+    async fn found(&self, filter: &Filter, bytes: u64) -> Option<u32> {
+        let within = self.store.open(self.inbox).await.unwrap().uids;
+        match search(&self.query(&within, bytes), filter).await {
+            Ok(found) => Some(found.len()),
+            Err(Error::Budget(_)) => None,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_key_pays_for_its_look() {
+    let world = World::new().await;
+    let to = (0..400).map(|n| format!("a{n}@example.test")).collect::<Vec<_>>().join(",\r\n ");
+    let body = "nothing to be found\r\n".repeat(2_000);
+    world.append(format!("Subject: {}\r\nTo: {to}\r\n\r\n{body}", "s".repeat(5_000))).await;
+    let needle = || Needle::new("qq");
+    for filter in [
+        Filter::Body(needle()),
+        Filter::Text(needle()),
+        Filter::Header(Field::Named("To".into()), needle()),
+        Filter::Header(Field::To, needle()),
+        Filter::Header(Field::Subject, needle()),
+    ] {
+        let many = Filter::And(vec![filter.clone().negated(); 50]);
+        assert_eq!(world.found(&filter.clone().negated(), 100_000).await, Some(1), "{filter:?}");
+        assert_eq!(world.found(&many, 100_000).await, None, "{filter:?}");
+        assert_eq!(world.found(&many, 10_000_000).await, Some(1), "{filter:?}");
+    }
+}
+
+#[tokio::test]
+async fn indexes_are_paid_for_before_anything_is_scanned() {
+    let world = World::new().await;
+    for n in 0..50 {
+        world.append(format!("Subject: {n}\r\n\r\nx\r\n")).await;
+    }
+    let unseen = Filter::System(SystemFlags::SEEN).negated();
+    assert_eq!(world.found(&unseen, 10_000).await, Some(50));
+    assert_eq!(world.found(&Filter::And(vec![unseen.clone(); 100]), 10_000).await, None);
+    assert_eq!(world.found(&Filter::Or(vec![unseen; 100]), 1_000_000).await, Some(50));
+}
