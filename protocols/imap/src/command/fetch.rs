@@ -153,15 +153,30 @@ async fn message(
             simple(&mut writer, item, row, summary.as_ref());
         }
     }
-    if changed && !fetch.items.contains(&FetchItem::Flags) {
-        // RFC 9051 §6.4.5: flags that FETCH changed are told.
-        writer(session, seq, &mut begun).flags(flags::names(&row.flags));
+    if changed {
+        tell_changed(session, seq, &mut begun, &fetch.items, row);
     }
     if begun {
         FetchWriter::resume(session.out()).end();
     }
     session.connection.relieve().await?;
     Ok(())
+}
+
+/// What FETCH changed is told, where it was not asked for: the flags (RFC 9051 §6.4.5), and with CONDSTORE the
+/// mod-sequence that they have now (RFC 7162 §3.2.4).
+fn tell_changed(session: &mut Session, seq: u32, begun: &mut bool, items: &[FetchItem], row: &MessageRow) {
+    let condstore = session.modes.condstore;
+    let mut writer = writer(session, seq, begun);
+    if condstore && !items.contains(&FetchItem::Uid) {
+        writer.uid(row.uid);
+    }
+    if !items.contains(&FetchItem::Flags) {
+        writer.flags(flags::names(&row.flags));
+    }
+    if condstore && !items.contains(&FetchItem::ModSeq) {
+        writer.modseq(row.modseq.0);
+    }
 }
 
 /// The response's writer: begun, or gone on with.

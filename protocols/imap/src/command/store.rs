@@ -65,7 +65,7 @@ fn tell(session: &mut Session, store: &Store, row: &MessageRow) {
         return;
     }
     let mut writer = FetchWriter::begin(session.connection.output(), seq);
-    if store.uid || modes.qresync {
+    if store.uid || modes.condstore {
         writer.uid(row.uid);
     }
     if !store.silent {
