@@ -37,7 +37,9 @@ impl Default for Options {
 
 /// Failed logins after which a connection ends.
 pub(crate) const LOGIN_FAILURES: u8 = 5;
-/// Commands that are none, before login, after which a connection ends.
+/// Commands of any kind, before login, after which a connection ends.
+pub(crate) const COMMANDS_BEFORE_LOGIN: u16 = 100;
+/// Commands that are none, or not allowed yet, before login, after which a connection ends.
 pub(crate) const NONSENSE_BEFORE_LOGIN: u16 = 10;
 /// The same after login.
 pub(crate) const NONSENSE: u16 = 100;

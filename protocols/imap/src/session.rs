@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::command::append;
 use crate::dispatch::{self, Manner};
 use crate::flow::State;
-use crate::options::{NONSENSE, NONSENSE_BEFORE_LOGIN};
+use crate::options::{COMMANDS_BEFORE_LOGIN, NONSENSE, NONSENSE_BEFORE_LOGIN};
 use crate::reply::{Reply, Stop};
 use crate::{Server, Services};
 
@@ -42,7 +42,9 @@ pub(crate) struct Session {
     pub(crate) modes: Modes,
     /// Logins that failed.
     pub(crate) failures: u8,
-    /// Lines that were no commands.
+    /// Commands before login.
+    commands: u16,
+    /// Lines that were no commands, or none for now.
     nonsense: u16,
 }
 
@@ -75,6 +77,7 @@ pub(crate) async fn serve(server: Arc<Server>, connection: Connection, context: 
         state: State::NotAuthenticated,
         modes: Modes::default(),
         failures: 0,
+        commands: 0,
         nonsense: 0,
     };
     if let Err(error) = session.run().await {
@@ -99,6 +102,7 @@ impl Session {
         self.greet();
         loop {
             let next = match self.next().await? {
+                Incoming::Command | Incoming::Message if self.dawdles() => self.bye("log in first"),
                 Incoming::Command => match parse(self.framer.frame(), self.modes.utf8()) {
                     // Boxed: what a command needs is not kept by a session that then waits for hours.
                     Ok(command) => Box::pin(self.execute(command)).await?,
@@ -171,14 +175,15 @@ impl Session {
         self.framer.release();
         self.connection.flush().await?;
         tokio::select! {
+            // The drain first: a client that always has more to send is sent away too.
             biased;
+            () = self.context.shutdown.drain.cancelled() => {
+                Ok(self.bye("the server is going down, come back soon"))
+            }
             filled = self.connection.fill() => match filled? {
                 0 => Ok(Next::End),
                 _ => Ok(Next::GoOn),
             },
-            () = self.context.shutdown.drain.cancelled() => {
-                Ok(self.bye("the server is going down, come back soon"))
-            }
         }
     }
 
@@ -210,8 +215,8 @@ impl Session {
             return Ok(self.misunderstood(&ParseError { tag: Some(tag), problem: Problem::UnknownCommand }));
         };
         if !self.state.is(row.allowed) {
-            let reply = dispatch::not_now(row);
-            return self.answer(&tag, reply).await;
+            let next = self.answer(&tag, dispatch::not_now(row)).await?;
+            return Ok(if next == Next::GoOn { self.count_nonsense() } else { next });
         }
         let fresh = matches!(row.manner, Manner::Fresh | Manner::Numbered);
         let outcome = match if fresh { Box::pin(self.sync(false)).await } else { Ok(()) } {
@@ -319,7 +324,16 @@ impl Session {
         if http && self.state.user().is_none() { self.bye("this is IMAP") } else { self.count_nonsense() }
     }
 
-    fn count_nonsense(&mut self) -> Next {
+    /// Counts a command, and says whether there were too many without a login.
+    fn dawdles(&mut self) -> bool {
+        if self.state.user().is_some() {
+            return false;
+        }
+        self.commands += 1;
+        self.commands > COMMANDS_BEFORE_LOGIN
+    }
+
+    pub(crate) fn count_nonsense(&mut self) -> Next {
         self.nonsense += 1;
         let most = if self.state.user().is_some() { NONSENSE } else { NONSENSE_BEFORE_LOGIN };
         if self.nonsense < most { Next::GoOn } else { self.bye("too many bad commands") }

@@ -241,6 +241,26 @@ async fn condstore_and_qresync() {
     assert!(b.ok("NOOP").await.contains("* VANISHED 1\r\n"));
 }
 
+/// RFC 7162 §3.2.4: whoever changes flags, the mod-sequence is told with them.
+#[tokio::test]
+async fn flags_that_change_are_told_with_modseq() {
+    let world = World::new().await;
+    let mut c = world.selected("INBOX").await;
+    for _ in 0..4 {
+        c.append("INBOX", "A: 1\r\n\r\nx").await;
+    }
+    let answer = c.ok("FETCH 1 BODY[TEXT]").await;
+    assert!(answer.contains("* 1 FETCH (BODY[TEXT] {1}\r\nx FLAGS (\\Seen))\r\n"), "{answer}");
+    c.ok("ENABLE CONDSTORE").await;
+    let answer = c.ok("FETCH 2 BODY[TEXT]").await;
+    assert!(answer.contains("{1}\r\nx UID 2 FLAGS (\\Seen) MODSEQ ("), "{answer}");
+    let answer = c.ok("UID FETCH 3 (FLAGS MODSEQ BODY[TEXT])").await;
+    assert_eq!((answer.matches("UID ").count(), answer.matches("MODSEQ ").count()), (1, 1), "{answer}");
+    let answer = c.ok("STORE 4 +FLAGS (\\Seen)").await;
+    assert!(answer.contains("* 4 FETCH (UID 4 FLAGS (\\Seen) MODSEQ ("), "{answer}");
+    assert!(!c.ok("FETCH 4 BODY[TEXT]").await.contains("MODSEQ"), "nothing changed");
+}
+
 /// RFC 9051 §6.4.4; RFC 4731; RFC 5182; RFC 5256.
 #[tokio::test]
 async fn search_sort_thread() {
@@ -359,6 +379,27 @@ async fn bad_input_is_answered_and_ends() {
     world.shutdown.begin();
     c.until("* BYE").await;
     c.closed().await;
+}
+
+/// What needs no login does not keep a connection open without one.
+#[tokio::test]
+async fn who_does_not_log_in_is_sent_away() {
+    let world = World::new().await;
+    for (command, patience) in
+        [("SELECT INBOX", 10), ("APPEND INBOX {1+}\r\nx", 10), ("NOOP", 100), ("ID NIL", 100)]
+    {
+        let mut c = world.connect().await;
+        for _ in 1..patience {
+            c.raw(&format!("x {command}\r\n"), "x ").await;
+        }
+        c.send(&format!("y {command}\r\nz NOOP\r\n")).await;
+        c.until("* BYE").await;
+        c.closed().await;
+    }
+    let mut c = world.login().await;
+    for _ in 0..200 {
+        c.ok("NOOP").await;
+    }
 }
 
 /// RFC 4314 §4: a group's mailboxes are open as far as the group allows.

@@ -122,6 +122,10 @@ impl Connection {
     /// records are wrong or there are more than [`limits::INPUT`] bytes that nobody consumed; else what the
     /// socket says.
     pub async fn fill(&mut self) -> io::Result<usize> {
+        // Before input that is there already is even looked at: it may never end.
+        if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            return Err(timed_out("the deadline has come"));
+        }
         loop {
             let before = self.input.len();
             if self.tls.is_some() {

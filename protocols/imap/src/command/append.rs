@@ -35,7 +35,8 @@ pub(crate) async fn run(session: &mut Session) -> io::Result<Next> {
     };
     if !session.state.is(Allowed::Authenticated) {
         let row = dispatch::row_of(&Body::Append(append));
-        return refuse(session, &tag, row.map_or(Reply::bad("not now"), dispatch::not_now)).await;
+        let next = refuse(session, &tag, row.map_or(Reply::bad("not now"), dispatch::not_now)).await?;
+        return Ok(if next == Next::GoOn { session.count_nonsense() } else { next });
     }
     let target = match session.target(&append.mailbox).await {
         Ok(found) => found,

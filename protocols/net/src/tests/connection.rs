@@ -103,6 +103,17 @@ async fn a_deadline_holds_however_busy_the_client_is() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_deadline_holds_although_there_is_always_input() {
+    let (mut server, mut client) = pair().await.unwrap();
+    server.set_deadline(Some(Instant::now() + Duration::from_secs(60)));
+    client.write_all(b"x").await.unwrap();
+    assert_eq!(server.fill().await.unwrap(), 1);
+    client.write_all(b"y").await.unwrap();
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert_eq!(server.fill().await.unwrap_err().kind(), ErrorKind::TimedOut);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_does_not_read_is_given_up_with_bounded_memory() {
     let (mut server, _client) = pair().await.unwrap();
     server.set_write_timeout(Duration::from_secs(30));
