@@ -53,5 +53,9 @@ pub(crate) const PIECE: u64 = 128 * 1024;
 pub(crate) const HEADER: u64 = 4 << 20;
 /// Messages in one APPEND (RFC 3502): they are committed together.
 pub(crate) const APPEND_MESSAGES: usize = 100;
+/// Bytes of bodies of one APPEND that are committed with it; those that come after them are stored apart.
+pub(crate) const APPEND_INLINE: usize = 3 << 20;
+/// Bytes that the messages of one APPEND may add to its transaction, which has room for 10 MB.
+pub(crate) const APPEND_WEIGHT: usize = 8 << 20;
 /// Silence in IDLE after which the client is told that we are still here, for the sake of NATs.
 pub(crate) const STILL_HERE: Duration = Duration::from_secs(4 * 60);

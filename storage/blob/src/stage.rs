@@ -51,14 +51,20 @@ impl Store {
     pub async fn stage(&self, bytes: Bytes) -> Result<Staged, Error> {
         let hash = BlobHash(*blake3::hash(&bytes).as_bytes());
         let size = bytes.len() as u64;
-        self.settle(hash, size, Pending::Memory(bytes)).await
+        self.settle(hash, size, self.options().inline_max, Pending::Memory(bytes)).await
     }
 
-    /// Small bodies stay in (or come back to) memory, larger ones become a durable object.
-    async fn settle(&self, hash: BlobHash, size: u64, pending: Pending) -> Result<Staged, Error> {
+    /// Bodies of up to `inline_max` bytes stay in (or come back to) memory, larger ones become a durable object.
+    async fn settle(
+        &self,
+        hash: BlobHash,
+        size: u64,
+        inline_max: u64,
+        pending: Pending,
+    ) -> Result<Staged, Error> {
         let body = match pending {
-            Pending::Memory(bytes) if size <= self.options().inline_max => Body::Inline(bytes),
-            Pending::Spilled(mut spill) if size <= self.options().inline_max => {
+            Pending::Memory(bytes) if size <= inline_max => Body::Inline(bytes),
+            Pending::Spilled(mut spill) if size <= inline_max => {
                 Body::Inline(blocking(move || spill.read_back().map(Bytes::from)).await?)
             }
             pending => {
@@ -85,6 +91,7 @@ pub struct Writer {
     store: Store,
     hasher: blake3::Hasher,
     len: u64,
+    inline_max: u64,
     buffer: Vec<u8>,
     spill: Spilling,
 }
@@ -99,7 +106,16 @@ enum Spilling {
 
 impl Writer {
     pub(crate) fn new(store: Store) -> Self {
-        Writer { store, hasher: blake3::Hasher::new(), len: 0, buffer: Vec::new(), spill: Spilling::NotYet }
+        let inline_max = store.options().inline_max;
+        let hasher = blake3::Hasher::new();
+        Writer { store, hasher, len: 0, inline_max, buffer: Vec::new(), spill: Spilling::NotYet }
+    }
+
+    /// The body becomes an object however small it is: for who stages more than one transaction holds.
+    #[must_use]
+    pub fn outside(mut self) -> Self {
+        self.inline_max = 0;
+        self
     }
 
     /// Bytes written so far.
@@ -136,7 +152,7 @@ impl Writer {
             Spilling::To(spill) => Pending::Spilled(spill),
             Spilling::Broken => return Err(Error::WriterBroken),
         };
-        self.store.settle(hash, self.len, pending).await
+        self.store.settle(hash, self.len, self.inline_max, pending).await
     }
 
     async fn spill_buffer(&mut self) -> Result<(), Error> {
@@ -215,6 +231,16 @@ mod tests {
         let shard = staged.hash().0[0];
         fixture.store.discard(staged).await.unwrap();
         assert_eq!(fixture.store.objects().list(shard).await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn a_small_body_can_be_kept_outside() {
+        let fixture = Fixture::new(1000);
+        let mut writer = fixture.store.writer().outside();
+        writer.write(b"hello").await.unwrap();
+        let staged = writer.finish().await.unwrap();
+        assert!(staged.inline().is_none());
+        assert_eq!(fixture.store.read_staged(&staged, 0..u64::MAX).await.unwrap(), "hello");
     }
 
     #[tokio::test]

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use changes::Kinds;
-use kv::{Transaction, Versionstamp};
+use kv::limits::Limit;
+use kv::{Cause, Transaction, Versionstamp};
 use schema::codec::PENDING;
 use schema::keys::mail::{EmailKey, HighestKey, MembershipKey, MessageKey, OrderKey, PageKey, UidNextKey};
 use schema::page::{PAGE_UIDS, Page, page_of};
@@ -22,6 +23,19 @@ pub struct Incoming {
     pub staged: blob::Staged,
     /// What is known of it.
     pub summary: Arc<Summary>,
+}
+
+impl Incoming {
+    /// Bytes that storing it adds to a transaction, about: several are to stay well below [`kv::limits::TRANSACTION`].
+    pub fn weight(&self) -> usize {
+        /// Rows of indexes, counters and the log, with their conflict ranges.
+        const ROWS: usize = 4096;
+        /// The key of a message id, read and written.
+        const REFERENCE: usize = 512;
+        let inline = self.staged.inline().map_or(0, bytes::Bytes::len);
+        let ids = self.summary.message_ids.references.len() + self.summary.message_ids.in_reply_to.len();
+        ROWS + inline + messages::structure_size(&self.summary) + ids * REFERENCE
+    }
 }
 
 /// A message for [`Store::append_all`].
@@ -77,12 +91,13 @@ impl Store {
         Ok(self.committed(&pending, version))
     }
 
-    /// Stores several messages, all or none (RFC 3502 §3).
+    /// Stores several messages, all or none (RFC 3502 §3): together no more than a transaction holds, see
+    /// [`Incoming::weight`].
     ///
     /// # Errors
-    /// As [`Store::append`].
+    /// [`Error::LimitReached`] for more than that; else as [`Store::append`].
     pub async fn append_all(&self, at: MailboxRef, messages: &[NewMessage]) -> Result<Vec<Appended>, Error> {
-        let (pending, version) = self
+        let done = self
             .db
             .transact_versioned("mail.append", |txn| async move {
                 let mut pending = Vec::with_capacity(messages.len());
@@ -92,7 +107,8 @@ impl Store {
                 }
                 Ok::<_, Error>(pending)
             })
-            .await?;
+            .await;
+        let (pending, version) = done.map_err(too_large)?;
         Ok(pending.iter().map(|one| self.committed(one, version)).collect())
     }
 
@@ -177,6 +193,16 @@ impl Store {
                 return Ok(email);
             }
         }
+    }
+}
+
+/// What is too large for a transaction is the client's to cut.
+fn too_large(error: Error) -> Error {
+    match &error {
+        Error::Kv(kv) if matches!(kv.cause(), Cause::Limit(Limit::Transaction { .. })) => {
+            Error::LimitReached("these are too many at once")
+        }
+        _ => error,
     }
 }
 

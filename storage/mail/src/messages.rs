@@ -135,6 +135,11 @@ pub(crate) fn write_structure_in(txn: &Transaction, account: AccountId, email: E
     }
 }
 
+/// Bytes of a structure record.
+pub(crate) fn structure_size(summary: &Summary) -> usize {
+    convert::to_record(summary).to_bytes().len()
+}
+
 /// A row of stored bytes.
 pub(crate) async fn row(
     txn: &Transaction,

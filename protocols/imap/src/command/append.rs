@@ -16,7 +16,7 @@ use crate::dispatch;
 use crate::flags;
 use crate::flow::Allowed;
 use crate::namespace::Found;
-use crate::options::APPEND_MESSAGES;
+use crate::options::{APPEND_INLINE, APPEND_MESSAGES, APPEND_WEIGHT};
 use crate::reply::{Outcome, Reply, Stop};
 use crate::session::{Next, Session};
 
@@ -72,6 +72,7 @@ fn give_up(session: &mut Session) {
 /// Takes the messages in and commits them: all or none (RFC 3502 §3).
 async fn receive_all(session: &mut Session, target: &Found, first: AppendMessage) -> Outcome {
     let mut messages = Vec::new();
+    let (mut inline, mut weight) = (0, 0);
     let mut next = Some(first);
     while let Some(head) = next {
         let flags = match flags::parse(&head.flags) {
@@ -81,15 +82,22 @@ async fn receive_all(session: &mut Session, target: &Found, first: AppendMessage
                 return Err(stop);
             }
         };
-        let message = match receive(session, &head, flags).await {
+        let mut writer = session.services().blobs.writer();
+        if inline >= APPEND_INLINE {
+            writer = writer.outside();
+        }
+        let message = match receive(session, &head, flags, writer).await {
             Ok(message) => message,
             Err(stop) => {
                 session.framer.abort_message();
                 return Err(stop);
             }
         };
+        inline += message.incoming.staged.inline().map_or(0, bytes::Bytes::len);
+        weight += message.incoming.weight();
         messages.push(message);
-        next = following(session, head.syntax, messages.len()).await?;
+        let full = messages.len() >= APPEND_MESSAGES || weight > APPEND_WEIGHT;
+        next = following(session, head.syntax, full).await?;
     }
     let appended = session.services().mail.append_all(target.mailbox, &messages).await?;
     let uid_validity = target.row.uid_validity.get();
@@ -100,13 +108,17 @@ async fn receive_all(session: &mut Session, target: &Found, first: AppendMessage
 }
 
 /// Takes one message in.
-async fn receive(session: &mut Session, head: &AppendMessage, flags: Flags) -> Result<NewMessage, Stop> {
+async fn receive(
+    session: &mut Session,
+    head: &AppendMessage,
+    flags: Flags,
+    mut writer: blob::Writer,
+) -> Result<NewMessage, Stop> {
     let sync = matches!(session.framer.next(&[]), (_, Event::Message { sync: true, .. }));
     session.framer.accept();
     if sync {
         render::continuation(session.out(), "go ahead");
     }
-    let mut writer = session.services().blobs.writer();
     let mut summarizer = Summarizer::new(content_mail::Limits::default());
     loop {
         let (used, event) = session.framer.next(session.connection.buffer());
@@ -139,11 +151,11 @@ async fn receive(session: &mut Session, head: &AppendMessage, flags: Flags) -> R
     Ok(NewMessage { incoming, flags, internal_date })
 }
 
-/// What follows a message: another one, or the end of the command.
+/// What follows a message: another one, unless it is `full`, or the end of the command.
 async fn following(
     session: &mut Session,
     syntax: MessageSyntax,
-    taken: usize,
+    full: bool,
 ) -> Result<Option<AppendMessage>, Stop> {
     loop {
         let (used, event) = session.framer.next(session.connection.buffer());
@@ -159,9 +171,7 @@ async fn following(
                 let next =
                     parse_next_append(session.framer.frame(), syntax).map_err(|p| Reply::bad(p.text()));
                 let next = match next {
-                    Ok(Some(_)) if taken >= APPEND_MESSAGES => {
-                        Err(Reply::no("too many messages at once").with(Code::Limit))
-                    }
+                    Ok(Some(_)) if full => Err(Reply::no("too many messages at once").with(Code::Limit)),
                     // RFC 9051 §6.3.12: every further message ends in a literal.
                     Ok(next) if next.is_some() != announced => Err(Reply::bad("expected a message")),
                     next => next,
