@@ -43,6 +43,11 @@ impl Pattern {
         self.matches_as_is(name, false) || (name == "INBOX" && self.matches_as_is(name, true))
     }
 
+    /// Whether it ends in `%`.
+    pub(crate) fn ends_in_level(&self) -> bool {
+        self.parts.last() == Some(&Part::Level)
+    }
+
     fn matches_as_is(&self, name: &str, any_case: bool) -> bool {
         // at[i]: the parts before i can match what was read of the name.
         let mut at = vec![false; self.parts.len() + 1];

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use imap_proto::command::List;
 use imap_proto::render::{self, ListEntry, ListKind, Namespace};
-use mail::{Mailbox, MailboxRef};
+use mail::{Mailbox, MailboxPath, MailboxRef};
 
 use crate::command::status;
 use crate::namespace::{Found, SHARED, shares};
-use crate::pattern::Pattern;
+use crate::pattern::{Pattern, SEPARATOR};
 use crate::reply::{Outcome, Reply, Stop};
 use crate::session::Session;
 
@@ -41,9 +41,11 @@ pub(crate) async fn run(session: &mut Session, list: &List, kind: ListKind) -> O
     let patterns: Vec<Pattern> =
         list.patterns.iter().map(|pattern| Pattern::new(reference, pattern)).collect();
     let names = names(session).await?;
+    // RFC 3501 §6.3.9: a `%` at the end of LSUB tells what lies above subscriptions.
+    let level = kind == ListKind::Lsub && patterns.iter().any(Pattern::ends_in_level);
     for (name, what) in &names {
         if patterns.iter().any(|pattern| pattern.matches(name)) {
-            tell(session, list, kind, name, what).await?;
+            tell(session, list, kind, name, what, level).await?;
         }
         tokio::task::consume_budget().await;
     }
@@ -68,10 +70,22 @@ async fn names(session: &Session) -> Result<BTreeMap<String, Name>, Stop> {
         }
     }
     for subscribed in services.mail.subscriptions(identity.account).await? {
+        // What lies above it may have to be told for its sake, whether or not it exists.
+        for above in levels_above(&subscribed) {
+            if !names.contains_key(above) {
+                names.insert(above.to_owned(), Name::default());
+            }
+        }
         names.entry(subscribed).or_default().subscribed = true;
     }
     note_children(&mut names);
     Ok(names)
+}
+
+/// The names that a name lies below.
+fn levels_above(name: &str) -> impl Iterator<Item = &str> {
+    let levels = name.match_indices(SEPARATOR).map(|(at, _)| &name[..at]);
+    levels.filter(|above| !above.is_empty()).take(MailboxPath::MAX_DEPTH)
 }
 
 fn add(names: &mut BTreeMap<String, Name>, prefix: &str, account: schema::AccountId, row: Mailbox) {
@@ -87,8 +101,8 @@ fn note_children(names: &mut BTreeMap<String, Name>) {
         let exists = what.found.is_some() || what.level;
         let special =
             what.found.as_ref().is_some_and(|found| found.row.role.and_then(mail::Role::attribute).is_some());
-        for (at, _) in name.match_indices('/') {
-            let below = parents.entry(name[..at].to_owned()).or_default();
+        for above in levels_above(name) {
+            let below = parents.entry(above.to_owned()).or_default();
             below.0 |= exists;
             below.1 |= what.subscribed;
             below.2 |= special;
@@ -101,20 +115,23 @@ fn note_children(names: &mut BTreeMap<String, Name>) {
     }
 }
 
-/// Tells a name that matches, if it is selected, and its STATUS if that is asked for.
+/// Tells a name that matches, if it is selected, and its STATUS if that is asked for. `level`: also for the sake
+/// of subscriptions below it.
 async fn tell(
     session: &mut Session,
     list: &List,
     kind: ListKind,
     name: &str,
     what: &Name,
+    level: bool,
 ) -> Result<(), Stop> {
     let special = what.found.as_ref().and_then(|found| found.row.role.and_then(mail::Role::attribute));
     let selection = &list.selection;
     let mut hit = true;
     let mut child_info: Vec<&str> = Vec::new();
     if selection.subscribed || selection.special_use {
-        hit = (!selection.subscribed || what.subscribed) && (!selection.special_use || special.is_some());
+        let subscribed = what.subscribed || (level && what.subscribed_below);
+        hit = (!selection.subscribed || subscribed) && (!selection.special_use || special.is_some());
         // RFC 5258 §3.5: a name is told for the sake of what is below it.
         if selection.recursive_match {
             if selection.subscribed && what.subscribed_below {
@@ -145,8 +162,10 @@ async fn tell(
 /// RFC 9051 §7.3.1
 fn attributes(list: &List, kind: ListKind, what: &Name, exists: bool) -> Vec<&'static str> {
     let mut attributes = Vec::new();
-    if !exists {
-        attributes.push(if kind == ListKind::Lsub { "\\Noselect" } else { "\\NonExistent" });
+    if kind == ListKind::Lsub && !(exists && what.subscribed) {
+        attributes.push("\\Noselect"); // RFC 3501 §6.3.9
+    } else if !exists {
+        attributes.push("\\NonExistent");
     } else if what.level && what.found.is_none() {
         attributes.push("\\Noselect");
     }

@@ -6,6 +6,7 @@ use imap_proto::mailbox::MailboxName;
 use imap_proto::render::Code;
 use mail::{MailboxPath, MailboxRef, Role, UidSet};
 
+use crate::namespace::place;
 use crate::reply::{Outcome, Reply, Stop};
 use crate::session::Session;
 
@@ -69,9 +70,15 @@ async fn empty_inbox(session: &Session, inbox: MailboxRef, path: &MailboxPath) -
     Ok(Reply::ok("moved"))
 }
 
-/// RFC 9051 §6.3.7, §6.3.8: the name need not exist.
+/// RFC 9051 §6.3.7, §6.3.8: the name need not exist, but it is written as LIST would tell it.
 pub(crate) async fn subscribe(session: &mut Session, name: &MailboxName, on: bool) -> Outcome {
-    let account = session.identity()?.account;
-    session.services().mail.subscribe(account, name.as_str(), on).await?;
+    let identity = session.identity()?;
+    let account = identity.account;
+    let written = name.as_str();
+    let place = place(identity, written);
+    let path = place.as_ref().map_or(written, |place| &place.path);
+    let prefix = written.strip_suffix(path).unwrap_or_default();
+    let name = format!("{prefix}{}", MailboxPath::parse(path)?);
+    session.services().mail.subscribe(account, &name, on).await?;
     Ok(Reply::ok("done"))
 }
