@@ -209,6 +209,37 @@ async fn sessions_of_a_removed_account_end() {
     late.closed().await;
 }
 
+/// RFC 9051 §7.1.5: after BYE the connection ends, whoever waits.
+#[tokio::test]
+async fn idle_ends_with_its_mailbox() {
+    let world = World::new().await;
+    let (mut a, mut b) = (world.login().await, world.selected("Archive").await);
+    b.send("i IDLE\r\n").await;
+    b.until("+ ").await;
+    a.ok("DELETE Archive").await;
+    b.until("* BYE").await;
+    b.closed().await;
+}
+
+/// RFC 3501 §6.3.1: the first message that is not seen, for clients of IMAP4rev1.
+#[tokio::test]
+async fn select_tells_the_first_unseen() {
+    let world = World::new().await;
+    let mut c = world.selected("INBOX").await;
+    for _ in 0..4 {
+        c.append("INBOX", MESSAGE).await;
+    }
+    c.ok("STORE 2 +FLAGS (\\Seen \\Deleted)").await;
+    c.ok("STORE 1 +FLAGS (\\Seen)").await;
+    c.ok("EXPUNGE").await;
+    assert!(c.ok("SELECT INBOX").await.contains("* OK [UNSEEN 2] "));
+    c.ok("STORE 2:3 +FLAGS (\\Seen)").await;
+    assert!(!c.ok("SELECT INBOX").await.contains("UNSEEN"));
+    c.ok("STORE 3 -FLAGS (\\Seen)").await;
+    c.ok("ENABLE IMAP4rev2").await;
+    assert!(!c.ok("SELECT INBOX").await.contains("UNSEEN"), "IMAP4rev2 has no such code");
+}
+
 /// RFC 6851, RFC 4315.
 #[tokio::test]
 async fn copy_and_move() {

@@ -161,6 +161,20 @@ impl Store {
         self.with_number(at, number).await
     }
 
+    /// The lowest UID without `\Seen`: one row, however large the mailbox.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn first_unseen(&self, at: MailboxRef) -> Result<Option<u32>, Error> {
+        let (begin, end) = &FlagKey::range(at.account, at.mailbox, FlagNumber::UNSEEN, 0);
+        self.db
+            .read("mail.first_unseen", |txn| async move {
+                let first = txn.range(begin, end).snapshot().limit(1).first().await?;
+                Ok(first.map(|(key, _)| FlagKey::decode(&key)).transpose()?.map(|key| key.uid.get()))
+            })
+            .await
+    }
+
     /// The messages that carry a keyword.
     ///
     /// # Errors

@@ -30,9 +30,16 @@ pub(crate) async fn run(session: &mut Session, select: Select) -> Outcome {
     let opened = session.services().mail.open(found.mailbox).await?;
     let keywords = session.services().mail.keywords(found.mailbox).await?;
     let read_only = select.read_only || only_reads(session.rights(found.mailbox.account));
+    // RFC 3501 §6.3.1; IMAP4rev2 has no such code.
+    let unseen = match !session.modes.rev2 && opened.status.unseen > 0 {
+        true => session.services().mail.first_unseen(found.mailbox).await?,
+        false => None,
+    };
     tell_mailbox(session, &found, &opened, &keywords, read_only);
     if session.modes.rev2 {
         tell_name(session, &select);
+    } else if let Some(seq) = unseen.and_then(|uid| opened.uids.seq_of(uid)) {
+        render::status(session.out(), None, Condition::Ok, Some(&Code::Unseen(seq)), "the first not seen");
     }
     let view = View::new(opened.uids.clone(), opened.as_of);
     if let Some(known) = &select.qresync
