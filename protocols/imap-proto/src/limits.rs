@@ -18,6 +18,10 @@ pub const SKIP: u64 = 64 * 1024 * 1024;
 pub const DEPTH: usize = 100;
 /// Most keys in one search program: each may cost a look at every message.
 pub const SEARCH_KEYS: usize = 256;
+/// Most patterns in one LIST (RFC 5258 §3).
+pub const LIST_PATTERNS: usize = 100;
+/// Most field names in one HEADER.FIELDS or HEADER.FIELDS.NOT.
+pub const FIELD_NAMES: usize = 500;
 /// Most parts in the path of a body section (`BODY[1.2.3…]`).
 pub const SECTION_DEPTH: usize = 100;
 /// Most field-value pairs in an ID command (RFC 2971 §3.3).

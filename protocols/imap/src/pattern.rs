@@ -43,6 +43,11 @@ impl Pattern {
         self.matches_as_is(name, false) || (name == "INBOX" && self.matches_as_is(name, true))
     }
 
+    /// Steps that matching a name may take.
+    pub(crate) fn cost(&self, name: &str) -> u64 {
+        (name.len() * self.parts.len()) as u64
+    }
+
     /// Whether it ends in `%`.
     pub(crate) fn ends_in_level(&self) -> bool {
         self.parts.last() == Some(&Part::Level)

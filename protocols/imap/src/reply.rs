@@ -93,10 +93,16 @@ impl From<query::Error> for Stop {
     fn from(error: query::Error) -> Self {
         match error {
             query::Error::Budget(_) => {
-                Reply::no("the search would cost too much; narrow it down").with(Code::Limit).into()
+                Reply::no("that would cost too much; narrow it down").with(Code::Limit).into()
             }
             query::Error::Mail(error) => error.into(),
         }
+    }
+}
+
+impl From<query::BudgetExceeded> for Stop {
+    fn from(error: query::BudgetExceeded) -> Self {
+        query::Error::from(error).into()
     }
 }
 

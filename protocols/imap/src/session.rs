@@ -96,6 +96,11 @@ impl Session {
         self.connection.output()
     }
 
+    /// A budget for what a command does of its own.
+    pub(crate) fn spending(&self) -> query::Spending {
+        query::Spending::new(self.server.options.search_budget, self.services().clock.clone())
+    }
+
     async fn run(&mut self) -> io::Result<()> {
         self.connection.set_deadline(Some(Instant::now() + self.server.options.login_time));
         self.connection.set_read_timeout(self.server.options.idle_time);

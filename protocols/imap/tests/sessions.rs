@@ -522,6 +522,34 @@ async fn rights_are_obeyed() {
     c.append("INBOX", MESSAGE).await;
     c.fails("COPY 1 Shared/Board/INBOX", "NO [NOPERM]").await;
     c.fails("CREATE Shared/Nobody/x", "NO [CANNOT]").await;
+    // RFC 4314 §4: counters are for who may read.
+    c.fails("STATUS Shared/Archive/INBOX (MESSAGES)", "NO [NOPERM]").await;
+    let answer = c.ok("LIST \"\" Shared/*/INBOX RETURN (STATUS (MESSAGES))").await;
+    assert!(answer.contains("\"/\" \"Shared/Archive/INBOX\"\r\n"), "{answer}");
+    assert!(!answer.contains("STATUS \"Shared/Archive"), "{answer}");
+    assert!(answer.contains("* STATUS \"Shared/Board/INBOX\" (MESSAGES 0)"), "{answer}");
+}
+
+/// As when another session expunges a message between the look at its row and the look at its summary.
+#[tokio::test]
+async fn sort_and_thread_pass_over_what_is_gone_meanwhile() {
+    let world = World::new().await;
+    let mut c = world.selected("INBOX").await;
+    for subject in ["b", "a"] {
+        c.append("INBOX", &format!("Subject: {subject}\r\n\r\n")).await;
+    }
+    assert!(c.ok("THREAD REFERENCES UTF-8 ALL").await.contains("* THREAD (1)(2)\r\n"));
+    let answer = c.ok("FETCH 2 EMAILID").await;
+    let (_, id) = answer.split_once("EMAILID (").unwrap();
+    let email = id.split(')').next().unwrap().parse().unwrap();
+    let (begin, end) = &schema::keys::mail::StructureKey::range(schema::AccountId(7), email);
+    let cleared = world.mail.database().transact("test", |txn| async move {
+        txn.clear_range(begin, end);
+        Ok::<_, mail::Error>(())
+    });
+    cleared.await.unwrap();
+    assert!(c.ok("THREAD REFERENCES UTF-8 ALL").await.contains("* THREAD (1)\r\n"));
+    assert!(c.ok("SORT (SUBJECT) UTF-8 ALL").await.contains("* SORT 1\r\n"));
 }
 
 /// A hundred thousand idle sessions are a hundred thousand of these.

@@ -30,6 +30,9 @@ const BETWEEN_PAUSES: u64 = 256 * 1024;
 /// What looking at a row costs, in bytes.
 const STEP: u64 = 256;
 
+/// What reading a stored summary costs, in bytes: that of an ordinary message.
+pub(crate) const SUMMARY: u64 = 512;
+
 /// A budget being spent.
 pub struct Spending {
     budget: Budget,

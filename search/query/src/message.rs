@@ -7,11 +7,10 @@ use content_mail::address::{Address, Mailbox};
 use content_mail::{Envelope, Summary, decode, headers};
 use mail::{MailboxRef, MessageRow};
 
+use crate::budget::SUMMARY;
 use crate::text::{decoded, fold};
 use crate::{Error, Field, Needle, Spending};
 
-/// What reading a stored summary costs, in bytes: that of an ordinary message.
-const SUMMARY: u64 = 1024;
 /// Bytes of a header that are searched.
 const HEADER: u64 = 1 << 20;
 /// Bytes of a message that are searched; what lies behind is text of no human.

@@ -4,8 +4,9 @@ use std::cmp::Ordering;
 
 use content_mail::Summary;
 use content_mail::address::{Address, Mailbox};
-use mail::{MailboxRef, MessageRow, UidSet};
+use mail::{MessageRow, UidSet};
 
+use crate::budget::SUMMARY;
 use crate::text::{decoded, sort_key};
 use crate::{Error, Query, Spending};
 
@@ -48,7 +49,7 @@ enum Value {
     Text(String),
 }
 
-/// The messages in order; equal ones in the order of the mailbox (RFC 5256 §3).
+/// The messages in order, those that are still there; equal ones in the order of the mailbox (RFC 5256 §3).
 ///
 /// # Errors
 /// [`Error::Budget`] when it would cost too much; else the store's.
@@ -63,7 +64,12 @@ pub async fn sort(query: &Query<'_>, uids: &UidSet, criteria: &[SortCriterion]) 
         let page = query.store.messages(query.mailbox, first..=last, 500).await?;
         for row in page.rows.iter().filter(|row| uids.contains(row.uid)) {
             spending.pay(0).await?;
-            valued.push((values(query.store, query.mailbox, row, criteria).await?, row.uid));
+            match values(query, row, criteria, &mut spending).await {
+                Ok(values) => valued.push((values, row.uid)),
+                // Gone while we looked.
+                Err(Error::Mail(mail::Error::NotFound)) => {}
+                Err(error) => return Err(error),
+            }
         }
         next = page.next;
     }
@@ -93,10 +99,10 @@ fn compare(a: &[Value], b: &[Value], criteria: &[SortCriterion]) -> Ordering {
 }
 
 async fn values(
-    store: &mail::Store,
-    at: MailboxRef,
+    query: &Query<'_>,
     row: &MessageRow,
     criteria: &[SortCriterion],
+    spending: &mut Spending,
 ) -> Result<Vec<Value>, Error> {
     let of_row = |key: SortKey| match key {
         SortKey::Arrival => Some(Value::Number(row.internal_date)),
@@ -110,7 +116,8 @@ async fn values(
             Some(value) => value,
             None => {
                 if summary.is_none() {
-                    summary = Some(store.summary(at.account, row.email).await?);
+                    spending.pay(SUMMARY).await?;
+                    summary = Some(query.store.summary(query.mailbox.account, row.email).await?);
                 }
                 summary.as_deref().map_or(Value::Number(0), |s| of_summary(s, row, criterion.key))
             }

@@ -4,9 +4,12 @@
 
 use std::sync::Arc;
 
-use godwit_query::{Budget, Error, Field, Filter, Needle, NoIndex, Query, search};
+use godwit_query::{
+    Budget, Error, Field, Filter, Needle, NoIndex, Query, SortCriterion, SortKey, search, sort,
+};
 use mail::{Incoming, MailboxRef, Role, UidSet};
 use runtime::{ManualClock, SeededRng, SharedClock, SharedRng, Timestamp};
+use schema::keys::mail::StructureKey;
 use schema::{AccountId, Flags, SystemFlags};
 
 const ACCOUNT: AccountId = AccountId(7);
@@ -34,11 +37,11 @@ impl World {
         World { store, inbox: MailboxRef { account: ACCOUNT, mailbox }, clock, _dir: dir }
     }
 
-    async fn append(&self, message: String) {
+    async fn append(&self, message: String) -> u32 {
         let summary = content_mail::summarize(message.as_bytes(), &content_mail::Limits::default());
         let staged = self.store.blobs().stage(message.into()).await.unwrap();
         let incoming = Incoming { staged, summary: Arc::new(summary) };
-        self.store.append(self.inbox, &incoming, &Flags::none(), 1_800_000_000).await.unwrap();
+        self.store.append(self.inbox, &incoming, &Flags::none(), 1_800_000_000).await.unwrap().uid
     }
 
     fn query<'a>(&'a self, within: &'a UidSet, bytes: u64) -> Query<'a> {
@@ -94,4 +97,28 @@ async fn indexes_are_paid_for_before_anything_is_scanned() {
     assert_eq!(world.found(&unseen, 10_000).await, Some(50));
     assert_eq!(world.found(&Filter::And(vec![unseen.clone(); 100]), 10_000).await, None);
     assert_eq!(world.found(&Filter::Or(vec![unseen; 100]), 1_000_000).await, Some(50));
+}
+
+/// As when another session expunges a message between the look at its row and the look at its summary.
+#[tokio::test]
+async fn what_is_gone_meanwhile_is_passed_over() {
+    let world = World::new().await;
+    let (first, second) =
+        (world.append("Subject: b\r\n\r\n".into()).await, world.append("Subject: a\r\n\r\n".into()).await);
+    let within = world.store.open(world.inbox).await.unwrap().uids;
+    let by_subject = [SortCriterion { key: SortKey::Subject, reverse: false }];
+    let query = world.query(&within, 1 << 20);
+    assert_eq!(sort(&query, &within, &by_subject).await.unwrap(), [second, first]);
+    assert!(matches!(sort(&world.query(&within, 600), &within, &by_subject).await, Err(Error::Budget(_))));
+    let email = world.store.message(world.inbox, second).await.unwrap().email;
+    let (begin, end) = &StructureKey::range(ACCOUNT, email);
+    let db = world.store.database();
+    let cleared = db.transact("test", |txn| async move {
+        txn.clear_range(begin, end);
+        Ok::<_, mail::Error>(())
+    });
+    cleared.await.unwrap();
+    assert_eq!(sort(&query, &within, &by_subject).await.unwrap(), [first]);
+    let subject = Filter::Header(Field::Subject, Needle::new(""));
+    assert_eq!(world.found(&subject, 1 << 20).await, Some(1));
 }

@@ -296,14 +296,19 @@ fn section_part(cursor: &mut Cursor<'_>) -> Result<(Vec<NonZeroU32>, bool)> {
     Ok((part, dot))
 }
 
-/// `section-msgtext = "HEADER" / "HEADER.FIELDS" [".NOT"] SP header-list / "TEXT"`;
 /// `header-list = "(" header-fld-name *(SP header-fld-name) ")"`; `header-fld-name = astring`
+fn header_list(cursor: &mut Cursor<'_>) -> Result<Vec<String>> {
+    let names = cursor.list(false, Cursor::astring_text)?;
+    if names.len() > limits::FIELD_NAMES { Err(Problem::Limit("too many field names")) } else { Ok(names) }
+}
+
+/// `section-msgtext = "HEADER" / "HEADER.FIELDS" [".NOT"] SP header-list / "TEXT"`
 fn section_text(cursor: &mut Cursor<'_>) -> Result<SectionText> {
     if cursor.eat_prefix("HEADER.FIELDS.NOT ") {
-        return cursor.list(false, Cursor::astring_text).map(SectionText::HeaderFieldsNot);
+        return header_list(cursor).map(SectionText::HeaderFieldsNot);
     }
     if cursor.eat_prefix("HEADER.FIELDS ") {
-        return cursor.list(false, Cursor::astring_text).map(SectionText::HeaderFields);
+        return header_list(cursor).map(SectionText::HeaderFields);
     }
     let words = [("HEADER", SectionText::Header), ("TEXT", SectionText::Text), ("MIME", SectionText::Mime)];
     let found = words.into_iter().find(|(word, _)| cursor.eat_word(word));

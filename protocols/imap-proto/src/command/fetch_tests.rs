@@ -145,4 +145,10 @@ fn depth_and_number_are_bounded() {
     assert!(matches!(body(&deep), Err(Problem::Limit(_))));
     let many = format!("FETCH 1 ({} UID)", vec!["FLAGS"; 300].join(" "));
     assert!(matches!(body(&many), Err(Problem::Limit(_))));
+    for (names, fits) in [(limits::FIELD_NAMES, true), (limits::FIELD_NAMES + 1, false)] {
+        for kind in ["FIELDS", "FIELDS.NOT"] {
+            let fields = format!("FETCH 1 BODY[HEADER.{kind} ({})]", vec!["a"; names].join(" "));
+            assert_eq!(body(&fields).is_ok(), fits, "{kind} {names}");
+        }
+    }
 }

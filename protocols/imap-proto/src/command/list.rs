@@ -62,7 +62,11 @@ pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Body> {
     cursor.space()?;
     let patterns = if cursor.peek() == Some(b'(') {
         extended = true;
-        cursor.list(false, pattern)?
+        let patterns = cursor.list(false, pattern)?;
+        if patterns.len() > limits::LIST_PATTERNS {
+            return Err(Problem::Limit("too many mailbox patterns"));
+        }
+        patterns
     } else {
         vec![pattern(cursor)?]
     };
@@ -149,6 +153,7 @@ fn return_options(cursor: &mut Cursor<'_>) -> Result<ListReturn> {
 mod tests {
     use super::super::body;
     use super::*;
+    use crate::limits;
 
     fn list(text: &str) -> List {
         match body(text) {
@@ -192,6 +197,13 @@ mod tests {
         let l = list("LIST (SPECIAL-USE) \"\" * RETURN (SPECIAL-USE SUBSCRIBED)");
         assert!(l.selection.special_use && l.returns.special_use && l.returns.subscribed);
         assert!(list("LIST \"\" * RETURN ()").extended);
+    }
+
+    #[test]
+    fn the_number_of_patterns_is_bounded() {
+        let of = |count: usize| body(&format!("LIST \"\" ({})", vec!["a"; count].join(" ")));
+        assert!(of(limits::LIST_PATTERNS).is_ok());
+        assert!(matches!(of(limits::LIST_PATTERNS + 1), Err(Problem::Limit(_))));
     }
 
     #[test]

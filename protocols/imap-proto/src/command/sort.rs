@@ -77,7 +77,15 @@ pub(super) fn parse_sort(cursor: &mut Cursor<'_>, uid: bool) -> Result<Body> {
         returns = Some(return_options(cursor)?);
         cursor.space()?;
     }
-    let criteria = cursor.list(false, criterion)?;
+    let mut criteria: Vec<SortCriterion> = Vec::new();
+    cursor.list(false, |cursor| {
+        let next = criterion(cursor)?;
+        // What is equal under a criterion stays equal under another of its key.
+        if criteria.iter().all(|one| one.key != next.key) {
+            criteria.push(next);
+        }
+        Ok(())
+    })?;
     let (charset, key) = search_criteria(cursor)?;
     Ok(Body::Sort(Sort { uid, returns, criteria, charset, key }))
 }
@@ -137,6 +145,8 @@ mod tests {
         let Ok(Body::Sort(sort)) = body("SORT (SUBJECT) UTF-8 SINCE 1-Feb-1994") else { panic!() };
         assert_eq!(sort.criteria, [SortCriterion { key: SortKey::Subject, reverse: false }]);
         let Ok(Body::Sort(sort)) = body("UID SORT (SUBJECT REVERSE DATE) UTF-8 ALL") else { panic!() };
+        let Ok(Body::Sort(often)) = body("SORT (DATE REVERSE DATE TO DATE) UTF-8 ALL") else { panic!() };
+        assert_eq!(often.criteria.len(), 2);
         assert_eq!(sort.criteria[1], SortCriterion { key: SortKey::Date, reverse: true });
         assert!(sort.uid && sort.returns.is_none());
         let Ok(Body::Sort(sort)) = body("SORT RETURN (COUNT) (ARRIVAL) KOI8-R ALL") else { panic!() };

@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use accounts::Rights;
 use imap_proto::command::List;
-use imap_proto::render::{self, ListEntry, ListKind, Namespace};
+use imap_proto::render::{self, Code, ListEntry, ListKind, Namespace};
 use mail::{Mailbox, MailboxPath, MailboxRef};
+use query::Spending;
 
 use crate::command::status;
 use crate::namespace::{Found, SHARED, shares};
@@ -43,13 +45,29 @@ pub(crate) async fn run(session: &mut Session, list: &List, kind: ListKind) -> O
     let names = names(session).await?;
     // RFC 3501 §6.3.9: a `%` at the end of LSUB tells what lies above subscriptions.
     let level = kind == ListKind::Lsub && patterns.iter().any(Pattern::ends_in_level);
-    for (name, what) in &names {
-        if patterns.iter().any(|pattern| pattern.matches(name)) {
-            tell(session, list, kind, name, what, level).await?;
+    // All before the first is told: a client that reads slowly does not use the budget up.
+    let (mut wanted, mut spending) = (Vec::new(), session.spending());
+    for (name, what) in names {
+        if matches_any(&patterns, &name, &mut spending).await? {
+            wanted.push((name, what));
         }
+    }
+    for (name, what) in &wanted {
+        tell(session, list, kind, name, what, level).await?;
         tokio::task::consume_budget().await;
     }
     Ok(Reply::ok("done"))
+}
+
+/// Whether a name matches. Both may be long, and there may be many of both.
+async fn matches_any(patterns: &[Pattern], name: &str, spending: &mut Spending) -> Result<bool, Stop> {
+    for pattern in patterns {
+        spending.pay(pattern.cost(name)).await?;
+        if pattern.matches(name) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Every name the user sees, in order, with what is known of it.
@@ -152,8 +170,13 @@ async fn tell(
     render::list(session.out(), kind, &entry(name, &attributes, &child_info), utf8);
     if let Some(found) = &what.found
         && !list.returns.status.is_empty()
+        && session.rights(found.mailbox.account).contain(Rights::READ)
     {
-        status::tell(session, found, name, &list.returns.status).await?;
+        // RFC 5819 §2: what has no status, such as one that was deleted meanwhile, is told without.
+        match status::tell(session, found, name, &list.returns.status).await {
+            Err(Stop::Reply(reply)) if reply.code == Some(Code::NonExistent) => {}
+            told => told?,
+        }
     }
     session.connection.relieve().await?;
     Ok(())
@@ -194,4 +217,25 @@ pub(crate) fn namespace(session: &mut Session) -> Outcome {
     let personal = [Namespace { prefix: "" }];
     render::namespace(session.out(), &personal, &[], if any { &shared } else { &[] }, utf8);
     Ok(Reply::ok("done"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use query::{Budget, BudgetExceeded};
+
+    #[tokio::test]
+    async fn long_patterns_are_paid_for() {
+        let pattern = |text: &str| Pattern::new("", text);
+        let few = [pattern("a"), pattern("b%")];
+        let many: Vec<_> = (0..100).map(|_| pattern(&"*x".repeat(1000))).collect();
+        let name = "x/".repeat(500);
+        let clock = runtime::SystemClock::shared();
+        let mut spending = Spending::new(Budget { bytes: 1 << 20, ..Budget::default() }, clock);
+        assert!(matches_any(&few, "bee", &mut spending).await.unwrap());
+        assert!(!matches_any(&few, "a/b", &mut spending).await.unwrap());
+        let limit = |stop| matches!(stop, Stop::Reply(reply) if reply.code == Some(Code::Limit));
+        assert!(matches_any(&many, &name, &mut spending).await.is_err_and(limit));
+        assert!(limit(Stop::from(BudgetExceeded)));
+    }
 }

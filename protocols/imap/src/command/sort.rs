@@ -70,17 +70,28 @@ pub(crate) async fn thread(session: &mut Session, thread: Thread) -> Outcome {
         WireAlgorithm::OrderedSubject => ThreadAlgorithm::OrderedSubject,
         WireAlgorithm::References => ThreadAlgorithm::References,
     };
-    let threads = query::thread(algorithm, &messages);
+    // Not on a worker: it goes on without a pause, however many they are.
+    let threads = tokio::task::spawn_blocking(move || query::thread(algorithm, &messages)).await;
+    let threads = threads.map_err(std::io::Error::other)?;
     let node = |n: query::ThreadNode| ThreadNode { number: n.number, children: n.children };
     let nodes: Vec<ThreadNode> = threads.nodes.into_iter().map(node).collect();
     render::thread(session.out(), &nodes, &threads.roots);
     Ok(Reply::ok("threaded"))
 }
 
+/// Bytes that a message takes until all are threaded, about.
+fn held(message: &ThreadMessage) -> u64 {
+    const EACH: usize = 512;
+    let id = |id: &String| id.len() + 64;
+    let ids: usize = message.references.iter().chain(&message.message_id).map(id).sum();
+    (EACH + ids + message.subject.len()) as u64
+}
+
 /// What threading needs of the hits.
 async fn messages(session: &Session, found: &UidSet, uid: bool) -> Result<Vec<ThreadMessage>, Stop> {
     let selected = selected(session)?;
     let mail = &session.services().mail;
+    let mut spending = session.spending();
     let mut messages = Vec::new();
     let (mut next, last) = (found.first(), found.last().unwrap_or(0));
     while let Some(first) = next.filter(|first| *first <= last) {
@@ -89,7 +100,12 @@ async fn messages(session: &Session, found: &UidSet, uid: bool) -> Result<Vec<Th
             let Some(number) = (if uid { Some(row.uid) } else { selected.view.seq_of(row.uid) }) else {
                 continue;
             };
-            let summary = mail.summary(selected.mailbox.account, row.email).await?;
+            let summary = match mail.summary(selected.mailbox.account, row.email).await {
+                Ok(summary) => summary,
+                // Gone while we looked.
+                Err(mail::Error::NotFound) => continue,
+                Err(error) => return Err(error.into()),
+            };
             let ids = &summary.message_ids;
             // RFC 5256 §3: References, or else the first of In-Reply-To.
             let references = if ids.references.is_empty() {
@@ -97,14 +113,16 @@ async fn messages(session: &Session, found: &UidSet, uid: bool) -> Result<Vec<Th
             } else {
                 ids.references.iter().take(usize::MAX)
             };
-            messages.push(ThreadMessage {
+            let message = ThreadMessage {
                 number,
                 message_id: ids.message_id.clone(),
                 references: references.cloned().collect(),
                 subject: query::fold(&summary.base_subject),
                 is_reply: summary.is_reply_or_forward,
                 sent: summary.sent.unwrap_or(row.internal_date.saturating_mul(1000)),
-            });
+            };
+            spending.pay(held(&message)).await?;
+            messages.push(message);
         }
         next = page.next;
     }

@@ -22,6 +22,7 @@ pub const MESSAGE: &str = "From: Bob <bob@example.org>\r\nSubject: Gr=?x?=ne Din
 const ALICE: AccountId = AccountId(7);
 const SALES: AccountId = AccountId(9);
 const BOARD: AccountId = AccountId(11);
+const ARCHIVE: AccountId = AccountId(13);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Lets alice in.
@@ -42,11 +43,17 @@ impl Authenticator for Door {
             display_name: "Board".to_owned(),
             rights: Rights::LOOKUP | Rights::READ,
         };
+        let archive = SharedGroup {
+            account: ARCHIVE,
+            address: "archive@example.test".to_owned(),
+            display_name: "Archive".to_owned(),
+            rights: Rights::LOOKUP,
+        };
         let identity = Identity {
             account: ALICE,
             address: "alice@example.test".to_owned(),
             display_name: "Alice".to_owned(),
-            groups: vec![sales, board],
+            groups: vec![sales, board, archive],
         };
         Box::pin(std::future::ready(if right { Ok(identity) } else { Err(AuthFailure::Invalid) }))
     }
@@ -76,7 +83,7 @@ impl World {
         let feed = changes::LocalFeed::new();
         let mail =
             mail::Store::new(db.clone(), blobs.clone(), Arc::new(feed.clone()), clock.clone(), rng.clone());
-        for account in [ALICE, SALES, BOARD] {
+        for account in [ALICE, SALES, BOARD, ARCHIVE] {
             let mail = &mail;
             db.transact("test", |txn| async move { mail.provision_in(&txn, account).await }).await.unwrap();
         }
