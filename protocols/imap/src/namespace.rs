@@ -71,6 +71,13 @@ impl Session {
         self.state.user().map(|user| &user.identity).ok_or_else(|| Reply::bad("log in first").into())
     }
 
+    /// MAILBOXID (RFC 8474 §4), which no two mailboxes that the user sees share: ids of mailboxes count within an
+    /// account, so those of others bear the account's id too.
+    pub(crate) fn object_id(&self, account: AccountId, mailbox: &Mailbox) -> String {
+        let own = self.state.user().is_some_and(|user| user.identity.account == account);
+        if own { mailbox.object_id() } else { format!("{account}-{}", mailbox.object_id()) }
+    }
+
     /// What the user may do with the mailboxes of an account: everything with its own, as far as the group
     /// allows with others (RFC 4314 §2.1).
     pub(crate) fn rights(&self, account: AccountId) -> Rights {

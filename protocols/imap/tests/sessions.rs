@@ -530,6 +530,60 @@ async fn rights_are_obeyed() {
     assert!(answer.contains("* STATUS \"Shared/Board/INBOX\" (MESSAGES 0)"), "{answer}");
 }
 
+/// RFC 8474 §4: no two mailboxes have one id, whosever they are.
+#[tokio::test]
+async fn mailbox_ids_are_unique() {
+    let world = World::new().await;
+    let mut c = world.login().await;
+    let id = |answer: String| {
+        let at = answer.find("MAILBOXID (").unwrap() + "MAILBOXID (".len();
+        answer[at..].split(')').next().unwrap().to_owned()
+    };
+    let mut ids = Vec::new();
+    for name in ["INBOX", "Trash", "Shared/Sales/INBOX", "Shared/Sales/Trash", "Shared/Board/INBOX"] {
+        let selected = id(c.ok(&format!("SELECT {name}")).await);
+        assert_eq!(id(c.ok(&format!("STATUS {name} (MAILBOXID)")).await), selected);
+        assert!(!ids.contains(&selected), "{ids:?} {selected}");
+        ids.push(selected);
+    }
+    let own = world.mail.with_role(schema::AccountId(7), mail::Role::Inbox).await.unwrap().unwrap();
+    assert_eq!(ids[0], own.to_string(), "as JMAP has it");
+    let made = id(c.ok("CREATE Shared/Sales/x").await);
+    assert_eq!(id(c.ok("SELECT Shared/Sales/x").await), made);
+}
+
+/// RFC 9208 §4.1, §4.2.
+#[tokio::test]
+async fn quota_roots_are_limits() {
+    let world = World::new().await;
+    let mut c = world.selected("INBOX").await;
+    let answer = c.ok("GETQUOTAROOT INBOX").await;
+    assert!(answer.contains("* QUOTAROOT \"INBOX\"\r\n") && !answer.contains("* QUOTA "), "{answer}");
+    c.fails("GETQUOTA \"\"", "NO [NONEXISTENT]").await;
+    world.mail.set_quota(schema::AccountId(7), Some(10 << 20), None).await.unwrap();
+    let answer = c.ok("GETQUOTAROOT INBOX").await;
+    assert!(answer.contains("* QUOTAROOT \"INBOX\" \"\"\r\n* QUOTA \"\" (STORAGE 0 10240)\r\n"), "{answer}");
+    assert!(c.ok("GETQUOTA \"\"").await.contains("* QUOTA \"\" (STORAGE 0 10240)"));
+    c.fails("GETQUOTA x", "NO [NONEXISTENT]").await;
+    assert!(c.ok("GETQUOTAROOT Shared/Sales/INBOX").await.contains("* QUOTAROOT \"Shared/Sales/INBOX\"\r\n"));
+}
+
+/// RFC 9208 §4.1.4: what an EXPUNGE would bring.
+#[tokio::test]
+async fn deleted_storage() {
+    let world = World::new().await;
+    let mut c = world.selected("INBOX").await;
+    assert!(c.ok("STATUS INBOX (DELETED-STORAGE)").await.contains("(DELETED-STORAGE 0)"));
+    for size in 1..=50 {
+        c.append("INBOX", &"x".repeat(size)).await;
+    }
+    c.ok("STORE 2,4:5,50 +FLAGS (\\Deleted)").await;
+    let answer = c.ok("STATUS INBOX (DELETED-STORAGE DELETED)").await;
+    assert!(answer.contains("(DELETED-STORAGE 61 DELETED 4)"), "{answer}");
+    c.ok("EXPUNGE").await;
+    assert!(c.ok("STATUS INBOX (DELETED-STORAGE)").await.contains("(DELETED-STORAGE 0)"));
+}
+
 /// As when another session expunges a message between the look at its row and the look at its summary.
 #[tokio::test]
 async fn sort_and_thread_pass_over_what_is_gone_meanwhile() {

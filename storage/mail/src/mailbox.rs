@@ -95,7 +95,7 @@ pub struct Mailbox {
 }
 
 impl Mailbox {
-    /// MAILBOXID (RFC 8474 §4): of the mailbox, whatever its name.
+    /// What it is called by within its account, whatever its name (RFC 8474 §4, RFC 8620 §1.2).
     pub fn object_id(&self) -> String {
         self.id.to_string()
     }

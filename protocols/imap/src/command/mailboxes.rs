@@ -17,7 +17,8 @@ pub(crate) async fn create(session: &mut Session, create: Create) -> Outcome {
     // RFC 9051 §6.3.4: a separator at the end says that children will follow, and is not part of the name.
     let path = MailboxPath::parse(place.path.strip_suffix('/').unwrap_or(&place.path))?;
     let mailbox = session.services().mail.create(place.account, &path, role).await?;
-    Ok(Reply::ok("made").with(Code::MailboxId(mailbox.object_id().into()))) // RFC 8474 §4.2
+    let id = session.object_id(place.account, &mailbox);
+    Ok(Reply::ok("made").with(Code::MailboxId(id.into()))) // RFC 8474 §4.2
 }
 
 /// The role a special-use attribute stands for; NO [USEATTR] for what can not be made (RFC 6154 §3).

@@ -62,6 +62,7 @@ fn only_reads(rights: Rights) -> bool {
 /// What a client needs to know of a mailbox it opens (RFC 9051 §6.3.2).
 fn tell_mailbox(session: &mut Session, found: &Found, opened: &Opened, keywords: &[String], read_only: bool) {
     let rev2 = session.modes.rev2;
+    let id = session.object_id(found.mailbox.account, &found.row);
     let out = session.out();
     let mut names: Vec<&str> = flags::SYSTEM.to_vec();
     names.extend(keywords.iter().map(String::as_str));
@@ -73,7 +74,7 @@ fn tell_mailbox(session: &mut Session, found: &Found, opened: &Opened, keywords:
     ok(Code::UidValidity(opened.status.uid_validity), "");
     ok(Code::UidNext(opened.status.uid_next), "");
     ok(Code::HighestModSeq(opened.status.highest_modseq.0), "");
-    ok(Code::MailboxId(found.row.object_id().into()), ""); // RFC 8474 §4.1
+    ok(Code::MailboxId(id.into()), ""); // RFC 8474 §4.1
     render::exists(out, opened.uids.len());
     if !rev2 {
         render::recent(out, 0); // RFC 3501 §6.3.1; nothing is ever recent here
