@@ -90,6 +90,13 @@ pub(crate) fn row_of(body: &Body) -> Option<&'static Row> {
     COMMANDS.iter().find(|row| row.name == name)
 }
 
+/// Whether who the user is gets looked up before the command: for those that open or name mailboxes, and those that
+/// clients come back with from time to time. The others work on the mailbox that is open.
+pub(crate) fn asks_who(row: &Row) -> bool {
+    const TOO: [&str; 6] = ["NOOP", "CHECK", "COPY", "UID COPY", "MOVE", "UID MOVE"];
+    row.allowed == Authenticated || TOO.contains(&row.name)
+}
+
 fn name_of(body: &Body) -> &'static str {
     let either = |uid: bool, with: &'static str, without: &'static str| if uid { with } else { without };
     match body {

@@ -19,6 +19,7 @@ pub(crate) enum State {
 
 /// Who is logged in.
 pub(crate) struct User {
+    /// As it was when it was looked up last.
     pub(crate) identity: Identity,
 }
 
@@ -57,6 +58,13 @@ impl State {
     }
 
     pub(crate) fn user(&self) -> Option<&User> {
+        match self {
+            State::Authenticated(user) | State::Selected(user, _) => Some(user),
+            State::NotAuthenticated | State::Logout => None,
+        }
+    }
+
+    pub(crate) fn user_mut(&mut self) -> Option<&mut User> {
         match self {
             State::Authenticated(user) | State::Selected(user, _) => Some(user),
             State::NotAuthenticated | State::Logout => None,

@@ -71,6 +71,33 @@ impl Session {
         self.state.user().map(|user| &user.identity).ok_or_else(|| Reply::bad("log in first").into())
     }
 
+    /// Looks up again who the user is by now, for rights that were given or taken after the login. Ends the session
+    /// if the account takes no part any more, or may not read the mailbox that is open.
+    pub(crate) async fn look_up_user(&mut self) -> Result<(), Stop> {
+        let Some(user) = self.state.user() else { return Ok(()) };
+        let Some(now) = self.services().accounts.identity(user.identity.account).await? else {
+            self.bye("the account was disabled or removed");
+            return Err(Stop::Answered);
+        };
+        if let Some(user) = self.state.user_mut().filter(|user| user.identity != now) {
+            user.identity = now;
+        }
+        let open = self.state.selected().map(|selected| selected.mailbox.account);
+        if open.is_some_and(|account| !self.rights(account).contain(Rights::READ)) {
+            self.bye("this mailbox is not yours to read any more");
+            return Err(Stop::Answered);
+        }
+        Ok(())
+    }
+
+    /// Whether the mailbox that is open belongs to a group.
+    pub(crate) fn is_in_shared(&self) -> bool {
+        match (self.state.user(), self.state.selected()) {
+            (Some(user), Some(selected)) => selected.mailbox.account != user.identity.account,
+            _ => false,
+        }
+    }
+
     /// MAILBOXID (RFC 8474 §4), which no two mailboxes that the user sees share: ids of mailboxes count within an
     /// account, so those of others bear the account's id too.
     pub(crate) fn object_id(&self, account: AccountId, mailbox: &Mailbox) -> String {

@@ -10,7 +10,7 @@ use net::{Connection, SessionContext};
 use tokio::time::Instant;
 
 use crate::command::append;
-use crate::dispatch::{self, Manner};
+use crate::dispatch::{self, Manner, Row};
 use crate::flow::State;
 use crate::options::{COMMANDS_BEFORE_LOGIN, NONSENSE, NONSENSE_BEFORE_LOGIN};
 use crate::reply::{Reply, Stop};
@@ -223,8 +223,7 @@ impl Session {
             let next = self.answer(&tag, dispatch::not_now(row)).await?;
             return Ok(if next == Next::GoOn { self.count_nonsense() } else { next });
         }
-        let fresh = matches!(row.manner, Manner::Fresh | Manner::Numbered);
-        let outcome = match if fresh { Box::pin(self.sync(false)).await } else { Ok(()) } {
+        let outcome = match Box::pin(self.prepare(row)).await {
             Ok(()) => dispatch::run(self, command).await,
             Err(stop) => Err(stop),
         };
@@ -238,6 +237,17 @@ impl Session {
             self.sync_at_end(row.manner != Manner::Numbered).await?;
         }
         self.answer(&tag, reply).await
+    }
+
+    /// What has to be known before a command.
+    async fn prepare(&mut self, row: &Row) -> Result<(), Stop> {
+        if dispatch::asks_who(row) || self.is_in_shared() {
+            self.look_up_user().await?;
+        }
+        if matches!(row.manner, Manner::Fresh | Manner::Numbered) {
+            self.sync(false).await?;
+        }
+        Ok(())
     }
 
     /// The tagged answer. Ends the session after LOGOUT or a BYE.

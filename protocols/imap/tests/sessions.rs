@@ -4,7 +4,8 @@
 
 mod support;
 
-use support::{MESSAGE, World};
+use accounts::Rights;
+use support::{ALICE, BOARD, MESSAGE, SALES, World};
 
 #[tokio::test]
 async fn a_session_from_greeting_to_logout() {
@@ -530,6 +531,66 @@ async fn rights_are_obeyed() {
     assert!(answer.contains("* STATUS \"Shared/Board/INBOX\" (MESSAGES 0)"), "{answer}");
 }
 
+/// What an administrator gives and takes is in force for sessions that are open.
+#[tokio::test]
+async fn rights_are_looked_up_again() {
+    let world = World::new().await;
+    let mut c = world.login().await;
+    c.fails("CREATE Shared/Board/x", "NO [NOPERM]").await;
+    world.accounts.add_member(BOARD, ALICE, Rights::ALL).await.unwrap();
+    c.ok("CREATE Shared/Board/x").await;
+    let (mut open, mut idle) =
+        (world.selected("Shared/Sales/INBOX").await, world.selected("Shared/Sales/INBOX").await);
+    open.append("Shared/Sales/INBOX", MESSAGE).await;
+    idle.send("i IDLE\r\n").await;
+    idle.until("* 1 EXISTS").await;
+    world.accounts.remove_member(SALES, ALICE).await.unwrap();
+    let sales = world.mail.with_role(SALES, mail::Role::Inbox).await.unwrap().unwrap();
+    let sales = mail::MailboxRef { account: SALES, mailbox: sales };
+    let flagged = mail::FlagChange::Add(schema::SystemFlags::FLAGGED.into());
+    world.mail.store_flags(sales, &[1].into_iter().collect(), &flagged, None).await.unwrap();
+    let told = idle.until("* BYE").await;
+    assert!(!told.contains("Flagged"), "{told}");
+    idle.closed().await;
+    open.send("x FETCH 1 BODY[]\r\n").await;
+    let told = open.until("* BYE").await;
+    assert!(!told.contains("FETCH"), "{told}");
+    open.closed().await;
+    c.fails("SELECT Shared/Sales/INBOX", "NO [NONEXISTENT]").await;
+    assert!(!c.ok("LIST \"\" *").await.contains("Sales"));
+    let answer = c.raw("y APPEND Shared/Sales/INBOX {3+}\r\nabc\r\nz NOOP\r\n", "z ").await;
+    assert!(answer.contains("y NO [TRYCREATE]"), "{answer}");
+}
+
+/// Who is disabled takes no part any more, whatever he is at.
+#[tokio::test]
+async fn sessions_of_a_disabled_account_end() {
+    let world = World::new().await;
+    let mut idle = world.selected("INBOX").await;
+    idle.send("i IDLE\r\n").await;
+    idle.until("+ ").await;
+    let commands =
+        ["NOOP", "SELECT INBOX", "LIST \"\" *", "STATUS INBOX (MESSAGES)", "APPEND INBOX {1+}\r\nx"];
+    let mut sessions = Vec::new();
+    for _ in commands {
+        sessions.push(world.login().await);
+    }
+    world.accounts.set_enabled(ALICE, false).await.unwrap();
+    for (client, command) in sessions.iter_mut().zip(commands) {
+        client.send(&format!("x {command}\r\n")).await;
+        client.until("* BYE").await;
+        client.closed().await;
+    }
+    let inbox = world.mail.with_role(ALICE, mail::Role::Inbox).await.unwrap().unwrap();
+    let inbox = mail::MailboxRef { account: ALICE, mailbox: inbox };
+    let summary = content_mail::summarize(b"A: 1\r\n\r\n", &content_mail::Limits::default());
+    let staged = world.mail.blobs().stage("A: 1\r\n\r\n".into()).await.unwrap();
+    let incoming = mail::Incoming { staged, summary: summary.into() };
+    world.mail.append(inbox, &incoming, &schema::Flags::none(), 0).await.unwrap();
+    assert!(!idle.until("* BYE").await.contains("EXISTS"));
+    idle.closed().await;
+}
+
 /// RFC 8474 §4: no two mailboxes have one id, whosever they are.
 #[tokio::test]
 async fn mailbox_ids_are_unique() {
@@ -546,7 +607,7 @@ async fn mailbox_ids_are_unique() {
         assert!(!ids.contains(&selected), "{ids:?} {selected}");
         ids.push(selected);
     }
-    let own = world.mail.with_role(schema::AccountId(7), mail::Role::Inbox).await.unwrap().unwrap();
+    let own = world.mail.with_role(ALICE, mail::Role::Inbox).await.unwrap().unwrap();
     assert_eq!(ids[0], own.to_string(), "as JMAP has it");
     let made = id(c.ok("CREATE Shared/Sales/x").await);
     assert_eq!(id(c.ok("SELECT Shared/Sales/x").await), made);
@@ -560,7 +621,7 @@ async fn quota_roots_are_limits() {
     let answer = c.ok("GETQUOTAROOT INBOX").await;
     assert!(answer.contains("* QUOTAROOT \"INBOX\"\r\n") && !answer.contains("* QUOTA "), "{answer}");
     c.fails("GETQUOTA \"\"", "NO [NONEXISTENT]").await;
-    world.mail.set_quota(schema::AccountId(7), Some(10 << 20), None).await.unwrap();
+    world.mail.set_quota(ALICE, Some(10 << 20), None).await.unwrap();
     let answer = c.ok("GETQUOTAROOT INBOX").await;
     assert!(answer.contains("* QUOTAROOT \"INBOX\" \"\"\r\n* QUOTA \"\" (STORAGE 0 10240)\r\n"), "{answer}");
     assert!(c.ok("GETQUOTA \"\"").await.contains("* QUOTA \"\" (STORAGE 0 10240)"));
@@ -596,7 +657,7 @@ async fn sort_and_thread_pass_over_what_is_gone_meanwhile() {
     let answer = c.ok("FETCH 2 EMAILID").await;
     let (_, id) = answer.split_once("EMAILID (").unwrap();
     let email = id.split(')').next().unwrap().parse().unwrap();
-    let (begin, end) = &schema::keys::mail::StructureKey::range(schema::AccountId(7), email);
+    let (begin, end) = &schema::keys::mail::StructureKey::range(ALICE, email);
     let cleared = world.mail.database().transact("test", |txn| async move {
         txn.clear_range(begin, end);
         Ok::<_, mail::Error>(())

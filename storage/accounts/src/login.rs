@@ -99,6 +99,21 @@ impl Accounts {
             .await
     }
 
+    /// Who a person that is logged in is by now, with the groups it sees; none once the account is disabled or gone.
+    pub async fn identity(&self, id: AccountId) -> Result<Option<Identity>, Error> {
+        self.db()
+            .read("accounts.identity", |txn| async move {
+                let account = rows::account(&txn, id).await?;
+                let Some(account) = account.filter(|a| a.kind == Kind::Person && a.enabled) else {
+                    return Ok(None);
+                };
+                let groups = shared_with_in(&txn, id).await?;
+                let (address, display_name) = (account.address, account.display_name);
+                Ok(Some(Identity { account: id, address, display_name, groups }))
+            })
+            .await
+    }
+
     /// Sets a person's password. Every later login needs it at once, on every node.
     pub async fn set_password(&self, id: AccountId, password: &Secret) -> Result<(), Error> {
         let hash = self.hash_password(password).await?;
@@ -182,6 +197,24 @@ mod tests {
         let two = accounts.login("alice").await.unwrap().unwrap().credentials;
         assert_eq!((one.len(), two.len()), (1, 1));
         assert_ne!(one[0].version, two[0].version);
+    }
+
+    #[tokio::test]
+    async fn who_is_logged_in_is_looked_up_again() {
+        let accounts = directory().await;
+        let alice = accounts.person("alice@example.test").await;
+        let group = accounts.make(Kind::Group, "group@example.test").await;
+        let identity = async || accounts.identity(alice).await.unwrap();
+        assert_eq!(identity().await.unwrap().groups, []);
+        accounts.add_member(group, alice, crate::Rights::READ).await.unwrap();
+        let now = identity().await.unwrap();
+        assert_eq!((now.address.as_str(), now.groups[0].account), ("alice@example.test", group));
+        assert_eq!(accounts.identity(group).await.unwrap(), None);
+        accounts.set_enabled(alice, false).await.unwrap();
+        assert_eq!(identity().await, None);
+        accounts.set_enabled(alice, true).await.unwrap();
+        accounts.delete_account(alice).await.unwrap();
+        assert_eq!(identity().await, None);
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use content_mail::Summarizer;
 use imap_proto::command::{AppendMessage, MessageSyntax, parse_next_append};
 use imap_proto::framer::Event;
+use imap_proto::mailbox::MailboxName;
 use imap_proto::render::{self, Code};
 use imap_proto::{Body, Command, ParseError, Tag, parse};
 use mail::{Incoming, NewMessage, UidSet};
@@ -38,7 +39,7 @@ pub(crate) async fn run(session: &mut Session) -> io::Result<Next> {
         let next = refuse(session, &tag, row.map_or(Reply::bad("not now"), dispatch::not_now)).await?;
         return Ok(if next == Next::GoOn { session.count_nonsense() } else { next });
     }
-    let target = match session.target(&append.mailbox).await {
+    let target = match target(session, &append.mailbox).await {
         Ok(found) => found,
         Err(Stop::Reply(reply)) => return refuse(session, &tag, reply).await,
         Err(Stop::Broken(error)) => return Err(error),
@@ -51,6 +52,12 @@ pub(crate) async fn run(session: &mut Session) -> io::Result<Next> {
     };
     session.sync_at_end(true).await?;
     session.answer(&tag, reply).await
+}
+
+/// The mailbox, as far as the user may put messages into it by now.
+async fn target(session: &mut Session, name: &MailboxName) -> Result<Found, Stop> {
+    session.look_up_user().await?;
+    session.target(name).await
 }
 
 /// The message is not taken: it is skipped, or the connection ends if that would be too much.

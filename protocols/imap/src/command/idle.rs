@@ -26,6 +26,11 @@ pub(crate) async fn run(session: &mut Session) -> Outcome {
     let mut subscription = session.services().feed.subscribe(account);
     render::continuation(session.out(), "idling");
     loop {
+        match Box::pin(session.look_up_user()).await {
+            // The store can not be read now: it is the next time.
+            Ok(()) | Err(Stop::Reply(_)) => {}
+            Err(stop) => return Err(stop),
+        }
         session.sync_at_end(true).await?;
         if session.state.user().is_none() {
             // The mailbox or the account is gone, and the client was told.

@@ -5,7 +5,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use accounts::{AuthFailure, AuthRequest, Authenticator, Identity, Rights, SharedGroup};
+use accounts::{
+    Accounts, AuthFailure, AuthRequest, Authenticator, DomainSettings, Identity, Kind, NewAccount, Rights,
+};
 use futures::future::BoxFuture;
 use godwit_imap::{Imap, Options, Services};
 use net::{Protocol, SessionContext};
@@ -19,43 +21,44 @@ pub const MESSAGE: &str = "From: Bob <bob@example.org>\r\nSubject: Gr=?x?=ne Din
     Content-Type: multipart/mixed; boundary=q\r\n\r\n--q\r\n\r\nHello\r\n--q\r\n\
     Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\nYQBiDQo=\r\n--q--\r\n";
 
-const ALICE: AccountId = AccountId(7);
-const SALES: AccountId = AccountId(9);
-const BOARD: AccountId = AccountId(11);
+pub const ALICE: AccountId = AccountId(7);
+pub const SALES: AccountId = AccountId(9);
+pub const BOARD: AccountId = AccountId(11);
 const ARCHIVE: AccountId = AccountId(13);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Lets alice in.
-struct Door;
+struct Door(Accounts);
 
 impl Authenticator for Door {
     fn authenticate<'a>(&'a self, request: AuthRequest<'a>) -> BoxFuture<'a, Result<Identity, AuthFailure>> {
         let right = request.login == "alice" && request.password.expose() == "secret";
-        let sales = SharedGroup {
-            account: SALES,
-            address: "sales@example.test".to_owned(),
-            display_name: "Sales".to_owned(),
-            rights: Rights::ALL,
-        };
-        let board = SharedGroup {
-            account: BOARD,
-            address: "board@example.test".to_owned(),
-            display_name: "Board".to_owned(),
-            rights: Rights::LOOKUP | Rights::READ,
-        };
-        let archive = SharedGroup {
-            account: ARCHIVE,
-            address: "archive@example.test".to_owned(),
-            display_name: "Archive".to_owned(),
-            rights: Rights::LOOKUP,
-        };
-        let identity = Identity {
-            account: ALICE,
-            address: "alice@example.test".to_owned(),
-            display_name: "Alice".to_owned(),
-            groups: vec![sales, board, archive],
-        };
-        Box::pin(std::future::ready(if right { Ok(identity) } else { Err(AuthFailure::Invalid) }))
+        Box::pin(async move {
+            let identity = self.0.identity(ALICE).await.unwrap().filter(|_| right);
+            identity.ok_or(AuthFailure::Invalid)
+        })
+    }
+}
+
+/// Alice, and the groups she sees.
+async fn directory(accounts: &Accounts) {
+    accounts.create_domain("example.test", DomainSettings::default()).await.unwrap();
+    let groups = [
+        (SALES, "Sales", Rights::ALL),
+        (BOARD, "Board", Rights::LOOKUP | Rights::READ),
+        (ARCHIVE, "Archive", Rights::LOOKUP),
+    ];
+    // Ids are given out one after the other.
+    for id in 1..=ARCHIVE.0 {
+        let group = groups.iter().find(|(group, ..)| group.0 == id);
+        let kind = if group.is_some() { Kind::Group } else { Kind::Person };
+        let name = if id == ALICE.0 { "alice".to_owned() } else { format!("n{id}") };
+        let mut new = NewAccount::new(kind, &format!("{name}@example.test"));
+        new.display_name = group.map(|(_, name, _)| (*name).to_owned()).unwrap_or_default();
+        assert_eq!(accounts.create_account(&new).await.unwrap().0, id);
+    }
+    for (group, _, rights) in groups {
+        accounts.add_member(group, ALICE, rights).await.unwrap();
     }
 }
 
@@ -63,6 +66,7 @@ impl Authenticator for Door {
 pub struct World {
     imap: Imap,
     pub mail: mail::Store,
+    pub accounts: Accounts,
     /// The mail as another node on the same store has it: sessions here get no hints of what it does.
     pub elsewhere: mail::Store,
     pub poll: changes::Poll,
@@ -91,17 +95,19 @@ impl World {
         let elsewhere =
             mail::Store::new(db.clone(), blobs.clone(), sink, clock.clone(), Arc::new(SeededRng::new(4)));
         let poll = changes::Poll::new(db.clone(), feed.clone());
+        let accounts = Accounts::new(db, clock.clone(), rng, accounts::Options::default());
+        directory(&accounts).await;
         let services = Services {
             mail: mail.clone(),
             blobs,
-            accounts: accounts::Accounts::new(db, clock.clone(), rng, accounts::Options::default()),
-            authenticator: Arc::new(Door),
+            accounts: accounts.clone(),
+            authenticator: Arc::new(Door(accounts.clone())),
             feed: Arc::new(feed),
             index: Arc::new(query::NoIndex),
             clock: clock.clone(),
         };
         let imap = Imap::new(services, Options::default());
-        World { imap, mail, elsewhere, poll, clock, shutdown: Shutdown::new(), _dir: dir }
+        World { imap, mail, accounts, elsewhere, poll, clock, shutdown: Shutdown::new(), _dir: dir }
     }
 
     /// Alice's INBOX.
