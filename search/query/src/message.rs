@@ -9,8 +9,10 @@ use mail::{MailboxRef, MessageRow};
 
 use crate::budget::SUMMARY;
 use crate::text::{decoded, fold};
-use crate::{Error, Field, Needle, Spending};
+use crate::{BudgetExceeded, Error, Field, Needle, Spending};
 
+/// Bytes of a message that are decoded at once; more of them not on a worker, which others wait for.
+const AT_ONCE: usize = 1 << 20;
 /// Bytes of a header that are searched.
 const HEADER: u64 = 1 << 20;
 /// Bytes of a message that are searched; what lies behind is text of no human.
@@ -113,12 +115,12 @@ impl<'a> Message<'a> {
     pub(crate) async fn body_has(&mut self, needle: &Needle, spending: &mut Spending) -> Result<bool, Error> {
         let summary = self.summary(spending).await?;
         let message = self.whole(spending).await?;
-        let mut found = false;
-        decode::each_text(&message, &summary.structure, &mut |text| {
-            found = needle.is_in(&fold(text));
-            !found
-        });
-        Ok(found)
+        if message.len() <= AT_ONCE {
+            return Ok(texts_have(&message, &summary, needle));
+        }
+        let needle = needle.clone();
+        let look = tokio::task::spawn_blocking(move || texts_have(&message, &summary, &needle)).await;
+        Ok(look.map_err(|_| BudgetExceeded)?)
     }
 }
 
@@ -138,6 +140,15 @@ fn field_size(envelope: &Envelope, field: &Field) -> u64 {
         Address::Group { name, members } => name.len() + members.iter().map(mailbox).sum::<usize>(),
     };
     list.iter().map(address).sum::<usize>() as u64
+}
+
+fn texts_have(message: &[u8], summary: &Summary, needle: &Needle) -> bool {
+    let mut found = false;
+    decode::each_text(message, &summary.structure, &mut |text| {
+        found = needle.is_in(&fold(text));
+        !found
+    });
+    found
 }
 
 /// Header text is compared as people read it, and as it is written.

@@ -99,6 +99,15 @@ async fn indexes_are_paid_for_before_anything_is_scanned() {
     assert_eq!(world.found(&Filter::Or(vec![unseen; 100]), 1_000_000).await, Some(50));
 }
 
+/// What is decoded off the workers is found too.
+#[tokio::test]
+async fn a_large_text_is_searched_to_its_end() {
+    let world = World::new().await;
+    world.append(format!("Subject: x\r\n\r\n{}needle\r\n", "some line of text\r\n".repeat(100_000))).await;
+    assert_eq!(world.found(&Filter::Body(Needle::new("Needle")), 1 << 30).await, Some(1));
+    assert_eq!(world.found(&Filter::Body(Needle::new("thread")), 1 << 30).await, Some(0));
+}
+
 /// As when another session expunges a message between the look at its row and the look at its summary.
 #[tokio::test]
 async fn what_is_gone_meanwhile_is_passed_over() {
