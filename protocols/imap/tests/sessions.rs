@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a test that can not go on says so
 
+mod limits;
+mod sharing;
+mod subscriptions;
 mod support;
 
-use accounts::Rights;
-use support::{ALICE, BOARD, MESSAGE, SALES, World};
+use support::{ALICE, MESSAGE, World};
 
 #[tokio::test]
 async fn a_session_from_greeting_to_logout() {
@@ -81,31 +83,6 @@ async fn append_of_several_and_of_none() {
     let answer = c.raw("y APPEND INBOX {3+}\r\na\0c\r\nz NOOP\r\n", "z ").await;
     assert!(answer.contains("y BAD") && answer.contains("z OK"), "{answer:?}");
     assert!(c.ok("STATUS INBOX (MESSAGES)").await.contains("MESSAGES 2)"));
-}
-
-/// RFC 3502: what is committed together is kept within what one transaction holds.
-#[tokio::test]
-async fn append_of_much_at_once() {
-    let world = World::new().await;
-    let mut c = world.selected("INBOX").await;
-    let append = |messages: &[String]| {
-        let each = messages.iter().map(|m| format!(" {{{}+}}\r\n{m}", m.len()));
-        format!("x APPEND INBOX{}\r\n", each.collect::<String>())
-    };
-    let line = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcd\r\n";
-    let large: Vec<_> =
-        (0..30).map(|n| format!("Subject: {n}\r\n\r\n{}", line.repeat(400_000 / line.len()))).collect();
-    let answer = c.raw(&append(&large), "x ").await;
-    assert!(answer.contains("x OK [APPENDUID ") && answer.contains(" 1:30]"), "{answer}");
-    let answer = c.ok("FETCH 30 BODY.PEEK[]").await;
-    assert!(answer.contains(&large[29]));
-    // Not the bodies are large here, but what is known of them.
-    let many: Vec<_> = (0..14_000).map(|n| format!("a{n}@b{n}.test")).collect();
-    let to = format!("To: {}\r\nCc: {}\r\n", many[..7_000].join(",\r\n "), many[7_000..].join(",\r\n "));
-    let wide: Vec<_> = (0..60).map(|n| format!("Subject: {n}\r\n{to}\r\nx")).collect();
-    let answer = c.raw(&(append(&wide) + "y NOOP\r\n"), "y ").await;
-    assert!(answer.contains("x NO [LIMIT]") && answer.contains("y OK"), "{answer}");
-    assert!(c.ok("STATUS INBOX (MESSAGES)").await.contains("MESSAGES 30)"));
 }
 
 /// RFC 9051 §7.5.1: EXPUNGE never comes during FETCH, STORE and SEARCH.
@@ -402,51 +379,6 @@ async fn mailboxes() {
     );
 }
 
-/// RFC 3501 §6.3.9, RFC 5258 §3.5: what lies above a subscription is told for its sake.
-#[tokio::test]
-async fn levels_above_subscriptions() {
-    let world = World::new().await;
-    let mut c = world.login().await;
-    c.ok("CREATE a/b/c").await;
-    c.ok("SUBSCRIBE a/b/c").await;
-    c.ok("SUBSCRIBE x/y/z").await;
-    let answer = c.ok("LSUB \"\" %").await;
-    for name in ["a", "x"] {
-        assert!(answer.contains(&format!("* LSUB (\\Noselect) \"/\" \"{name}\"\r\n")), "{answer}");
-    }
-    assert!(answer.contains("* LSUB () \"/\" \"INBOX\"") && !answer.contains("a/"), "{answer}");
-    assert!(c.ok("LSUB \"\" x/%").await.contains("* LSUB (\\Noselect) \"/\" \"x/y\"\r\n"));
-    let answer = c.ok("LSUB \"\" *").await;
-    assert!(answer.contains("\"a/b/c\"") && !answer.contains("\"a\"") && !answer.contains("\"x/y\""));
-    assert!(!c.ok("LSUB \"\" a/b").await.contains("LSUB ("), "it is not subscribed");
-    let answer = c.ok("LIST (SUBSCRIBED RECURSIVEMATCH) \"\" x").await;
-    assert!(
-        answer.contains("\\NonExistent") && answer.contains("(\"CHILDINFO\" (\"SUBSCRIBED\"))"),
-        "{answer}"
-    );
-    assert!(!c.ok("LIST \"\" x*").await.contains("* LIST"), "nothing is there");
-}
-
-/// RFC 9051 §5.1, §6.3.7: a subscription is to the name that LIST tells.
-#[tokio::test]
-async fn subscriptions_are_to_names_as_they_are_told() {
-    let world = World::new().await;
-    let mut c = world.login().await;
-    for (written, name) in [
-        ("inbox/x", "INBOX/x"),
-        ("a/", "a"),
-        ("Shared/Sales/inbox", "Shared/Sales/INBOX"),
-        ("Shared/Nobody/z", "Shared/Nobody/z"),
-    ] {
-        c.ok(&format!("SUBSCRIBE {written}")).await;
-        let answer = c.ok("LSUB \"\" *").await;
-        assert!(answer.contains(&format!("\"/\" \"{name}\"\r\n")), "{name}: {answer}");
-        c.ok(&format!("UNSUBSCRIBE {written}")).await;
-        assert!(!c.ok("LSUB \"\" *").await.contains(&format!("\"{name}\"")), "{name}");
-    }
-    c.fails("SUBSCRIBE a//b", "NO [CANNOT]").await;
-}
-
 /// RFC 9051 §6.2.2, RFC 4959.
 #[tokio::test]
 async fn authenticate() {
@@ -483,27 +415,6 @@ async fn bad_input_is_answered_and_ends() {
     c.closed().await;
 }
 
-/// What needs no login does not keep a connection open without one.
-#[tokio::test]
-async fn who_does_not_log_in_is_sent_away() {
-    let world = World::new().await;
-    for (command, patience) in
-        [("SELECT INBOX", 10), ("APPEND INBOX {1+}\r\nx", 10), ("NOOP", 100), ("ID NIL", 100)]
-    {
-        let mut c = world.connect().await;
-        for _ in 1..patience {
-            c.raw(&format!("x {command}\r\n"), "x ").await;
-        }
-        c.send(&format!("y {command}\r\nz NOOP\r\n")).await;
-        c.until("* BYE").await;
-        c.closed().await;
-    }
-    let mut c = world.login().await;
-    for _ in 0..200 {
-        c.ok("NOOP").await;
-    }
-}
-
 /// RFC 4314 §4: a group's mailboxes are open as far as the group allows.
 #[tokio::test]
 async fn rights_are_obeyed() {
@@ -529,120 +440,6 @@ async fn rights_are_obeyed() {
     assert!(answer.contains("\"/\" \"Shared/Archive/INBOX\"\r\n"), "{answer}");
     assert!(!answer.contains("STATUS \"Shared/Archive"), "{answer}");
     assert!(answer.contains("* STATUS \"Shared/Board/INBOX\" (MESSAGES 0)"), "{answer}");
-}
-
-/// What an administrator gives and takes is in force for sessions that are open.
-#[tokio::test]
-async fn rights_are_looked_up_again() {
-    let world = World::new().await;
-    let mut c = world.login().await;
-    c.fails("CREATE Shared/Board/x", "NO [NOPERM]").await;
-    world.accounts.add_member(BOARD, ALICE, Rights::ALL).await.unwrap();
-    c.ok("CREATE Shared/Board/x").await;
-    let (mut open, mut idle) =
-        (world.selected("Shared/Sales/INBOX").await, world.selected("Shared/Sales/INBOX").await);
-    open.append("Shared/Sales/INBOX", MESSAGE).await;
-    idle.send("i IDLE\r\n").await;
-    idle.until("* 1 EXISTS").await;
-    world.accounts.remove_member(SALES, ALICE).await.unwrap();
-    let sales = world.mail.with_role(SALES, mail::Role::Inbox).await.unwrap().unwrap();
-    let sales = mail::MailboxRef { account: SALES, mailbox: sales };
-    let flagged = mail::FlagChange::Add(schema::SystemFlags::FLAGGED.into());
-    world.mail.store_flags(sales, &[1].into_iter().collect(), &flagged, None).await.unwrap();
-    let told = idle.until("* BYE").await;
-    assert!(!told.contains("Flagged"), "{told}");
-    idle.closed().await;
-    open.send("x FETCH 1 BODY[]\r\n").await;
-    let told = open.until("* BYE").await;
-    assert!(!told.contains("FETCH"), "{told}");
-    open.closed().await;
-    c.fails("SELECT Shared/Sales/INBOX", "NO [NONEXISTENT]").await;
-    assert!(!c.ok("LIST \"\" *").await.contains("Sales"));
-    let answer = c.raw("y APPEND Shared/Sales/INBOX {3+}\r\nabc\r\nz NOOP\r\n", "z ").await;
-    assert!(answer.contains("y NO [TRYCREATE]"), "{answer}");
-}
-
-/// Who is disabled takes no part any more, whatever he is at.
-#[tokio::test]
-async fn sessions_of_a_disabled_account_end() {
-    let world = World::new().await;
-    let mut idle = world.selected("INBOX").await;
-    idle.send("i IDLE\r\n").await;
-    idle.until("+ ").await;
-    let commands =
-        ["NOOP", "SELECT INBOX", "LIST \"\" *", "STATUS INBOX (MESSAGES)", "APPEND INBOX {1+}\r\nx"];
-    let mut sessions = Vec::new();
-    for _ in commands {
-        sessions.push(world.login().await);
-    }
-    world.accounts.set_enabled(ALICE, false).await.unwrap();
-    for (client, command) in sessions.iter_mut().zip(commands) {
-        client.send(&format!("x {command}\r\n")).await;
-        client.until("* BYE").await;
-        client.closed().await;
-    }
-    let inbox = world.mail.with_role(ALICE, mail::Role::Inbox).await.unwrap().unwrap();
-    let inbox = mail::MailboxRef { account: ALICE, mailbox: inbox };
-    let summary = content_mail::summarize(b"A: 1\r\n\r\n", &content_mail::Limits::default());
-    let staged = world.mail.blobs().stage("A: 1\r\n\r\n".into()).await.unwrap();
-    let incoming = mail::Incoming { staged, summary: summary.into() };
-    world.mail.append(inbox, &incoming, &schema::Flags::none(), 0).await.unwrap();
-    assert!(!idle.until("* BYE").await.contains("EXISTS"));
-    idle.closed().await;
-}
-
-/// RFC 8474 §4: no two mailboxes have one id, whosever they are.
-#[tokio::test]
-async fn mailbox_ids_are_unique() {
-    let world = World::new().await;
-    let mut c = world.login().await;
-    let id = |answer: String| {
-        let at = answer.find("MAILBOXID (").unwrap() + "MAILBOXID (".len();
-        answer[at..].split(')').next().unwrap().to_owned()
-    };
-    let mut ids = Vec::new();
-    for name in ["INBOX", "Trash", "Shared/Sales/INBOX", "Shared/Sales/Trash", "Shared/Board/INBOX"] {
-        let selected = id(c.ok(&format!("SELECT {name}")).await);
-        assert_eq!(id(c.ok(&format!("STATUS {name} (MAILBOXID)")).await), selected);
-        assert!(!ids.contains(&selected), "{ids:?} {selected}");
-        ids.push(selected);
-    }
-    let own = world.mail.with_role(ALICE, mail::Role::Inbox).await.unwrap().unwrap();
-    assert_eq!(ids[0], own.to_string(), "as JMAP has it");
-    let made = id(c.ok("CREATE Shared/Sales/x").await);
-    assert_eq!(id(c.ok("SELECT Shared/Sales/x").await), made);
-}
-
-/// RFC 9208 §4.1, §4.2.
-#[tokio::test]
-async fn quota_roots_are_limits() {
-    let world = World::new().await;
-    let mut c = world.selected("INBOX").await;
-    let answer = c.ok("GETQUOTAROOT INBOX").await;
-    assert!(answer.contains("* QUOTAROOT \"INBOX\"\r\n") && !answer.contains("* QUOTA "), "{answer}");
-    c.fails("GETQUOTA \"\"", "NO [NONEXISTENT]").await;
-    world.mail.set_quota(ALICE, Some(10 << 20), None).await.unwrap();
-    let answer = c.ok("GETQUOTAROOT INBOX").await;
-    assert!(answer.contains("* QUOTAROOT \"INBOX\" \"\"\r\n* QUOTA \"\" (STORAGE 0 10240)\r\n"), "{answer}");
-    assert!(c.ok("GETQUOTA \"\"").await.contains("* QUOTA \"\" (STORAGE 0 10240)"));
-    c.fails("GETQUOTA x", "NO [NONEXISTENT]").await;
-    assert!(c.ok("GETQUOTAROOT Shared/Sales/INBOX").await.contains("* QUOTAROOT \"Shared/Sales/INBOX\"\r\n"));
-}
-
-/// RFC 9208 §4.1.4: what an EXPUNGE would bring.
-#[tokio::test]
-async fn deleted_storage() {
-    let world = World::new().await;
-    let mut c = world.selected("INBOX").await;
-    assert!(c.ok("STATUS INBOX (DELETED-STORAGE)").await.contains("(DELETED-STORAGE 0)"));
-    for size in 1..=50 {
-        c.append("INBOX", &"x".repeat(size)).await;
-    }
-    c.ok("STORE 2,4:5,50 +FLAGS (\\Deleted)").await;
-    let answer = c.ok("STATUS INBOX (DELETED-STORAGE DELETED)").await;
-    assert!(answer.contains("(DELETED-STORAGE 61 DELETED 4)"), "{answer}");
-    c.ok("EXPUNGE").await;
-    assert!(c.ok("STATUS INBOX (DELETED-STORAGE)").await.contains("(DELETED-STORAGE 0)"));
 }
 
 /// As when another session expunges a message between the look at its row and the look at its summary.
