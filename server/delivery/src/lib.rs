@@ -84,6 +84,13 @@ pub enum Error {
     Rerouted,
 }
 
+impl Error {
+    /// Whether the queue slot that was worked on has another owner.
+    pub(crate) fn is_fenced(&self) -> bool {
+        matches!(self, Error::Spool(spool::Error::Fenced { .. }))
+    }
+}
+
 impl TransactError for Error {
     fn as_kv(&self) -> Option<&kv::Error> {
         match self {

@@ -192,6 +192,25 @@ async fn refusals_of_all_kinds() {
     assert!(!nonsense.permanent);
 }
 
+/// A backup that refuses for good does not speak for a server that is out of reach.
+#[tokio::test]
+async fn one_server_that_may_come_back_is_waited_for() {
+    let refusing = Sink::start(Script { greeting: Some("554 go away"), ..Script::default() }).await;
+    let busy = Sink::start(Script { greeting: Some("421 busy"), ..Script::default() }).await;
+    let open = Sink::start(Script::default()).await;
+    let any = async |sinks: &[&Sink]| {
+        let target = |sink: &&Sink| Target { host: "sink.example".into(), address: sink.address };
+        let targets: Vec<Target> = sinks.iter().map(target).collect();
+        Client::connect_any(&targets, &options()).await.map(drop)
+    };
+    for order in [[&busy, &refusing], [&refusing, &busy]] {
+        assert!(!any(&order).await.unwrap_err().permanent);
+    }
+    assert!(any(&[&refusing, &refusing]).await.unwrap_err().permanent);
+    assert!(any(&[&refusing, &busy, &open]).await.is_ok());
+    assert!(!any(&[]).await.unwrap_err().permanent);
+}
+
 #[tokio::test]
 async fn old_servers_get_helo_and_broken_tls_gets_none() {
     let sink = Sink::start(Script { helo_only: true, ..Script::default() }).await;

@@ -100,7 +100,8 @@ impl Spool {
             .await
     }
 
-    /// Makes an entry due now, held or not. One that is being worked on is left alone, but for the wish to hold it.
+    /// Makes an entry due now, held or not, and its attempt one that is made even if the destination did not answer
+    /// just before. One that is being worked on is left alone, but for the wish to hold it.
     ///
     /// # Errors
     /// [`Error::NotFound`]; else the store's.
@@ -118,11 +119,11 @@ impl Spool {
                     }
                     record.wish = 0;
                 } else {
-                    let slot = slot_in(&record);
-                    txn.clear(&QueueDueKey { slot, time: record.due, id }.encode());
+                    txn.clear(&QueueDueKey { slot: slot_in(&record), time: record.due, id }.encode());
                     record.state = WAITING;
                     record.due = due.millis();
-                    make_due(&txn, slot, due, id);
+                    record.urgent = true;
+                    make_due(&txn, id, &record);
                 }
                 txn.set_bytes(QueueEntryKey { id }.encode(), record.to_bytes());
                 Ok(())

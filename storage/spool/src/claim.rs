@@ -1,5 +1,7 @@
 //! Owning a slot, finding what is due in it, and taking an entry to work on.
 
+use std::collections::HashMap;
+
 use futures::future::BoxFuture;
 use kv::Transaction;
 use runtime::Timestamp;
@@ -17,13 +19,27 @@ use crate::{Error, Spool};
 /// Claims put back by one transaction of [`Spool::recover`].
 const RECOVER_BATCH: usize = 200;
 
+/// Rows of the due index that one look passes over.
+const SCAN: usize = 20_000;
+
 /// What is due in a slot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Due {
     /// Entries that are due, the longest waiting first.
-    pub entries: Vec<QueueId>,
-    /// When the first of the others will be; only told when all that are due were listed.
+    pub entries: Vec<DueEntry>,
+    /// Whether more are due than were listed.
+    pub more: bool,
+    /// When the first of the others will be; only told when all that are due were looked at.
     pub next: Option<Timestamp>,
+}
+
+/// An entry that is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueEntry {
+    /// The entry.
+    pub id: QueueId,
+    /// Its destination domain.
+    pub domain: String,
 }
 
 /// An entry that is this owner's to work on.
@@ -94,27 +110,39 @@ impl Spool {
             .await
     }
 
-    /// What is due in a slot, at most `limit` entries.
+    /// What is due in a slot: at most `limit` entries, and of each domain at most `each`, so that one with many leaves
+    /// room for others.
     ///
     /// # Errors
     /// The store's.
-    pub async fn due(&self, slot: u16, limit: usize) -> Result<Due, Error> {
+    pub async fn due(&self, slot: u16, limit: usize, each: usize) -> Result<Due, Error> {
         let now = self.clock.now();
         self.db
             .read("spool.due", |txn| async move {
                 let (begin, end) = QueueDueKey::range_until(slot, i64::MAX);
-                let rows = txn.range(&begin, &end).snapshot().limit(limit + 1).collect().await?;
-                let mut due = Due::default();
-                for (key, _) in rows {
+                let mut rows = txn.range(&begin, &end).snapshot().limit(SCAN);
+                let (mut due, mut listed, mut seen) = (Due::default(), HashMap::new(), 0);
+                while let Some((key, value)) = rows.try_next().await? {
                     let key = QueueDueKey::decode(&key)?;
                     if key.time > now.millis() {
                         due.next = Some(Timestamp(key.time));
-                        break;
+                        return Ok(due);
                     }
-                    if due.entries.len() < limit {
-                        due.entries.push(key.id);
+                    seen += 1;
+                    let Some(domain) = domain_in(&txn, key.id, &value).await? else { continue };
+                    let of_domain: &mut usize = listed.entry(domain.clone()).or_default();
+                    if *of_domain == each {
+                        due.more = true;
+                        continue;
                     }
+                    if due.entries.len() == limit {
+                        due.more = true;
+                        return Ok(due);
+                    }
+                    *of_domain += 1;
+                    due.entries.push(DueEntry { id: key.id, domain });
                 }
+                due.more |= seen == SCAN;
                 Ok(due)
             })
             .await
@@ -213,6 +241,14 @@ pub(crate) async fn recipients_in(txn: &Transaction, id: QueueId) -> Result<Vec<
     let (begin, end) = (QueueRecipientKey { id, number: 0 }.encode(), QueueEntryKey::rows(id).1);
     let rows = txn.range(&begin, &end).collect().await?;
     rows.iter().map(|(_, value)| Ok(records::Recipient::from_bytes(value)?)).collect()
+}
+
+/// The destination of an entry in the due index. Rows of earlier versions do not say it, the entry does.
+async fn domain_in(txn: &Transaction, id: QueueId, due: &[u8]) -> Result<Option<String>, Error> {
+    if due.is_empty() {
+        return Ok(entry_in(txn, id).await?.map(|entry| entry.domain));
+    }
+    Ok(Some(records::Due::from_bytes(due)?.domain))
 }
 
 pub(crate) fn slot_in(record: &records::Entry) -> u16 {

@@ -9,6 +9,7 @@ use schema::keys::queue::{QueueDueKey, QueueEntryKey, QueueRecipientKey, QueueWa
 use schema::records::queue as records;
 use schema::{Key, QueueId, Record};
 
+use crate::claim::slot_in;
 use crate::entry::{BodyType, Entry, Notify, Ret};
 use crate::{Error, Spool};
 
@@ -68,7 +69,7 @@ impl Spool {
             txn.set_bytes(QueueRecipientKey { id, number }.encode(), record.to_bytes());
         }
         self.blobs.reference_in(txn, &new.staged, BlobOwner::Queue(id)).await?;
-        make_due(txn, slot, due, id);
+        make_due(txn, id, &record);
         Ok(id)
     }
 
@@ -85,8 +86,10 @@ impl Spool {
 }
 
 /// Puts an entry into its slot's due index and wakes who watches the slot.
-pub(crate) fn make_due(txn: &Transaction, slot: u16, due: Timestamp, id: QueueId) {
-    txn.set(&QueueDueKey { slot, time: due.millis(), id }.encode(), b"");
+pub(crate) fn make_due(txn: &Transaction, id: QueueId, entry: &records::Entry) {
+    let slot = slot_in(entry);
+    let due = records::Due { domain: entry.domain.clone() };
+    txn.set_bytes(QueueDueKey { slot, time: entry.due, id }.encode(), due.to_bytes());
     txn.add_i64(&QueueWakeKey { slot }.encode(), 1);
 }
 

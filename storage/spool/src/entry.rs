@@ -74,7 +74,7 @@ pub enum RecipientState {
     Failed,
 }
 
-/// The answer of a remote host, or our own in its place.
+/// The answer of a remote host, or our own in its place. What is kept of it is bounded: the host may say a megabyte.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Reply {
     /// As RFC 5321 §4.2; 0 if no host was reached.
@@ -100,7 +100,7 @@ pub struct Recipient {
     pub orcpt: Option<String>,
     /// Where it is.
     pub state: RecipientState,
-    /// Attempts begun.
+    /// Attempts begun, and those put off since the destination did not answer others.
     pub attempts: u32,
     /// When the attempt began whose end is not known.
     pub in_doubt: Option<Timestamp>,
@@ -141,13 +141,16 @@ pub struct Entry {
     pub state: State,
     /// Whether the sender was told of the delay.
     pub delay_reported: bool,
+    /// Whether an operator wants it attempted now, whatever is known of the destination.
+    pub urgent: bool,
     /// The recipients, by number.
     pub recipients: Vec<Recipient>,
 }
 
 impl Entry {
-    /// Most recipients of one entry: their rows fit one transaction with room to spare.
-    pub const MAX_RECIPIENTS: usize = 5_000;
+    /// Most recipients of one entry. Whatever client and server say, a row is under 5 kB (what a command line of 4 kB
+    /// holds, and a [`Reply`]), so that all of them fit one transaction with room to spare.
+    pub const MAX_RECIPIENTS: usize = 1_000;
 
     pub(crate) fn read(
         id: QueueId,
@@ -179,6 +182,7 @@ impl Entry {
             due: Timestamp(entry.due),
             state: state_of(entry.state),
             delay_reported: entry.delay_reported,
+            urgent: entry.urgent,
             recipients: recipients.into_iter().map(Recipient::from).collect(),
         })
     }
@@ -236,14 +240,28 @@ impl From<records::Reply> for Reply {
     }
 }
 
+impl Reply {
+    /// Octets of the text that are kept.
+    pub const TEXT_MAX: usize = 500;
+    /// Octets of the host's name that are kept: RFC 5321 §4.5.3.1.2.
+    pub const HOST_MAX: usize = 255;
+    /// Octets of the enhanced code that are kept: three numbers of three digits.
+    pub const ENHANCED_MAX: usize = 11;
+}
+
 impl From<&Reply> for records::Reply {
     fn from(reply: &Reply) -> Self {
         Self {
             code: reply.code.into(),
-            enhanced: reply.enhanced.clone(),
-            text: reply.text.clone(),
-            host: reply.host.clone(),
+            enhanced: beginning(&reply.enhanced, Reply::ENHANCED_MAX),
+            text: beginning(&reply.text, Reply::TEXT_MAX),
+            host: beginning(&reply.host, Reply::HOST_MAX),
             time: reply.time.millis(),
         }
     }
+}
+
+/// At most so many octets of a text, up to the end of a character.
+fn beginning(text: &str, octets: usize) -> String {
+    text[..text.floor_char_boundary(octets)].to_owned()
 }

@@ -17,8 +17,7 @@
 //! - A claimed entry is not in the due index, so two runners never attempt it at once; [`Spool::recover`] puts the
 //!   claims of earlier epochs back.
 //! - [`Spool::begin_attempt`] is committed before the final dot. An entry that comes back with a recipient *in
-//!   doubt* may have been delivered by an attempt whose end nobody recorded: that is the only window for a
-//!   duplicate, and it is counted.
+//!   doubt* may have been delivered by an attempt whose end nobody recorded, since its owner died.
 //! - What operators ask for while an entry is worked on happens when that ends, also if its owner dies; a cancelled
 //!   entry is not sent any more, and nothing brings it back.
 //! - The body is held by the entry and let go in the transaction that ends it.
@@ -33,7 +32,7 @@ mod settle;
 mod tests;
 
 pub use admin::Listing;
-pub use claim::{Claimed, Due};
+pub use claim::{Claimed, Due, DueEntry};
 pub use enqueue::{NewEntry, NewRecipient};
 pub use entry::{BodyType, Entry, Notify, Recipient, RecipientState, Reply, Ret, State};
 pub use error::Error;

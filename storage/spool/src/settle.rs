@@ -86,11 +86,12 @@ impl Spool {
         }
         entry.state = if wish == WISH_HOLD { HELD } else { WAITING };
         entry.due = next.millis();
+        entry.urgent = false;
         txn.set_bytes(QueueEntryKey { id }.encode(), entry.to_bytes());
         if wish == WISH_HOLD {
             return Ok(Settled::Held);
         }
-        make_due(txn, slot, next, id);
+        make_due(txn, id, &entry);
         Ok(Settled::Due(next))
     }
 

@@ -35,12 +35,16 @@ impl Fixture {
     }
 
     async fn enqueue(&self, recipients: usize) -> QueueId {
+        self.enqueue_for(DOMAIN, recipients).await
+    }
+
+    async fn enqueue_for(&self, domain: &str, recipients: usize) -> QueueId {
         let staged = self.spool.blobs.stage(b"Subject: x\r\n\r\nbody\r\n"[..].into()).await.unwrap();
         let recipient =
             |n| NewRecipient { address: format!("r{n}@{DOMAIN}"), notify: Notify::default(), orcpt: None };
         let new = NewEntry {
             return_path: "a@example.test".into(),
-            domain: DOMAIN.into(),
+            domain: domain.into(),
             staged,
             recipients: (0..recipients).map(recipient).collect(),
             envid: None,
@@ -55,6 +59,11 @@ impl Fixture {
             .transact("test.enqueue", |txn| async move { self.spool.enqueue_in(&txn, new).await })
             .await
             .unwrap()
+    }
+
+    async fn due(&self) -> Vec<QueueId> {
+        let due = self.spool.due(self.slot, 10, 10).await.unwrap();
+        due.entries.into_iter().map(|due| due.id).collect()
     }
 
     async fn take(&self, id: QueueId, epoch: u64) -> Claimed {
@@ -76,16 +85,16 @@ async fn an_entry_lives_from_enqueue_to_its_last_recipient() {
     let f = Fixture::new(kv::memory::database());
     let id = f.enqueue(2).await;
     let epoch = f.spool.own(f.slot, "n1").await.unwrap();
-    assert_eq!(f.spool.due(f.slot, 10).await.unwrap().entries, [id]);
+    assert_eq!(f.due().await, [id]);
     let claimed = f.take(id, epoch).await;
     assert_eq!(claimed.entry.pending().collect::<Vec<_>>(), [0, 1]);
-    assert_eq!(f.spool.due(f.slot, 10).await.unwrap().entries, []);
+    assert_eq!(f.due().await, []);
     assert_eq!(f.spool.claim(id, epoch).await.unwrap(), None, "it is claimed");
     f.spool.begin_attempt(&claimed, &[0, 1]).await.unwrap();
     let outcomes = [(0, Outcome::Delivered(reply(250))), (1, Outcome::Deferred(reply(451)))];
     let next = f.later();
     assert_eq!(f.spool.settle(&claimed, &outcomes, next).await.unwrap(), Settled::Due(next));
-    let due = f.spool.due(f.slot, 10).await.unwrap();
+    let due = f.spool.due(f.slot, 10, 10).await.unwrap();
     assert_eq!((due.entries.as_slice(), due.next), (&[][..], Some(next)));
     let entry = f.spool.get(id).await.unwrap();
     assert_eq!(entry.pending().collect::<Vec<_>>(), [1]);
@@ -131,10 +140,10 @@ async fn operators_hold_release_and_cancel() {
     let id = f.enqueue(1).await;
     let epoch = f.spool.own(f.slot, "n1").await.unwrap();
     f.spool.hold(id).await.unwrap();
-    assert_eq!(f.spool.due(f.slot, 10).await.unwrap().entries, []);
+    assert_eq!(f.due().await, []);
     assert_eq!(f.spool.get(id).await.unwrap().state, State::Held);
     f.spool.retry_now(id).await.unwrap();
-    assert_eq!(f.spool.due(f.slot, 10).await.unwrap().entries, [id]);
+    assert_eq!(f.due().await, [id]);
 
     // What is asked for while it is worked on happens when that ends.
     let claimed = f.take(id, epoch).await;
@@ -148,7 +157,7 @@ async fn operators_hold_release_and_cancel() {
     assert!(matches!(f.spool.cancel(id).await, Err(Error::NotFound(_))));
     let other = f.enqueue(1).await;
     f.spool.cancel(other).await.unwrap();
-    assert_eq!(f.spool.due(f.slot, 10).await.unwrap().entries, []);
+    assert_eq!(f.due().await, []);
 }
 
 #[tokio::test]
@@ -174,7 +183,72 @@ async fn a_cancelled_entry_goes_and_nothing_brings_it_back() {
     assert_eq!(f.spool.recover(f.slot, next).await.unwrap(), 2);
     assert!(matches!(f.spool.get(orphan).await, Err(Error::NotFound(_))));
     assert_eq!(f.spool.get(kept).await.unwrap().state, State::Held);
-    assert_eq!(f.spool.due(f.slot, 10).await.unwrap(), crate::Due::default());
+    assert_eq!(f.spool.due(f.slot, 10, 10).await.unwrap(), crate::Due::default());
+}
+
+/// More than a value holds, or all of them more than a transaction.
+#[tokio::test]
+async fn what_is_kept_of_replies_is_bounded() {
+    let f = Fixture::new(kv::memory::database());
+    let epoch = f.spool.own(f.slot, "n1").await.unwrap();
+    let id = f.enqueue(Entry::MAX_RECIPIENTS).await;
+    let claimed = f.take(id, epoch).await;
+    let long = "é".repeat(10_000);
+    let said = Reply { text: long.clone(), host: long.clone(), enhanced: long, ..reply(451) };
+    let outcomes: Vec<_> = claimed.entry.pending().map(|n| (n, Outcome::Deferred(said.clone()))).collect();
+    f.spool.settle(&claimed, &outcomes, f.later()).await.unwrap();
+    let kept = f.spool.get(id).await.unwrap().recipients.pop().unwrap().last.unwrap();
+    assert_eq!((kept.text.len(), kept.host.len(), kept.enhanced.len()), (500, 254, 10), "whole characters");
+}
+
+#[tokio::test]
+async fn a_look_leaves_room_for_other_domains() {
+    let f = Fixture::new(kv::memory::database());
+    let other = (0..).map(|n| format!("d{n}.example")).find(|d| slot_of(d) == f.slot).unwrap();
+    let mut many = Vec::new();
+    for _ in 0..5 {
+        many.push(f.enqueue(1).await);
+        f.clock.advance(Duration::from_millis(1));
+    }
+    let last = f.enqueue_for(&other, 1).await;
+    let look = async |limit, each| {
+        let due = f.spool.due(f.slot, limit, each).await.unwrap();
+        (due.entries.into_iter().map(|due| (due.domain, due.id)).collect::<Vec<_>>(), due.more)
+    };
+    let of = |domain: &str, id| (domain.to_owned(), id);
+    assert_eq!(look(10, 2).await, (vec![of(DOMAIN, many[0]), of(DOMAIN, many[1]), of(&other, last)], true));
+    assert_eq!(look(1, 9).await, (vec![of(DOMAIN, many[0])], true));
+    assert!(!look(6, 5).await.1);
+}
+
+/// What an earlier version queued says nothing of its domain in the due index.
+#[tokio::test]
+async fn entries_of_an_earlier_version_are_due() {
+    use schema::{Key, keys::queue::QueueDueKey};
+    let f = Fixture::new(kv::memory::database());
+    let (id, gone) = (f.enqueue(1).await, QueueId(1));
+    let due = f.spool.get(id).await.unwrap().due.millis();
+    let write = f.db.transact("test", |txn| async move {
+        for id in [id, gone] {
+            txn.set(&QueueDueKey { slot: slot_of(DOMAIN), time: due, id }.encode(), b"");
+        }
+        Ok::<_, Error>(())
+    });
+    write.await.unwrap();
+    let due = f.spool.due(f.slot, 10, 10).await.unwrap();
+    assert_eq!(due.entries, [crate::DueEntry { id, domain: DOMAIN.into() }]);
+}
+
+#[tokio::test]
+async fn what_an_operator_wants_now_is_urgent_once() {
+    let f = Fixture::new(kv::memory::database());
+    let epoch = f.spool.own(f.slot, "n1").await.unwrap();
+    let id = f.enqueue(1).await;
+    f.spool.retry_now(id).await.unwrap();
+    let claimed = f.take(id, epoch).await;
+    assert!(claimed.entry.urgent);
+    f.spool.settle(&claimed, &[], f.later()).await.unwrap();
+    assert!(!f.spool.get(id).await.unwrap().urgent);
 }
 
 #[tokio::test]
@@ -271,8 +345,8 @@ async fn play(f: &Fixture, seed: u64) {
             }
             1..4 => {
                 let epoch = owners[usize::try_from(rng.below(owners.len() as u64)).unwrap()];
-                let due = f.spool.due(f.slot, 3).await.unwrap();
-                for id in due.entries {
+                let due = f.spool.due(f.slot, 3, 3).await.unwrap();
+                for id in due.entries.iter().map(|due| due.id) {
                     match f.spool.claim(id, epoch).await {
                         Ok(claimed) => working.extend(claimed.inspect(|c| assert_eq!(c.epoch, latest))),
                         Err(error) => assert!(matches!(error, Error::Fenced { .. }), "{error}"),

@@ -40,8 +40,20 @@ impl Failure {
             status => status,
         };
         let text = format!("remote server refused {stage}");
-        let diagnostic = Some(reply.to_string());
+        let diagnostic = Some(brief(reply.to_string()));
         Self { permanent: reply.is_permanent(), status, diagnostic, text, remote: None }
+    }
+
+    /// A failure of ours, which the remote server has no part in. RFC 3463 X.3.0.
+    #[must_use]
+    pub fn ours(text: impl Into<String>) -> Self {
+        Self::transient(Enhanced::new(4, 3, 0), text)
+    }
+
+    /// Whether the connection was lost or the server fell silent (RFC 3463 X.4.Z), rather than said anything.
+    #[must_use]
+    pub fn is_lost_connection(&self) -> bool {
+        !self.permanent && self.diagnostic.is_none() && self.status.subject == 4
     }
 
     /// The same failure, with the server's name.
@@ -50,6 +62,12 @@ impl Failure {
         self.remote.get_or_insert_with(|| remote.to_owned());
         self
     }
+}
+
+/// The beginning of what a server said, as much as is kept. It may say a megabyte, to each of a thousand recipients.
+pub(super) fn brief(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(spool::Reply::TEXT_MAX));
+    text
 }
 
 impl fmt::Display for Failure {
@@ -71,6 +89,8 @@ mod tests {
         let failure = Failure::reply("RCPT", &Reply::new(550, Enhanced::new(5, 1, 1), "No such user"));
         assert!(failure.permanent && failure.status == Enhanced::new(5, 1, 1));
         assert_eq!(failure.diagnostic.as_deref(), Some("550 5.1.1 No such user"));
+        let long = Failure::reply("RCPT", &Reply::plain(550, "é".repeat(9999)));
+        assert_eq!(long.diagnostic.map(|text| text.len()), Some(spool::Reply::TEXT_MAX));
         assert!(!Failure::reply("RCPT", &Reply::plain(452, "x")).permanent);
         assert_eq!(Failure::reply("DATA", &Reply::plain(250, "x")).status, Enhanced::new(4, 5, 0));
     }

@@ -47,7 +47,17 @@ impl Schedule {
         let spread = u64::try_from(wait.as_millis() / 8).unwrap_or(0);
         wait + Duration::from_millis(rng.below(spread + 1))
     }
+
+    /// How long a destination is left alone that was unreachable so many times: as long as a message that failed as
+    /// often, but not so long that mail for one that is back waits for hours.
+    #[must_use]
+    pub fn outage(&self, failures: u32, rng: &dyn Rng) -> Duration {
+        self.wait(failures, rng).min(OUTAGE)
+    }
 }
+
+/// The longest that a destination is left alone.
+const OUTAGE: Duration = Duration::from_secs(1800);
 
 #[cfg(test)]
 mod tests {
@@ -62,6 +72,7 @@ mod tests {
             let least = Duration::from_secs(seconds);
             assert!(wait >= least && wait <= least + least / 8, "{attempts}: {wait:?}");
         }
+        assert_eq!(Schedule::default().outage(100, &rng), OUTAGE);
         let empty = Schedule { waits: Vec::new(), ..schedule };
         assert!(empty.wait(1, &rng) >= Duration::from_secs(1800));
     }

@@ -13,6 +13,8 @@ use tokio::net::{TcpListener, TcpStream};
 pub struct Script {
     /// Keywords after EHLO.
     pub keywords: Vec<&'static str>,
+    /// It takes connections and says nothing.
+    pub silent: bool,
     /// EHLO is not known.
     pub helo_only: bool,
     /// The greeting, if not 220.
@@ -58,7 +60,11 @@ pub struct Sink {
 
 impl Sink {
     pub async fn start(script: Script) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at("127.0.0.1:0".parse().unwrap(), script).await
+    }
+
+    pub async fn start_at(address: SocketAddr, script: Script) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let sink = Self {
             address: listener.local_addr().unwrap(),
             script: Arc::new(Mutex::new(script)),
@@ -102,6 +108,9 @@ struct Session {
 impl Session {
     async fn run(mut self) -> std::io::Result<()> {
         let script = self.sink.script.lock().clone();
+        if script.silent {
+            let _ = self.line().await?;
+        }
         self.say(script.greeting.unwrap_or("220 sink")).await?;
         let (mut mail, mut rcpt) = (String::new(), Vec::new());
         while let Some(line) = self.line().await? {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use accounts::{Accounts, DomainSettings, HashCost, Kind, NewAccount};
 use godwit_delivery::outbound::client::{ClientOptions, ClientTimeouts};
-use godwit_delivery::outbound::resolver::SystemResolver;
+use godwit_delivery::outbound::resolver::{Resolver, SystemResolver};
 use godwit_delivery::outbound::route::Routing;
 use godwit_delivery::outbound::schedule::Schedule;
 use godwit_delivery::outbound::{Runner, RunnerOptions};
@@ -23,7 +23,7 @@ pub struct World {
     pub spool: Spool,
     pub delivery: Delivery,
     pub supervisor: Supervisor,
-    folder: tempfile::TempDir,
+    pub folder: tempfile::TempDir,
 }
 
 impl World {
@@ -182,9 +182,15 @@ impl World {
         files
     }
 
-    /// Starts the runner; all mail goes to this address.
+    /// Starts the runner; all mail goes to this address, and is tried again soon.
     pub fn run(&self, relay: std::net::SocketAddr) {
-        let waits = vec![Duration::from_millis(20)];
+        let relay = Some((relay.ip().to_string(), relay.port()));
+        let resolver = Arc::new(SystemResolver::new().unwrap());
+        self.run_with(Routing { relay, ..Routing::default() }, resolver, Duration::from_millis(20));
+    }
+
+    /// Starts the runner.
+    pub fn run_with(&self, routing: Routing, resolver: Arc<dyn Resolver>, wait: Duration) {
         let options = RunnerOptions {
             node: "test".into(),
             client: ClientOptions {
@@ -192,10 +198,9 @@ impl World {
                 tls: None,
                 timeouts: ClientTimeouts::default(),
             },
-            routing: Routing { relay: Some((relay.ip().to_string(), relay.port())), ..Routing::default() },
-            schedule: Schedule { waits, ..Schedule::development() },
+            routing,
+            schedule: Schedule { waits: vec![wait], ..Schedule::development() },
         };
-        let resolver = Arc::new(SystemResolver::new().unwrap());
         Runner::new(&self.delivery, resolver, options).spawn(&self.supervisor);
     }
 

@@ -3,7 +3,7 @@
 //! | key | value |
 //! |-----|-------|
 //! | `Q c` slot id | [`crate::records::queue::Claim`]: somebody works on the entry |
-//! | `Q d` slot time id | empty: the entry is due at that time |
+//! | `Q d` slot time id | [`crate::records::queue::Due`]: the entry is due at that time; earlier versions wrote nothing |
 //! | `Q e` id `e` | [`crate::records::queue::Entry`] |
 //! | `Q e` id `r` number | [`crate::records::queue::Recipient`] |
 //! | `Q n` | [`crate::records::queue::LastEpoch`] |

@@ -53,9 +53,22 @@ pub struct Entry {
     /// Whether the sender was told that delivery is delayed.
     #[prost(bool, tag = "16")]
     pub delay_reported: bool,
+    /// Whether an operator wants the next attempt made whatever is known of the destination.
+    #[prost(bool, tag = "17")]
+    pub urgent: bool,
 }
 
 impl Record for Entry {}
+
+/// An entry that waits, in the index of what is due.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Due {
+    /// The entry's destination domain.
+    #[prost(string, tag = "1")]
+    pub domain: String,
+}
+
+impl Record for Due {}
 
 /// A recipient of a queue entry.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -169,10 +182,11 @@ mod tests {
             epoch: 14,
             wish: 2,
             delay_reported: true,
+            urgent: true,
         };
         let bytes =
             b"\x01\x0a\x03a@b\x12\x01c\x1a\x02\x07\x07\x20\x04\x28\x05\x30\x06\x3a\x01e\x40\x01\x48\x01\
-            \x50\x01\x58\x0b\x60\x0c\x68\x01\x70\x0e\x78\x02\x80\x01\x01";
+            \x50\x01\x58\x0b\x60\x0c\x68\x01\x70\x0e\x78\x02\x80\x01\x01\x88\x01\x01";
         fixture(&entry, bytes);
     }
 
@@ -192,6 +206,7 @@ mod tests {
         let bytes = b"\x01\x0a\x03x@c\x10\x02\x1a\x08rfc822;x\x20\x01\x28\x05\x30\x06\x38\x07\
             \x42\x12\x08\xc2\x03\x12\x054.2.1\x1a\x01t\x22\x01h\x28\x05";
         fixture(&recipient, bytes);
+        fixture(&Due { domain: "c".into() }, b"\x01\x0a\x01c");
         fixture(&Claim { epoch: 7 }, b"\x01\x08\x07");
         fixture(&LastEpoch { epoch: 7 }, b"\x01\x08\x07");
         fixture(&SlotOwner { epoch: 7, node: "n".into() }, b"\x01\x08\x07\x12\x01n");

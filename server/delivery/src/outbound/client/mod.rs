@@ -87,6 +87,24 @@ impl Client {
         }
     }
 
+    /// Connects to the first server of these that answers.
+    ///
+    /// # Errors
+    ///
+    /// Why none does: permanent only if all of them refuse for good, since one that is out of reach may still take
+    /// the message.
+    pub async fn connect_any(targets: &[Target], options: &ClientOptions) -> Result<Self, Failure> {
+        let mut worst: Option<Failure> = None;
+        for target in targets {
+            match Self::connect(target, options).await {
+                Ok(client) => return Ok(client),
+                Err(failure) if failure.permanent && worst.is_some() => {}
+                Err(failure) => worst = Some(failure),
+            }
+        }
+        Err(worst.unwrap_or_else(|| unreachable("no server answers".to_owned())))
+    }
+
     async fn open(target: &Target, options: &ClientOptions) -> Result<Self, Failure> {
         let stream = timeout(options.timeouts.connect, Stream::connect(target.address)).await;
         let stream = match stream {

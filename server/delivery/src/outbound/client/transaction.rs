@@ -7,6 +7,7 @@ use futures::{Stream as Pieces, StreamExt};
 use smtp_proto::data::{BareLines, Encoder};
 use smtp_proto::{Bdat, BodyType, Command, Enhanced, Mail, MailParams, Rcpt, RcptParams, Reply, ReversePath};
 
+use super::super::failure::brief;
 use super::{Client, Failure, broken};
 
 /// A message to send.
@@ -27,6 +28,9 @@ pub struct Outgoing<'a> {
 
 /// What became of one recipient.
 pub type RecipientReply = Result<Reply, Failure>;
+
+/// What a reply to RCPT refuses.
+const RECIPIENT: &str = "the recipient";
 
 /// Octets that are sent at once.
 const BLOCK: usize = 64 << 10;
@@ -78,12 +82,9 @@ impl Client {
         } else {
             self.data(body, before_dot).await?
         };
+        let of_message = outcome("the message", &reply);
         for outcome in outcomes.iter_mut().filter(|outcome| outcome.is_ok()) {
-            *outcome = if reply.is_positive() {
-                Ok(reply.clone())
-            } else {
-                Err(Failure::reply("the message", &reply))
-            };
+            outcome.clone_from(&of_message);
         }
         Ok(outcomes)
     }
@@ -146,7 +147,7 @@ impl Client {
             super::expect("MAIL", &self.command(&Command::Mail(mail)).await?)?;
             let mut outcomes = Vec::with_capacity(recipients.len());
             for command in commands {
-                outcomes.push(recipient(self.command(&command).await?));
+                outcomes.push(outcome(RECIPIENT, &self.command(&command).await?));
             }
             return Ok(outcomes);
         }
@@ -156,7 +157,7 @@ impl Client {
         let first = self.read_reply(self.timeouts.command).await?;
         let mut outcomes = Vec::with_capacity(recipients.len());
         for _ in recipients {
-            outcomes.push(recipient(self.read_reply(self.timeouts.command).await?));
+            outcomes.push(outcome(RECIPIENT, &self.read_reply(self.timeouts.command).await?));
         }
         super::expect("MAIL", &first)?;
         Ok(outcomes)
@@ -225,8 +226,16 @@ impl Client {
     }
 }
 
-fn recipient(reply: Reply) -> RecipientReply {
-    if reply.is_positive() { Ok(reply) } else { Err(Failure::reply("the recipient", &reply)) }
+/// What a reply means for a recipient; of a positive one, its beginning.
+fn outcome(stage: &str, reply: &Reply) -> RecipientReply {
+    if !reply.is_positive() {
+        return Err(Failure::reply(stage, reply));
+    }
+    let text = brief(reply.lines().join(" "));
+    Ok(match reply.enhanced {
+        Some(enhanced) => Reply::new(reply.code, enhanced, text),
+        None => Reply::plain(reply.code, text),
+    })
 }
 
 /// Only a message that came by BDAT as BINARYMIME can have bare line ends; as text it would be two messages to
