@@ -4,8 +4,9 @@ use std::net::IpAddr;
 
 use futures::future::{BoxFuture, FutureExt};
 use hickory_resolver::TokioResolver;
+use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::NetError;
-use hickory_resolver::proto::rr::RData;
+use hickory_resolver::proto::rr::{RData, Record};
 
 /// Why a name could not be looked up.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -79,10 +80,32 @@ impl Resolver for SystemResolver {
 
     fn addresses<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, ResolveError>> {
         async move {
-            let answer = self.0.lookup_ip(format!("{host}.")).await;
-            outcome(answer.map(|lookup| lookup.iter().collect()))
+            // Apart, since the resolver's own lookup of both tells of one failure only.
+            let name = format!("{host}.");
+            let (v6, v4) = tokio::join!(self.0.ipv6_lookup(name.as_str()), self.0.ipv4_lookup(name.as_str()));
+            let of = |answer: Result<Lookup, NetError>| {
+                let address = |record: &Record| record.data.ip_addr();
+                outcome(answer.map(|lookup| lookup.answers().iter().filter_map(address).collect()))
+            };
+            both(of(v6), of(v4))
         }
         .boxed()
+    }
+}
+
+/// The addresses of both families. That there are none is known only if both were told.
+fn both(
+    v6: Result<Vec<IpAddr>, ResolveError>,
+    v4: Result<Vec<IpAddr>, ResolveError>,
+) -> Result<Vec<IpAddr>, ResolveError> {
+    use ResolveError::NoSuchDomain;
+    match (v6, v4) {
+        (Ok(v6), Ok(v4)) => Ok([v6, v4].concat()),
+        (Ok(some), Err(_)) | (Err(_), Ok(some)) if !some.is_empty() => Ok(some),
+        (Err(NoSuchDomain), Err(NoSuchDomain)) => Err(NoSuchDomain),
+        // Some servers deny a name that has an address of the other family.
+        (Err(NoSuchDomain), Ok(none)) | (Ok(none), Err(NoSuchDomain)) => Ok(none),
+        (Err(temporary @ ResolveError::Temporary(_)), _) | (_, Err(temporary)) => Err(temporary),
     }
 }
 
@@ -90,4 +113,37 @@ fn mx_of(data: &RData) -> Option<MxRecord> {
     let RData::MX(mx) = data else { return None };
     let host = mx.exchange.to_ascii().trim_end_matches('.').to_ascii_lowercase();
     Some(MxRecord { preference: mx.preference, host })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_family_that_cannot_be_told_is_not_one_without_addresses() {
+        let temporary = || Err(ResolveError::Temporary("timeout".into()));
+        let missing = || Err(ResolveError::NoSuchDomain);
+        let none = || Ok(Vec::new());
+        let v4 = || Ok(vec![IpAddr::from([192, 0, 2, 1])]);
+        let v6 = || Ok(vec!["2001:db8::1".parse().unwrap()]);
+        for (aaaa, a, addresses) in [
+            (none(), temporary(), temporary()),
+            (temporary(), none(), temporary()),
+            (temporary(), temporary(), temporary()),
+            (missing(), temporary(), temporary()),
+            (temporary(), missing(), temporary()),
+            (none(), none(), none()),
+            (missing(), missing(), missing()),
+            (missing(), none(), none()),
+            (none(), missing(), none()),
+            (missing(), v4(), v4()),
+            (temporary(), v4(), v4()),
+            (none(), v4(), v4()),
+            (v6(), temporary(), v6()),
+            (v6(), missing(), v6()),
+            (v6(), v4(), Ok([v6().unwrap(), v4().unwrap()].concat())),
+        ] {
+            assert_eq!(both(aaaa.clone(), a.clone()), addresses, "{aaaa:?} {a:?}");
+        }
+    }
 }

@@ -142,9 +142,10 @@ async fn targets(
         match addresses {
             Ok(addresses) => {
                 looped |= addresses.iter().any(|address| own.contains(address));
-                let others = addresses.into_iter().filter(|address| !own.contains(address)).take(ADDRESSES);
+                let others = addresses.into_iter().filter(|address| !own.contains(address)).collect();
+                let some = in_turns(others).into_iter().take(ADDRESSES);
                 found.extend(
-                    others.map(|address| Target { host: host.clone(), address: (address, port).into() }),
+                    some.map(|address| Target { host: host.clone(), address: (address, port).into() }),
                 );
             }
             Err(ResolveError::NoSuchDomain) => {}
@@ -160,6 +161,14 @@ async fn targets(
         // RFC 3463 X.4.4: unable to route.
         (true, None) => Err(Failure::permanent(Enhanced::new(5, 4, 4), "no mail host has an address")),
     }
+}
+
+/// The families in turns, IPv6 first, so that a host with many addresses of one is tried over the other too.
+fn in_turns(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
+    let (v6, v4): (Vec<_>, Vec<_>) = addresses.into_iter().partition(IpAddr::is_ipv6);
+    let mut numbered: Vec<_> = v6.into_iter().enumerate().chain(v4.into_iter().enumerate()).collect();
+    numbered.sort_by_key(|(number, _)| *number);
+    numbered.into_iter().map(|(_, address)| address).collect()
 }
 
 fn unresolved(error: &ResolveError) -> Failure {
@@ -199,6 +208,10 @@ mod tests {
             ready(match host {
                 "a" | "plain.example" | "xn--bcher-kva.example" => Ok(vec!["192.0.2.1".parse().unwrap()]),
                 "b" => Ok(vec!["2001:db8::1".parse().unwrap(), "192.0.2.2".parse().unwrap()]),
+                "six.example" => Ok((1..=6)
+                    .map(|n| IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, n]))
+                    .chain([[192, 0, 2, 7].into(), [192, 0, 2, 8].into()])
+                    .collect()),
                 "mirror.example" => Ok(vec!["192.0.2.99".parse().unwrap()]),
                 "slow" => Err(ResolveError::Temporary("timeout".into())),
                 _ => Err(ResolveError::NoSuchDomain),
@@ -225,6 +238,8 @@ mod tests {
         assert_eq!(find("bücher.example").await.unwrap(), ["192.0.2.1:25"]);
         assert_eq!(find("[192.0.2.7]").await.unwrap(), ["192.0.2.7:25"]);
         assert_eq!(find("backup.example").await.unwrap(), ["192.0.2.1:25"]);
+        let turns = ["[2001:db8::1]:25", "192.0.2.7:25", "[2001:db8::2]:25", "192.0.2.8:25"];
+        assert_eq!(find("six.example").await.unwrap(), turns);
         assert_eq!(find("many.example").await.unwrap().len(), HOSTS);
     }
 
