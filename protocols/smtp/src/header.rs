@@ -1,5 +1,5 @@
-//! What a session must know of a message's header while it streams by: hops, loops, and what a submitted
-//! message lacks. The header is not parsed beyond field names.
+//! What a session must know of a message while it streams by: hops, loops, what a submitted message lacks, and
+//! whether it is more than ASCII. The header is not parsed beyond field names.
 
 use memchr::memchr;
 
@@ -20,6 +20,10 @@ pub struct HeaderFacts {
     pub auto_submitted: bool,
     /// Octets of the header, with the empty line.
     pub size: u64,
+    /// Whether the header has octets over 127.
+    pub header_8bit: bool,
+    /// Whether what follows it has.
+    pub body_8bit: bool,
 }
 
 /// Delivered-To fields that are kept.
@@ -53,6 +57,7 @@ impl HeaderScan {
             let end = memchr(b'\n', octets).map_or(octets.len(), |lf| lf + 1);
             let (piece, rest) = octets.split_at(end);
             self.facts.size += piece.len() as u64;
+            self.facts.header_8bit |= !piece.is_ascii();
             let room = LINE.saturating_sub(self.line.len());
             self.line.extend_from_slice(&piece[..piece.len().min(room)]);
             if piece.ends_with(b"\n") {
@@ -60,6 +65,7 @@ impl HeaderScan {
             }
             octets = rest;
         }
+        self.facts.body_8bit |= !octets.is_ascii();
     }
 
     fn end_line(&mut self) {
@@ -128,6 +134,19 @@ mod tests {
     }
 
     #[test]
+    fn octets_over_127_are_found_on_both_sides_of_the_empty_line() {
+        for step in 1..20 {
+            let eight = |message: &str| {
+                let scan = scan(message.as_bytes(), step);
+                (scan.facts().header_8bit, scan.facts().body_8bit)
+            };
+            assert_eq!(eight("Subject: u\r\n\r\nu\r\n"), (false, false));
+            assert_eq!(eight("Subject: \u{fc}\r\n\r\nu\r\n"), (true, false));
+            assert_eq!(eight("Subject: u\r\n\r\nu\r\n\u{fc}"), (false, true));
+        }
+    }
+
+    #[test]
     fn the_header_ends_where_the_fields_end() {
         assert!(scan(b"Subject: x\r\nno field\r\nReceived: a\r\n", 7).facts().received == 0);
         assert!(!scan(b"Subject: x\r\n", 3).ended());
@@ -144,7 +163,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn never_panics(message in proptest::collection::vec(prop::sample::select(b"ad:\r\n \0".to_vec()), 0..60)) {
+        fn never_panics(message in proptest::collection::vec(prop::sample::select(b"ad:\r\n \0\xfc".to_vec()), 0..60)) {
             let (whole, octets) = (scan(&message, 100), scan(&message, 1));
             prop_assert_eq!(octets.facts(), whole.facts());
         }

@@ -7,7 +7,7 @@ use accounts::Status;
 use kv::Transaction;
 use mail::{Incoming, MailboxRef, PendingAppend};
 use schema::{AccountId, Flags};
-use smtp::{Envelope, Recipient};
+use smtp::{Envelope, HeaderFacts, Recipient};
 use smtp_proto::Ret as ProtoRet;
 use spool::{BodyType, NewEntry, NewRecipient, Notify, Ret};
 
@@ -41,10 +41,13 @@ pub(crate) struct Sender {
     pub(crate) ret: Ret,
     pub(crate) smtputf8: bool,
     pub(crate) body: BodyType,
+    /// Whether the message has octets over 127, in its header and behind it.
+    pub(crate) header_8bit: bool,
+    pub(crate) body_8bit: bool,
 }
 
 impl Sender {
-    pub(crate) fn of(envelope: &Envelope) -> Self {
+    pub(crate) fn of(envelope: &Envelope, facts: &HeaderFacts) -> Self {
         let params = &envelope.params;
         Self {
             return_path: envelope.from.mailbox().map(ToString::to_string).unwrap_or_default(),
@@ -60,13 +63,24 @@ impl Sender {
                 Some(smtp_proto::BodyType::EightBitMime) => BodyType::EightBitMime,
                 Some(smtp_proto::BodyType::BinaryMime) => BodyType::BinaryMime,
             },
+            // Trace fields name the recipient.
+            header_8bit: facts.header_8bit
+                || envelope.recipients.iter().any(|to| !address_of(&to.path).is_ascii()),
+            body_8bit: facts.body_8bit,
         }
     }
 
     /// Our own notification: nothing may come back for it.
-    pub(crate) fn null() -> Self {
-        let (ret, body) = (Ret::Unspecified, BodyType::EightBitMime);
-        Self { return_path: String::new(), envid: None, ret, smtputf8: false, body }
+    fn null(notice: &Notice) -> Self {
+        Self {
+            return_path: String::new(),
+            envid: None,
+            ret: Ret::Unspecified,
+            smtputf8: false,
+            body: BodyType::EightBitMime,
+            header_8bit: notice.is_8bit,
+            body_8bit: notice.is_8bit,
+        }
     }
 }
 
@@ -165,7 +179,7 @@ pub(crate) async fn deliver_own_in(
     notice: &Notice,
 ) -> Result<Vec<PendingAppend>, Error> {
     let message = Message {
-        sender: Sender::null(),
+        sender: Sender::null(notice),
         targets: vec![Target { address: to.to_owned(), notify: Notify::NEVER, orcpt: None, loops: false }],
         local: Some(notice.local.clone()),
         relay: Some(notice.relay.clone()),
@@ -316,6 +330,8 @@ impl Batch<'_> {
                     ret: sender.ret,
                     smtputf8: sender.smtputf8,
                     body: sender.body,
+                    header_8bit: sender.header_8bit,
+                    body_8bit: sender.body_8bit,
                     lifetime: self.shared.options.lifetime,
                     not_before: None,
                 };

@@ -67,6 +67,8 @@ pub(crate) async fn original(shared: &Shared, staged: &blob::Staged, ret: Ret) -
 pub(crate) struct Notice {
     pub(crate) local: Incoming,
     pub(crate) relay: blob::Staged,
+    /// Whether it has octets over 127.
+    pub(crate) is_8bit: bool,
 }
 
 /// Writes and stages a notification.
@@ -91,11 +93,12 @@ pub(crate) async fn notice(
         recipients: &recipients,
         original: returned,
     });
+    let is_8bit = !text.is_ascii();
     let message = [build::return_path("").as_bytes(), &text].concat();
     let summary = Arc::new(summarize(&message, &Limits::default()));
     let blobs = services.mail.blobs();
     let local = Incoming { staged: blobs.stage(message.into()).await?, summary };
-    Ok(Notice { local, relay: blobs.stage(text.into()).await? })
+    Ok(Notice { local, relay: blobs.stage(text.into()).await?, is_8bit })
 }
 
 fn recipient(report: &Report) -> DsnRecipient<'_> {

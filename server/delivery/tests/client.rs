@@ -114,11 +114,32 @@ async fn parameters_go_to_those_who_know_them() {
     let mut client = connect(&plain).await.unwrap();
     let failure = send(&mut client, &message).await.unwrap_err();
     assert_eq!((failure.permanent, failure.status), (true, Enhanced::new(5, 6, 7)));
+    assert!(plain.taken().is_empty());
     // Without the address, the ASCII message needs none of it.
     message.recipients = vec![rcpt("<a@x.y> NOTIFY=SUCCESS")];
     send(&mut client, &message).await.unwrap();
     assert_eq!(plain.taken()[0].mail, "MAIL FROM:<alice@example.test>");
     assert_eq!(plain.taken()[0].rcpt, ["RCPT TO:<a@x.y>"]);
+}
+
+/// Nobody said SMTPUTF8 or BODY when the message came in; it needs them now.
+#[tokio::test]
+async fn what_is_needed_is_declared_whoever_asked() {
+    let sink = Sink::start(Script { keywords: ALL.to_vec(), ..Script::default() }).await;
+    let mut client = connect(&sink).await.unwrap();
+    send(&mut client, &message(&["<a@x.y>", "<é@x.y>"], "x\r\n\r\né\r\n".as_bytes())).await.unwrap();
+    assert_eq!(sink.taken()[0].mail, "MAIL FROM:<alice@example.test> SIZE=9 BODY=8BITMIME SMTPUTF8");
+    // Where that is not known, the others still get it, and undeclared octets as they came.
+    let plain = Sink::start(Script::default()).await;
+    let mut client = connect(&plain).await.unwrap();
+    let both = message(&["<é@x.y>", "<a@x.y>"], "x\r\n\r\né\r\n".as_bytes());
+    let outcomes = send(&mut client, &both).await.unwrap();
+    assert_eq!(outcomes[0].as_ref().unwrap_err().status, Enhanced::new(5, 6, 7));
+    assert!(outcomes[1].is_ok());
+    assert_eq!(plain.taken()[0].rcpt, ["RCPT TO:<a@x.y>"]);
+    let mut from = message(&["<a@x.y>"], b"x\r\n");
+    from.from = ReversePath::Mailbox(Mailbox::parse("é@example.test").unwrap());
+    assert_eq!(send(&mut client, &from).await.unwrap_err().status, Enhanced::new(5, 6, 7));
 }
 
 #[tokio::test]

@@ -250,6 +250,43 @@ async fn what_fails_for_now_is_tried_again() {
     assert!(told.len() == 1 && told[0].contains("Action: relayed"), "{told:?}");
 }
 
+/// From what came in to what is said when it goes out.
+#[tokio::test]
+async fn octets_over_127_are_declared_on_the_way_out() {
+    let world = World::new().await;
+    let to = ["<x@one.example>"];
+    let facts = |header_8bit, body_8bit| HeaderFacts { header_8bit, body_8bit, ..HeaderFacts::default() };
+    for (mail, facts) in [
+        ("<bob@example.test>", facts(false, true)),
+        ("<bob@example.test>", facts(false, false)),
+        ("<alice@example.test> SMTPUTF8", facts(true, false)),
+    ] {
+        world.send_with(Role::Submission, mail, &to, TEXT, &facts).await;
+    }
+    let sink = Sink::start(Script { keywords: vec!["8BITMIME"], ..Script::default() }).await;
+    world.run(sink.address);
+    world.drained().await;
+    let mut said: Vec<_> = sink.taken().into_iter().map(|message| message.mail).collect();
+    said.sort();
+    assert_eq!(said, ["MAIL FROM:<bob@example.test>", "MAIL FROM:<bob@example.test> BODY=8BITMIME"]);
+    assert!(world.inbox("alice").await[0].contains("Status: 5.6.7"));
+}
+
+/// A notification to an address that is not ASCII, for a message that did not say SMTPUTF8.
+#[tokio::test]
+async fn a_notification_says_what_its_address_needs() {
+    let world = World::new().await;
+    world.mail.set_quota(world.account("carol").await, Some(1), None).await.unwrap();
+    world.list("full", &["carol@example.test"]).await;
+    let to = ["<full@example.test>", "<bob@example.test>"];
+    assert_eq!(world.send(Role::Mx, "<é@one.example> SMTPUTF8", &to, TEXT).await, ["250 2.0.0"]);
+    let sink = Sink::start(Script { keywords: vec!["8BITMIME", "SMTPUTF8"], ..Script::default() }).await;
+    world.run(sink.address);
+    world.drained().await;
+    assert_eq!(sink.taken()[0].mail, "MAIL FROM:<> BODY=8BITMIME SMTPUTF8");
+    assert_eq!(sink.taken()[0].rcpt, ["RCPT TO:<é@one.example>"]);
+}
+
 /// Whoever speaks DSN tells the sender himself (RFC 3461 §5.2.1).
 #[tokio::test]
 async fn a_server_that_speaks_dsn_is_left_to_tell() {

@@ -32,6 +32,10 @@ pub struct NewEntry {
     pub smtputf8: bool,
     /// BODY.
     pub body: BodyType,
+    /// Whether the header has octets over 127.
+    pub header_8bit: bool,
+    /// Whether what follows the header has.
+    pub body_8bit: bool,
     /// How long it is tried.
     pub lifetime: Duration,
     /// Not to be sent before; `None` for at once.
@@ -113,6 +117,8 @@ fn entry_record(new: &NewEntry, slot: u16, now: Timestamp, due: Timestamp) -> re
             BodyType::EightBitMime => 1,
             BodyType::BinaryMime => 2,
         },
+        header_8bit: new.header_8bit,
+        body_8bit: new.body_8bit,
         slot: slot.into(),
         due: due.millis(),
         ..records::Entry::default()

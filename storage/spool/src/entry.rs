@@ -133,6 +133,10 @@ pub struct Entry {
     pub smtputf8: bool,
     /// BODY.
     pub body: BodyType,
+    /// Whether the header has octets over 127.
+    pub header_8bit: bool,
+    /// Whether what follows the header has.
+    pub body_8bit: bool,
     /// The slot it is in.
     pub slot: u16,
     /// When it is due.
@@ -178,6 +182,8 @@ impl Entry {
                 2 => BodyType::BinaryMime,
                 _ => BodyType::SevenBit,
             },
+            header_8bit: entry.header_8bit,
+            body_8bit: entry.body_8bit,
             slot: u16::try_from(entry.slot).map_err(|_| RecordError::Value("slot"))?,
             due: Timestamp(entry.due),
             state: state_of(entry.state),

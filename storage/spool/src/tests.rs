@@ -51,6 +51,8 @@ impl Fixture {
             ret: Ret::Headers,
             smtputf8: false,
             body: BodyType::EightBitMime,
+            header_8bit: false,
+            body_8bit: true,
             lifetime: Duration::from_secs(432_000),
             not_before: None,
         };
@@ -246,7 +248,7 @@ async fn what_an_operator_wants_now_is_urgent_once() {
     let id = f.enqueue(1).await;
     f.spool.retry_now(id).await.unwrap();
     let claimed = f.take(id, epoch).await;
-    assert!(claimed.entry.urgent);
+    assert!(claimed.entry.urgent && claimed.entry.body_8bit && !claimed.entry.header_8bit);
     f.spool.settle(&claimed, &[], f.later()).await.unwrap();
     assert!(!f.spool.get(id).await.unwrap().urgent);
 }
@@ -294,6 +296,8 @@ async fn the_number_of_recipients_is_bounded() {
         ret: Ret::Unspecified,
         smtputf8: false,
         body: BodyType::SevenBit,
+        header_8bit: false,
+        body_8bit: false,
         lifetime: Duration::ZERO,
         not_before: None,
     };

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures::StreamExt;
 use runtime::Shutdown;
 use smtp_proto::Enhanced;
-use spool::{BodyType, Claimed, Outcome};
+use spool::{Claimed, Outcome};
 
 use super::client::{Client, Outgoing};
 use super::destination::{Seen, Way};
@@ -115,9 +115,6 @@ impl Attempt<'_> {
         pending: &[usize],
     ) -> Result<Sent, Failure> {
         let entry = &self.claimed.entry;
-        // Only a server that takes no such bodies makes it worth a look whether it is one.
-        let declared = entry.body != BodyType::SevenBit;
-        let body_8bit = declared && (client.capabilities().eight_bit_mime || self.has_8bit().await?);
         let begun = AtomicBool::new(false);
         let before_dot = async {
             let recorded = self.runner.shared.services.spool.begin_attempt(self.claimed, pending).await;
@@ -130,8 +127,8 @@ impl Attempt<'_> {
             params: &envelope.params,
             recipients: &envelope.recipients,
             size: entry.size,
-            header_8bit: entry.smtputf8,
-            body_8bit,
+            header_8bit: entry.header_8bit,
+            body_8bit: entry.body_8bit,
         };
         let sent = client.send(&outgoing, Box::pin(self.body()), before_dot).await;
         if begun.into_inner() && sent.as_ref().is_err_and(Failure::is_lost_connection) {
@@ -150,16 +147,6 @@ impl Attempt<'_> {
         let entry = &self.claimed.entry;
         let pieces = self.runner.shared.services.mail.blobs().stream(entry.blob, 0..entry.size);
         pieces.map(|piece| piece.map_err(|e| Failure::ours(format!("the message cannot be read: {e}"))))
-    }
-
-    async fn has_8bit(&self) -> Result<bool, Failure> {
-        let mut pieces = Box::pin(self.body());
-        while let Some(piece) = pieces.next().await {
-            if !piece?.is_ascii() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 }
 

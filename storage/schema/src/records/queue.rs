@@ -56,6 +56,12 @@ pub struct Entry {
     /// Whether an operator wants the next attempt made whatever is known of the destination.
     #[prost(bool, tag = "17")]
     pub urgent: bool,
+    /// Whether the header has octets over 127. Earlier versions did not look.
+    #[prost(bool, tag = "18")]
+    pub header_8bit: bool,
+    /// Whether what follows the header has. Earlier versions did not look.
+    #[prost(bool, tag = "19")]
+    pub body_8bit: bool,
 }
 
 impl Record for Entry {}
@@ -183,10 +189,12 @@ mod tests {
             wish: 2,
             delay_reported: true,
             urgent: true,
+            header_8bit: true,
+            body_8bit: true,
         };
         let bytes =
             b"\x01\x0a\x03a@b\x12\x01c\x1a\x02\x07\x07\x20\x04\x28\x05\x30\x06\x3a\x01e\x40\x01\x48\x01\
-            \x50\x01\x58\x0b\x60\x0c\x68\x01\x70\x0e\x78\x02\x80\x01\x01\x88\x01\x01";
+            \x50\x01\x58\x0b\x60\x0c\x68\x01\x70\x0e\x78\x02\x80\x01\x01\x88\x01\x01\x90\x01\x01\x98\x01\x01";
         fixture(&entry, bytes);
     }
 

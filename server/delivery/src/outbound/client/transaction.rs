@@ -5,7 +5,9 @@ use std::future::Future;
 use bytes::Bytes;
 use futures::{Stream as Pieces, StreamExt};
 use smtp_proto::data::{BareLines, Encoder};
-use smtp_proto::{Bdat, BodyType, Command, Enhanced, Mail, MailParams, Rcpt, RcptParams, Reply, ReversePath};
+use smtp_proto::{
+    Bdat, BodyType, Command, Enhanced, Mail, MailParams, Mailbox, Rcpt, RcptParams, Reply, ReversePath,
+};
 
 use super::super::failure::brief;
 use super::{Client, Failure, broken};
@@ -72,7 +74,15 @@ impl Client {
     {
         let mail = self.mail(message)?;
         let binary = mail.params.body == Some(BodyType::BinaryMime);
-        let mut outcomes = self.envelope(mail, message.recipients).await?;
+        let smtputf8 = self.capabilities.smtputf8;
+        let able = |rcpt: &&Rcpt| smtputf8 || !needs_smtputf8(rcpt);
+        let recipients: Vec<&Rcpt> = message.recipients.iter().filter(able).collect();
+        if recipients.is_empty() {
+            return Err(no_smtputf8());
+        }
+        let mut replies = self.envelope(mail, &recipients).await?.into_iter();
+        let reply = |rcpt| if able(&rcpt) { replies.next() } else { Some(Err(no_smtputf8())) };
+        let mut outcomes: Vec<RecipientReply> = message.recipients.iter().filter_map(reply).collect();
         if outcomes.iter().all(Result::is_err) {
             self.reset().await?;
             return Ok(outcomes);
@@ -93,14 +103,15 @@ impl Client {
     fn mail(&self, message: &Outgoing<'_>) -> Result<Mail, Failure> {
         let server = &self.capabilities;
         let asked = message.params;
-        let needs_utf8 = message.header_8bit
-            || message.from.mailbox().is_some_and(smtp_proto::Mailbox::needs_smtputf8)
-            || message.recipients.iter().filter_map(|rcpt| rcpt.to.mailbox()).any(|to| to.needs_smtputf8());
-        let smtputf8 = asked.smtputf8 && (server.smtputf8 || needs_utf8);
-        if smtputf8 && !server.smtputf8 {
-            // RFC 6531 §3.5, §3.7.4: 5.6.7.
-            return Err(Failure::permanent(Enhanced::new(5, 6, 7), "remote server has no SMTPUTF8"));
+        // RFC 6531 §3.4: an address that needs it needs it whether or not MAIL said so when the message came in, as
+        // one of a list does, or one that a notification goes to. A header that came without is no UTF-8 to us.
+        let needed = message.from.mailbox().is_some_and(Mailbox::needs_smtputf8)
+            || (asked.smtputf8 && message.header_8bit);
+        if needed && !server.smtputf8 {
+            return Err(no_smtputf8());
         }
+        let smtputf8 =
+            server.smtputf8 && (needed || asked.smtputf8 || message.recipients.iter().any(needs_smtputf8));
         if server.max_size.is_some_and(|max| message.size > max) {
             // RFC 1870 §6.1, RFC 3463 X.3.4.
             return Err(Failure::permanent(
@@ -137,7 +148,7 @@ impl Client {
     }
 
     /// MAIL and RCPT, in one packet if the server can (RFC 2920).
-    async fn envelope(&mut self, mail: Mail, recipients: &[Rcpt]) -> Result<Vec<RecipientReply>, Failure> {
+    async fn envelope(&mut self, mail: Mail, recipients: &[&Rcpt]) -> Result<Vec<RecipientReply>, Failure> {
         let dsn = self.capabilities.dsn;
         let commands = recipients.iter().map(|rcpt| {
             let params = if dsn { rcpt.params.clone() } else { RcptParams::default() };
@@ -236,6 +247,15 @@ fn outcome(stage: &str, reply: &Reply) -> RecipientReply {
         Some(enhanced) => Reply::new(reply.code, enhanced, text),
         None => Reply::plain(reply.code, text),
     })
+}
+
+fn needs_smtputf8(rcpt: &Rcpt) -> bool {
+    rcpt.to.mailbox().is_some_and(Mailbox::needs_smtputf8)
+}
+
+/// RFC 6531 §3.5, §3.7.4: 5.6.7.
+fn no_smtputf8() -> Failure {
+    Failure::permanent(Enhanced::new(5, 6, 7), "remote server has no SMTPUTF8")
 }
 
 /// Only a message that came by BDAT as BINARYMIME can have bare line ends; as text it would be two messages to
