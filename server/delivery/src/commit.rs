@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use accounts::Status;
-use kv::Transaction;
+use bytes::Bytes;
+use kv::{TransactError, Transaction};
 use mail::{Incoming, MailboxRef, PendingAppend};
 use schema::{AccountId, Flags};
 use smtp::{Envelope, HeaderFacts, Recipient};
@@ -150,18 +151,74 @@ impl Outcome {
 /// Outcomes in the order of the targets.
 pub(crate) type Outcomes = Vec<Outcome>;
 
+/// What the sender of an item of a batch is told, and that as a notification.
+type Told = BTreeMap<usize, (Vec<Report>, Notice)>;
+
+/// Why a pass over a batch ended without a commit.
+#[derive(Debug, thiserror::Error)]
+enum Stop {
+    #[error(transparent)]
+    Failed(#[from] Error),
+    /// There is something to tell and no notification of it yet: of which items, and what.
+    #[error("notifications are to be written")]
+    Untold(Vec<(usize, Vec<Report>)>),
+}
+
+impl From<kv::Error> for Stop {
+    fn from(error: kv::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl TransactError for Stop {
+    fn as_kv(&self) -> Option<&kv::Error> {
+        match self {
+            Self::Failed(error) => error.as_kv(),
+            Self::Untold(_) => None,
+        }
+    }
+}
+
 /// Commits a batch.
+///
+/// What there is to tell is known only in the transaction, and a notification is written outside of it, since that is
+/// slow and has effects of its own. So the first pass may end without a commit, and another comes with what it lacked.
 pub(crate) async fn commit(shared: &Shared, items: &[Item]) -> Result<Vec<Outcomes>, Error> {
+    let mut told = Told::new();
+    loop {
+        let untold = match pass(shared, items, &told).await {
+            Ok(outcomes) => return Ok(outcomes),
+            Err(Stop::Failed(error)) => return Err(error),
+            Err(Stop::Untold(untold)) => untold,
+        };
+        for (number, reports) in untold {
+            let Some(Item(message)) = items.get(number) else { continue };
+            let notice = message.notice(shared, &reports).await?;
+            told.insert(number, (reports, notice));
+        }
+    }
+}
+
+async fn pass(shared: &Shared, items: &[Item], told: &Told) -> Result<Vec<Outcomes>, Stop> {
     let ((outcomes, pending), version) = shared
         .services
         .db
         .transact_versioned("delivery.commit", |txn| async move {
             let mut batch = Batch { shared, txn, pending: Vec::new() };
-            let mut outcomes = Vec::with_capacity(items.len());
-            for item in items {
-                outcomes.push(batch.message(&item.0).await?);
+            let (mut outcomes, mut untold) = (Vec::with_capacity(items.len()), Vec::new());
+            for (number, Item(message)) in items.iter().enumerate() {
+                let outcome = batch.spread(message).await?;
+                let reports = message.reports(&outcome);
+                outcomes.push(outcome);
+                match told.get(&number) {
+                    _ if reports.is_empty() => {}
+                    Some((same, notice)) if *same == reports => {
+                        batch.tell(&message.sender.return_path, notice).await?;
+                    }
+                    _ => untold.push((number, reports)),
+                }
             }
-            Ok::<_, Error>((outcomes, batch.pending))
+            if untold.is_empty() { Ok((outcomes, batch.pending)) } else { Err(Stop::Untold(untold)) }
         })
         .await?;
     for pending in &pending {
@@ -200,35 +257,14 @@ struct Batch<'a> {
     pending: Vec<PendingAppend>,
 }
 
-impl Batch<'_> {
-    /// Delivers and queues, and writes what the sender is to hear of it.
-    async fn message(&mut self, message: &Message) -> Result<Outcomes, Error> {
-        let outcomes = self.spread(message).await?;
-        let reports = self.reports(message, &outcomes);
-        let staged = message.local.as_ref().map(|l| &l.staged).or(message.relay.as_ref());
-        if let (false, Some(staged)) = (reports.is_empty(), staged) {
-            let original = report::original(self.shared, staged, message.sender.ret).await?;
-            let subject = Subject {
-                return_path: &message.sender.return_path,
-                envid: message.sender.envid.as_deref(),
-                arrival: self.shared.services.clock.now(),
-                original: &original,
-                full: message.sender.ret == Ret::Full,
-            };
-            let dsn = report::notice(self.shared, &subject, &reports).await?;
-            let own = Box::pin(deliver_own_in(self.shared, &self.txn, &message.sender.return_path, &dsn));
-            self.pending.extend(own.await?);
-        }
-        Ok(outcomes)
-    }
-
+impl Message {
     /// Which recipients the sender is told of.
-    fn reports(&self, message: &Message, outcomes: &[Outcome]) -> Vec<Report> {
-        if message.sender.return_path.is_empty() {
+    fn reports(&self, outcomes: &[Outcome]) -> Vec<Report> {
+        if self.sender.return_path.is_empty() {
             return Vec::new();
         }
         // Who is told nothing by the reply, because others' was taken, is told so. LMTP tells of each.
-        let told = message.per_recipient || !outcomes.iter().any(|outcome| outcome.is_taken());
+        let told = self.per_recipient || !outcomes.iter().any(|outcome| outcome.is_taken());
         let report = |(target, outcome): (&Target, &Outcome)| match outcome.failure() {
             None if *outcome == Outcome::Delivered && target.notify.wants(Notify::SUCCESS) => {
                 Some(Report::new(target, Action::Delivered, "2.1.5"))
@@ -240,7 +276,34 @@ impl Batch<'_> {
             }
             _ => None,
         };
-        message.targets.iter().zip(outcomes).filter_map(report).collect()
+        self.targets.iter().zip(outcomes).filter_map(report).collect()
+    }
+
+    async fn notice(&self, shared: &Shared, reports: &[Report]) -> Result<Notice, Error> {
+        let sender = &self.sender;
+        let staged = self.local.as_ref().map(|local| &local.staged).or(self.relay.as_ref());
+        let (octets, full) = report::extent(sender.ret, staged.map_or(0, blob::Staged::size), reports);
+        let original = match staged {
+            Some(staged) => shared.services.mail.blobs().read_staged(staged, 0..octets).await?,
+            None => Bytes::new(),
+        };
+        let subject = Subject {
+            return_path: &sender.return_path,
+            envid: sender.envid.as_deref(),
+            arrival: shared.services.clock.now(),
+            original: &original,
+            full,
+        };
+        report::notice(shared, &subject, reports).await
+    }
+}
+
+impl Batch<'_> {
+    /// Delivers a notification.
+    async fn tell(&mut self, to: &str, notice: &Notice) -> Result<(), Error> {
+        let own = Box::pin(deliver_own_in(self.shared, &self.txn, to, notice));
+        self.pending.extend(own.await?);
+        Ok(())
     }
 
     async fn spread(&mut self, message: &Message) -> Result<Outcomes, Error> {

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use content_mail::build::{self, Action, Dsn, DsnRecipient, Original};
+use content_mail::build::{self, Action, Dsn, DsnRecipient, FULL_MAX, HEADER_MAX, Original};
 use content_mail::{Limits, summarize};
 use mail::Incoming;
 use runtime::Timestamp;
@@ -12,13 +11,8 @@ use spool::Ret;
 use crate::commit::Target;
 use crate::{Error, Shared};
 
-/// Octets of the header that are returned.
-const HEADER: u64 = 64 * 1024;
-/// Octets of a message that is returned whole.
-const FULL: u64 = 1024 * 1024;
-
 /// What is told of one recipient.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Report {
     pub(crate) address: String,
     pub(crate) original: Option<String>,
@@ -56,10 +50,12 @@ pub(crate) struct Subject<'a> {
     pub(crate) full: bool,
 }
 
-/// The part of a staged message that its notification returns.
-pub(crate) async fn original(shared: &Shared, staged: &blob::Staged, ret: Ret) -> Result<Bytes, Error> {
-    let most = if ret == Ret::Full { FULL } else { HEADER };
-    Ok(shared.services.mail.blobs().read_staged(staged, 0..staged.size().min(most)).await?)
+/// How many octets of a message its notification returns, and whether they are to be all of it. RFC 3461 §4.3: RET is
+/// for failures; a message that is too large is returned as its header, and never in part.
+pub(crate) fn extent(ret: Ret, size: u64, reports: &[Report]) -> (u64, bool) {
+    let full =
+        ret == Ret::Full && size <= FULL_MAX as u64 && reports.iter().any(|r| r.action == Action::Failed);
+    (size.min(if full { FULL_MAX } else { HEADER_MAX } as u64), full)
 }
 
 /// A notification, staged: with the trace field of a final delivery for here, without for elsewhere.
@@ -111,5 +107,23 @@ fn recipient(report: &Report) -> DsnRecipient<'_> {
         remote: report.remote.as_deref(),
         last_attempt: report.last_attempt,
         retry_until: report.retry_until,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_returned_whole_or_as_its_header() {
+        let target = Target { address: "a@b".into(), notify: spool::Notify(0), orcpt: None, loops: false };
+        let failed = [Report::new(&target, Action::Failed, "5.0.0")];
+        let delivered = [Report::new(&target, Action::Delivered, "2.0.0")];
+        let (full, header) = (FULL_MAX as u64, HEADER_MAX as u64);
+        assert_eq!(extent(Ret::Full, full, &failed), (full, true));
+        assert_eq!(extent(Ret::Full, full + 1, &failed), (header, false));
+        assert_eq!(extent(Ret::Full, full, &delivered), (header, false));
+        assert_eq!(extent(Ret::Headers, 10, &failed), (10, false));
+        assert_eq!(extent(Ret::Unspecified, full, &failed), (header, false));
     }
 }

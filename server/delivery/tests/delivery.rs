@@ -15,6 +15,9 @@ mod world;
 
 use std::sync::Arc;
 
+use kv::fault::{FaultBackend, Plan};
+use kv::memory::Memory;
+use runtime::{SeededRng, SystemClock};
 use sink::{Script, Sink};
 use smtp::{HeaderFacts, Role};
 use world::World;
@@ -172,6 +175,40 @@ async fn success_is_told_when_asked_for() {
         assert!(told[0].contains(part), "{part}: {}", told[0]);
     }
     assert!(!told[0].contains("carol"));
+}
+
+/// What is written for a transaction is written outside of it, however often that is tried.
+#[tokio::test]
+async fn a_notification_is_written_once() {
+    let backend =
+        Arc::new(FaultBackend::new(Arc::new(Memory::new()), Arc::new(SeededRng::new(3)), Plan::NONE));
+    let db = kv::Database::new(backend.clone(), SystemClock::shared(), Arc::new(SeededRng::new(4)));
+    let world = World::over(db).await;
+    backend.set_plan(Plan { conflict: 500, ..Plan::NONE });
+    let text = format!("Subject: hello\r\n{}\r\nbody\r\n", "X-Long: header field\r\n".repeat(1500));
+    for _ in 0..10 {
+        let to = ["<bob@example.test> NOTIFY=SUCCESS"];
+        assert_eq!(world.send(Role::Submission, "<alice@example.test>", &to, &text).await, ["250 2.0.0"]);
+    }
+    assert!(backend.injected()["conflict"] > 5);
+    backend.set_plan(Plan::NONE);
+    assert_eq!((world.inbox("bob").await.len(), world.inbox("alice").await.len()), (10, 10));
+    assert_eq!(world.objects(), 10 * 3, "the message, its notification for here and for elsewhere");
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_large_is_returned_as_its_header() {
+    let world = World::new().await;
+    let sink = Sink::start(Script { rcpt: vec![("no", "550 no")], ..Script::default() }).await;
+    world.run(sink.address);
+    let large = format!("{TEXT}{}", "a line of text\r\n".repeat(100_000));
+    for (text, whole) in [(TEXT, true), (&large, false)] {
+        world.send(Role::Submission, "<alice@example.test> RET=FULL", &["<no@one.example>"], text).await;
+        world.drained().await;
+        let bounce = world.inbox("alice").await.pop().unwrap();
+        assert_eq!(bounce.contains("Content-Type: message/rfc822\r\n"), whole);
+        assert!(whole || bounce.len() < 10_000 && bounce.contains("Subject: hello"), "{}", bounce.len());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use content_mail::build::Action;
 use kv::TransactError;
 use runtime::Timestamp;
-use spool::{Outcome, Ret};
+use spool::Outcome;
 
 use super::attempt::Attempt;
 use super::outcome::{count, put_off, reports};
@@ -108,23 +108,23 @@ impl Attempt<'_> {
 
     async fn notice(&self, reports: &[Report]) -> Result<Notice, Error> {
         let entry = &self.claimed.entry;
-        let full = entry.ret == Ret::Full && reports.iter().any(|r| r.action == Action::Failed);
-        let most = if full { 1 << 20 } else { 64 * 1024 };
+        let (octets, full) = report::extent(entry.ret, entry.size, reports);
+        let original = self.original(octets).await?;
         let subject = Subject {
             return_path: &entry.return_path,
             envid: entry.envid.as_deref(),
             arrival: entry.created,
-            original: &self.original(most).await?,
-            full,
+            original: &original,
+            full: full && !original.is_empty(),
         };
         report::notice(&self.runner.shared, &subject, reports).await
     }
 
     /// The beginning of the message. One that cannot be read any more is told of without it.
-    async fn original(&self, most: u64) -> Result<Bytes, Error> {
+    async fn original(&self, octets: u64) -> Result<Bytes, Error> {
         let entry = &self.claimed.entry;
         let blobs = self.runner.shared.services.mail.blobs();
-        match blobs.read(entry.blob, 0..entry.size.min(most)).await {
+        match blobs.read(entry.blob, 0..octets).await {
             Ok(original) => Ok(original),
             // The whole store is away: that passes.
             Err(error) if error.as_kv().is_some() => Err(error.into()),

@@ -7,10 +7,10 @@ use crate::{date, headers};
 /// Bytes of one value in a notification.
 const VALUE_MAX: usize = 2000;
 /// Bytes of the original header that are returned.
-const HEADER_MAX: usize = 64 << 10;
-/// Bytes of the original message that are returned; of a larger one, only the header (RFC 3461 §6.2 lets
+pub const HEADER_MAX: usize = 64 << 10;
+/// Bytes of the largest message that is returned whole; of a larger one, only the header (RFC 3461 §6.2 lets
 /// the server choose for a FULL request it cannot fulfil).
-const FULL_MAX: usize = 10 << 20;
+pub const FULL_MAX: usize = 1 << 20;
 
 /// What happened to a recipient (RFC 3464 §2.3.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -7,7 +7,7 @@
 mod dsn;
 mod trace;
 
-pub use dsn::{Action, Dsn, DsnRecipient, Original, dsn};
+pub use dsn::{Action, Dsn, DsnRecipient, FULL_MAX, HEADER_MAX, Original, dsn};
 pub use trace::{Received, delivered_to, received, return_path};
 
 /// The text without control characters, each a blank, and at most `max` bytes long: safe in any header field
