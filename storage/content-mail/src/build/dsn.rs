@@ -1,7 +1,7 @@
 //! Delivery status notifications: RFC 3461 (when), RFC 3464 (what), RFC 6522 (how), RFC 6533 (for
 //! internationalized addresses).
 
-use super::{clean, field};
+use super::{clean, field, wrap};
 use crate::{date, headers};
 
 /// Bytes of one value in a notification.
@@ -204,6 +204,9 @@ fn part(out: &mut String, boundary: &str, kind: &str, encoding: &str) {
     out.push_str(&format!("Content-Transfer-Encoding: {encoding}\r\n\r\n"));
 }
 
+/// Before a line for people that goes on with the one above.
+const INDENT: &str = "        ";
+
 /// The part for people.
 fn explanation(report: &Dsn<'_>) -> String {
     let mut out = format!("This is the mail system at {}.\r\n\r\n", clean(report.reporting, VALUE_MAX));
@@ -216,10 +219,14 @@ fn explanation(report: &Dsn<'_>) -> String {
         _ => "Your message was delivered, as you asked to be told.\r\n",
     });
     for recipient in report.recipients {
-        out.push_str(&format!("\r\n<{}>: {}", clean(recipient.address, VALUE_MAX), verb(recipient.action)));
+        let address = clean(recipient.address, VALUE_MAX);
+        out.push_str("\r\n");
+        wrap(&mut out, 0, &format!("<{address}>: {}", verb(recipient.action)), INDENT);
         if let Some(said) = recipient.diagnostic {
             let by = recipient.remote.map(|remote| format!("{} ", clean(remote, VALUE_MAX)));
-            out.push_str(&format!("\r\n    {}said: {}", by.unwrap_or_default(), clean(said, VALUE_MAX)));
+            out.push_str("\r\n   ");
+            let said = clean(said, VALUE_MAX);
+            wrap(&mut out, 3, &format!("{}said: {said}", by.unwrap_or_default()), INDENT);
         }
         if let Some(until) = recipient.retry_until {
             out.push_str(&format!("\r\n    It will be tried until {}", date::rfc5322(until)));

@@ -21,24 +21,44 @@ pub fn clean(text: &str, max: usize) -> String {
 /// The longest line that RFC 5322 §2.1.1 wants to see, without its line end.
 const LINE: usize = 78;
 
+/// The longest word that is written in one piece: with it no line is over the 998 octets of RFC 5322 §2.1.1.
+const WORD: usize = 900;
+
 /// Appends a field, folded at blanks where its lines would be longer than 78 characters. `value` has been
 /// cleaned.
 fn field(out: &mut String, name: &str, value: &str) {
     out.push_str(name);
     out.push(':');
-    let mut column = name.len() + 1;
-    for word in value.split(' ').filter(|word| !word.is_empty()) {
-        if column + 1 + word.len() > LINE && column > name.len() + 1 {
-            out.push_str("\r\n\t");
+    wrap(out, name.len() + 1, value, "\t");
+    out.push_str("\r\n");
+}
+
+/// Appends words behind `column` characters of the line. What would be longer than 78 characters goes on in a line
+/// that begins with `indent`, eight characters wide; the first word does not.
+fn wrap(out: &mut String, mut column: usize, text: &str, indent: &str) {
+    let mut first = true;
+    for word in text.split(' ').flat_map(pieces) {
+        if column + 1 + word.len() > LINE && !first {
+            out.push_str("\r\n");
+            out.push_str(indent);
             column = 8;
-        } else {
+        } else if column > 0 {
             out.push(' ');
             column += 1;
         }
         out.push_str(word);
         column += word.len();
+        first = false;
     }
-    out.push_str("\r\n");
+}
+
+/// A word in pieces that fit a line; none of an empty one.
+fn pieces(mut word: &str) -> impl Iterator<Item = &str> {
+    std::iter::from_fn(move || {
+        let (piece, rest) = word.split_at(word.floor_char_boundary(WORD));
+        word = rest;
+        (!piece.is_empty()).then_some(piece)
+    })
 }
 
 #[cfg(test)]
@@ -54,6 +74,9 @@ mod tests {
         let mut out = String::new();
         field(&mut out, "X", &"y".repeat(200));
         assert_eq!(out.lines().count(), 1);
+        let mut out = String::new();
+        field(&mut out, "X", &"\u{fc}".repeat(1000));
+        assert_eq!(out.lines().map(str::len).collect::<Vec<_>>(), [3 + WORD, 1 + WORD, 1 + 200]);
     }
 
     #[test]

@@ -142,3 +142,30 @@ fn a_returned_boundary_is_avoided() {
     let summary = summarize(&message, &Limits::default());
     assert_eq!(text(&message, &summary, &[3]).as_bytes(), original);
 }
+
+/// RFC 5322 §2.1.1: no line over 998 octets, whatever was said by whom.
+#[test]
+fn lines_are_never_too_long() {
+    let (words, word) = ("no such user ".repeat(200), "x".repeat(5000));
+    for said in [&words, &word] {
+        let recipients = [DsnRecipient {
+            original: Some(said),
+            diagnostic: Some(said),
+            remote: Some(said),
+            ..recipient(said)
+        }];
+        let report = Dsn { envid: Some(said), to: said, ..report(&recipients, Original::Header(ORIGINAL)) };
+        let message = dsn(&report);
+        let longest = message.split(|b| *b == b'\n').map(<[u8]>::len).max();
+        assert!(longest <= Some(999), "{longest:?}");
+        assert_eq!(kinds(&summarize(&message, &Limits::default())).len(), 3);
+    }
+    let said = "550-5.7.1 our policy is described at length elsewhere and has to be read by you first";
+    let recipients = [DsnRecipient { diagnostic: Some(said), ..recipient("b@y.test") }];
+    let message = dsn(&report(&recipients, Original::Header(ORIGINAL)));
+    let text = text(&message, &summarize(&message, &Limits::default()), &[1]);
+    let expected = "<b@y.test>: could not be delivered\r\n\
+        \x20   mx.y.test said: 550-5.7.1 our policy is described at length elsewhere and\r\n\
+        \x20       has to be read by you first\r\n";
+    assert!(text.ends_with(expected), "{text}");
+}
