@@ -124,6 +124,24 @@ async fn recipients_that_are_refused() {
     assert_eq!(world.send(Role::Mx, SENDER, &["<bob@example.test>"], TEXT).await, ["550 5.2.1"]);
 }
 
+/// VERP: what the codec takes, the directory does too.
+#[tokio::test]
+async fn long_addresses_elsewhere_get_mail_and_bounces() {
+    assert_eq!(accounts::LOCAL_MAX, smtp_proto::limits::LOCAL_PART);
+    let world = World::new().await;
+    let long = format!("{}@one.example", "v".repeat(accounts::LOCAL_MAX));
+    let to = [format!("<{long}>"), "<full@example.test>".to_owned(), "<bob@example.test>".to_owned()];
+    let to: Vec<&str> = to.iter().map(String::as_str).collect();
+    world.mail.set_quota(world.account("carol").await, Some(1), None).await.unwrap();
+    world.list("full", &["carol@example.test"]).await;
+    assert_eq!(world.send(Role::Submission, &format!("<{long}>"), &to, TEXT).await, ["250 2.0.0"]);
+    let queued = world.queued().await;
+    assert_eq!(queued.len(), 2, "the message and the notification of the full mailbox");
+    assert!(queued.iter().all(|entry| entry.recipients[0].address == long));
+    world.list("far", &[&long]).await;
+    assert_eq!(world.send(Role::Mx, SENDER, &["<far@example.test>"], TEXT).await, ["250 2.0.0"]);
+}
+
 #[tokio::test]
 async fn lmtp_tells_of_each_recipient() {
     let world = World::new().await;

@@ -1,7 +1,7 @@
 //! From an address to whom its mail goes.
 
 use crate::rows;
-use crate::{Account, Accounts, Address, Domain, Error, Kind};
+use crate::{Account, Accounts, Address, Domain, Error, Kind, normalize_domain};
 use kv::Transaction;
 use schema::keys::account::ListMemberKey;
 use schema::{AccountId, Key};
@@ -59,11 +59,7 @@ impl Accounts {
             _ => address.to_owned(),
         };
         let mut walk = Walk::new(txn);
-        let status = match Address::parse(&qualified) {
-            Ok(parsed) => walk.follow(&qualified, &parsed).await?,
-            Err(crate::InvalidAddress::Domain) => Status::UnknownDomain,
-            Err(_) => Status::UnknownUser,
-        };
+        let status = walk.begin(&qualified).await?;
         walk.follow_lists().await?;
         Ok(Expansion { local: walk.local, remote: walk.remote.into_iter().collect(), status })
     }
@@ -89,6 +85,20 @@ impl<'a> Walk<'a> {
             remote: BTreeSet::new(),
             seen: HashSet::new(),
             lists: Vec::new(),
+        }
+    }
+
+    /// Goes where the address asked for leads. What a local part may be is each domain's own business, so that ours
+    /// are looked at only if the domain is.
+    async fn begin(&mut self, text: &str) -> Result<Status, Error> {
+        let Some((_, domain)) = text.rsplit_once('@') else { return Ok(Status::UnknownUser) };
+        let Ok(domain) = normalize_domain(domain) else { return Ok(Status::UnknownDomain) };
+        if self.domain(&domain).await?.is_none() {
+            return Ok(Status::UnknownDomain);
+        }
+        match Address::parse(text) {
+            Ok(address) => self.follow(text, &address).await,
+            Err(_) => Ok(Status::UnknownUser),
         }
     }
 
@@ -235,6 +245,13 @@ mod tests {
         assert_eq!(status(&accounts, "bob@elsewhere.test").await, Status::UnknownDomain);
         assert_eq!(status(&accounts, "bob@[127.0.0.1]").await, Status::UnknownDomain);
         assert_eq!(status(&accounts, "a b@example.test").await, Status::UnknownUser);
+        // What another domain's local parts are like is its own business.
+        let long = "a".repeat(crate::LOCAL_MAX + 1);
+        for local in [long.as_str(), "a b", "a..b", "\"a"] {
+            assert_eq!(status(&accounts, &format!("{local}@elsewhere.test")).await, Status::UnknownDomain);
+            assert_eq!(status(&accounts, &format!("{local}@example.test")).await, Status::UnknownUser);
+        }
+        assert_eq!(status(&accounts, "no address [").await, Status::UnknownUser);
         accounts.set_enabled(alice, false).await.unwrap();
         let expansion = accounts.expand("alice@example.test").await.unwrap();
         assert_eq!((expansion.status, expansion.local), (Status::Disabled, vec![]));

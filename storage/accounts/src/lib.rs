@@ -27,7 +27,7 @@ mod principals;
 mod rights;
 mod rows;
 
-pub use address::{Address, InvalidAddress, normalize_domain};
+pub use address::{Address, InvalidAddress, LOCAL_MAX, normalize_domain};
 pub use error::{Error, What};
 pub use expand::{Expansion, MAX_RECIPIENTS, Recipient, Status};
 pub use groups::{Member, SharedGroup};
