@@ -44,8 +44,6 @@ pub struct Config {
     pub max_auth_failures: u32,
     /// Received fields of one message; more is taken for a loop (RFC 5321 §6.3).
     pub max_hops: usize,
-    /// Whether AUTH is offered without TLS to clients on this machine.
-    pub plaintext_auth_on_loopback: bool,
     /// How long a session waits.
     pub timeouts: Timeouts,
 }
@@ -63,7 +61,6 @@ impl Config {
             max_commands: 5000,
             max_auth_failures: 3,
             max_hops: 50,
-            plaintext_auth_on_loopback: false,
             timeouts: Timeouts::default(),
         }
     }

@@ -14,12 +14,6 @@ pub struct HeaderFacts {
     pub has_date: bool,
     /// Whether there is a Message-ID.
     pub has_message_id: bool,
-    /// How many From fields.
-    pub from: usize,
-    /// Whether an Auto-Submitted field says anything but `no` (RFC 3834 §5).
-    pub auto_submitted: bool,
-    /// Octets of the header, with the empty line.
-    pub size: u64,
     /// Whether the header has octets over 127.
     pub header_8bit: bool,
     /// Whether what follows it has.
@@ -56,7 +50,6 @@ impl HeaderScan {
         while !self.ended && !octets.is_empty() {
             let end = memchr(b'\n', octets).map_or(octets.len(), |lf| lf + 1);
             let (piece, rest) = octets.split_at(end);
-            self.facts.size += piece.len() as u64;
             self.facts.header_8bit |= !piece.is_ascii();
             let room = LINE.saturating_sub(self.line.len());
             self.line.extend_from_slice(&piece[..piece.len().min(room)]);
@@ -97,10 +90,6 @@ impl HeaderScan {
                 facts.delivered_to.push(String::from_utf8_lossy(value.trim_ascii()).into_owned());
             }
             Some(b'm') if is("Message-ID") => facts.has_message_id = true,
-            Some(b'f') if is("From") => facts.from += 1,
-            Some(b'a') if is("Auto-Submitted") => {
-                facts.auto_submitted = !value.trim_ascii().eq_ignore_ascii_case(b"no");
-            }
             _ => {}
         }
     }
@@ -118,7 +107,7 @@ mod tests {
     }
 
     const MESSAGE: &[u8] = b"Received: a\r\n b\r\nreceived : c\r\nDelivered-To:  a@b \r\nDATE: x\r\n\
-        Message-Id:\r\nFrom: a\r\nAuto-Submitted: auto-replied\r\n\r\nReceived: no\r\n";
+        Message-Id:\r\nFrom: a\r\n\r\nReceived: no\r\n";
 
     #[test]
     fn known_answers() {
@@ -126,10 +115,9 @@ mod tests {
             let scan = scan(MESSAGE, step);
             assert!(scan.ended());
             let facts = scan.facts();
-            assert_eq!((facts.received, facts.from), (2, 1));
-            assert!(facts.has_date && facts.has_message_id && facts.auto_submitted);
+            assert_eq!(facts.received, 2);
+            assert!(facts.has_date && facts.has_message_id);
             assert_eq!(facts.delivered_to, ["a@b"]);
-            assert_eq!(facts.size, MESSAGE.len() as u64 - 14);
         }
     }
 

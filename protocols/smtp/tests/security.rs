@@ -68,9 +68,9 @@ async fn a_submission() {
 
 #[tokio::test]
 async fn what_a_submitted_message_has_is_kept() {
-    let mut fixture = Fixture::new(Role::Submission);
-    fixture.config.plaintext_auth_on_loopback = true;
-    let mut client = fixture.ready().await;
+    let fixture = Fixture::new(Role::Submission);
+    let mut client = secure(&fixture, fixture.ready().await).await;
+    client.expect("EHLO laptop", "250-").await;
     client.expect(&format!("AUTH PLAIN {RIGHT}"), "235").await;
     for text in ["Date: d\r\nMessage-ID: m\r\n\r\nx\r\n", "Date: d\r\nmessage-id: m\r\n"] {
         client.expect("MAIL FROM:<alice@example.test>", "250").await;
@@ -78,15 +78,15 @@ async fn what_a_submitted_message_has_is_kept() {
         client.expect("DATA", "354").await;
         client.expect(&format!("{text}."), "250").await;
         let kept = fixture.texts().pop().unwrap();
-        assert!(kept.ends_with(&format!("+0000\r\n{text}")) && kept.contains("with ESMTPA id"), "{kept}");
+        assert!(kept.ends_with(&format!("+0000\r\n{text}")) && kept.contains("with ESMTPSA id"), "{kept}");
     }
 }
 
 #[tokio::test]
 async fn login_and_its_failures() {
-    let mut fixture = Fixture::new(Role::Submission);
-    fixture.config.plaintext_auth_on_loopback = true;
-    let mut client = fixture.ready().await;
+    let fixture = Fixture::new(Role::Submission);
+    let mut client = secure(&fixture, fixture.ready().await).await;
+    client.expect("EHLO laptop", "250-").await;
     client.expect("AUTH LOGIN", "334 VXNlcm5hbWU6").await;
     client.expect("*", "501 5.5.2").await;
     client.expect("AUTH LOGIN", "334 ").await;

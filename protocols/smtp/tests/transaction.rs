@@ -171,7 +171,7 @@ async fn loops_and_policies_end_a_message() {
     let mut client = fixture.ready().await;
     client.message("bob", &"Received: x\r\n".repeat(51), "554 5.4.6").await;
     client.message("bob", &"Received: x\r\n".repeat(50), "250").await;
-    client.message("bob", "From: a\r\nFrom: b\r\n", "550 5.7.1").await;
+    client.message("bob", "Delivered-To: spam\r\n", "550 5.7.1").await;
     client.message("fails", "x", "554 5.0.0").await;
     let header = format!("X: {}\r\n", "y".repeat(70)).repeat(20_000);
     client.message("bob", &header, "250").await;

@@ -12,11 +12,9 @@ const MECHANISMS: &[&str] = &["PLAIN", "LOGIN"];
 
 impl Session {
     /// The mechanisms that may be used now. Both show the password to whoever listens, so that they need TLS
-    /// (RFC 4954 §4); a client on this machine may be let off.
+    /// (RFC 4954 §4).
     pub(crate) fn mechanisms(&self) -> &'static [&'static str] {
-        let loopback = self.info.peer.ip().to_canonical().is_loopback();
-        let open = self.conn.is_tls() || (loopback && self.server.config.plaintext_auth_on_loopback);
-        if open && self.server.authenticator.is_some() { MECHANISMS } else { &[] }
+        if self.conn.is_tls() && self.server.authenticator.is_some() { MECHANISMS } else { &[] }
     }
 
     pub(crate) async fn auth(&mut self, auth: Auth) -> Result<(), End> {

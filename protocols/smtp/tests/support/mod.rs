@@ -129,7 +129,7 @@ fn identity(login: &str) -> Identity {
     Identity { account: schema::AccountId(1), address, display_name: String::new(), groups: Vec::new() }
 }
 
-/// Lets an authenticated client send as itself only, and refuses spam.
+/// Lets an authenticated client send as itself only, and refuses what seems to have been there before.
 pub(crate) struct OwnAddress;
 
 impl Policy for OwnAddress {
@@ -147,7 +147,12 @@ impl Policy for OwnAddress {
         headers: &'a HeaderFacts,
     ) -> BoxFuture<'a, Verdict> {
         let spam = Reply::new(550, Enhanced::new(5, 7, 1), "Spam");
-        ready(if headers.from > 1 { Verdict::Refuse(spam) } else { Verdict::Accept }).boxed()
+        ready(if headers.delivered_to.iter().any(|to| to == "spam") {
+            Verdict::Refuse(spam)
+        } else {
+            Verdict::Accept
+        })
+        .boxed()
     }
 }
 

@@ -31,15 +31,13 @@ pub struct Routing {
     pub relay: Option<(String, u16)>,
     /// Our names in the DNS: an MX with such a name is ourselves.
     pub own_names: Vec<String>,
-    /// Our addresses: neither is one of these another server.
-    pub own_addresses: Vec<IpAddr>,
     /// The port of MX hosts.
     pub port: u16,
 }
 
 impl Default for Routing {
     fn default() -> Self {
-        Self { relay: None, own_names: Vec::new(), own_addresses: Vec::new(), port: 25 }
+        Self { relay: None, own_names: Vec::new(), port: 25 }
     }
 }
 
@@ -55,7 +53,7 @@ pub async fn route(
     destination: &str,
 ) -> Result<Vec<Target>, Failure> {
     if let Some((host, port)) = &routing.relay {
-        return targets(resolver, std::slice::from_ref(host), *port, &[]).await;
+        return targets(resolver, std::slice::from_ref(host), *port).await;
     }
     match Host::parse(destination) {
         // RFC 5321 §5.1: an address literal is used as it stands.
@@ -67,7 +65,7 @@ pub async fn route(
             let ascii = idna::domain_to_ascii(domain.as_str())
                 .map_err(|_| Failure::permanent(Enhanced::new(5, 1, 2), "malformed domain"))?;
             let hosts = mx_hosts(routing, resolver, rng, &ascii).await?;
-            targets(resolver, &hosts, routing.port, &routing.own_addresses).await
+            targets(resolver, &hosts, routing.port).await
         }
         None => Err(Failure::permanent(Enhanced::new(5, 1, 2), "malformed domain")),
     }
@@ -126,14 +124,9 @@ fn shuffle(records: &mut [MxRecord], rng: &dyn Rng) {
 }
 
 /// The addresses of hosts, in their order. A host that cannot be looked up is passed over, unless it is the last.
-async fn targets(
-    resolver: &dyn Resolver,
-    hosts: &[String],
-    port: u16,
-    own: &[IpAddr],
-) -> Result<Vec<Target>, Failure> {
+async fn targets(resolver: &dyn Resolver, hosts: &[String], port: u16) -> Result<Vec<Target>, Failure> {
     let mut found = Vec::new();
-    let (mut temporary, mut looped) = (None, false);
+    let mut temporary = None;
     for host in hosts {
         let addresses = match host.parse::<IpAddr>() {
             Ok(address) => Ok(vec![address]),
@@ -141,9 +134,7 @@ async fn targets(
         };
         match addresses {
             Ok(addresses) => {
-                looped |= addresses.iter().any(|address| own.contains(address));
-                let others = addresses.into_iter().filter(|address| !own.contains(address)).collect();
-                let some = in_turns(others).into_iter().take(ADDRESSES);
+                let some = in_turns(addresses).into_iter().take(ADDRESSES);
                 found.extend(
                     some.map(|address| Target { host: host.clone(), address: (address, port).into() }),
                 );
@@ -155,9 +146,6 @@ async fn targets(
     match (found.is_empty(), temporary) {
         (false, _) => Ok(found),
         (true, Some(error)) => Err(unresolved(&error)),
-        (true, None) if looped => {
-            Err(Failure::permanent(Enhanced::new(5, 4, 6), "mail for this domain loops back to this server"))
-        }
         // RFC 3463 X.4.4: unable to route.
         (true, None) => Err(Failure::permanent(Enhanced::new(5, 4, 4), "no mail host has an address")),
     }
@@ -212,7 +200,6 @@ mod tests {
                     .map(|n| IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, n]))
                     .chain([[192, 0, 2, 7].into(), [192, 0, 2, 8].into()])
                     .collect()),
-                "mirror.example" => Ok(vec!["192.0.2.99".parse().unwrap()]),
                 "slow" => Err(ResolveError::Temporary("timeout".into())),
                 _ => Err(ResolveError::NoSuchDomain),
             })
@@ -221,11 +208,7 @@ mod tests {
     }
 
     async fn find(destination: &str) -> Result<Vec<String>, Failure> {
-        let routing = Routing {
-            own_names: vec!["me".into()],
-            own_addresses: vec!["192.0.2.99".parse().unwrap()],
-            ..Routing::default()
-        };
+        let routing = Routing { own_names: vec!["me".into()], ..Routing::default() };
         let found = route(&routing, &Zone, &SeededRng::new(1), destination).await?;
         Ok(found.into_iter().map(|target| target.address.to_string()).collect())
     }
@@ -248,7 +231,6 @@ mod tests {
         for (destination, permanent, status) in [
             ("null.example", true, "5.1.10"),
             ("own.example", true, "5.4.6"),
-            ("mirror.example", true, "5.4.6"),
             ("none.example", true, "5.1.2"),
             ("empty.example", true, "5.4.4"),
             ("down.example", false, "4.4.3"),
