@@ -46,7 +46,7 @@ struct Fixture {
 fn fixture() -> Fixture {
     let (db, clock, rng) = (kv::memory::database(), SystemClock::shared(), SystemRng::shared());
     let dir = tempfile::tempdir().unwrap();
-    let options = Options { default_domain: None, cost: HashCost::CHEAP };
+    let options = Options { cost: HashCost::CHEAP, ..Options::default() };
     let accounts = Accounts::new(db.clone(), clock.clone(), rng.clone(), options);
     let blobs =
         blob::Store::open(dir.path(), db.clone(), clock.clone(), rng.clone(), blob::Options::default());

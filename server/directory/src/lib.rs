@@ -205,8 +205,11 @@ mod tests {
         async fn new(options: Options) -> Self {
             let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_700_000_000)));
             let rng: SharedRng = Arc::new(SeededRng::new(1));
-            let settings =
-                accounts::Options { default_domain: Some("example.test".into()), cost: HashCost::CHEAP };
+            let settings = accounts::Options {
+                default_domain: Some("example.test".into()),
+                cost: HashCost::CHEAP,
+                ..accounts::Options::default()
+            };
             let accounts = Accounts::new(kv::memory::database(), clock.clone(), rng.clone(), settings);
             accounts.create_domain("example.test", DomainSettings::default()).await.unwrap();
             let new = NewAccount::new(Kind::Person, "alice@example.test");

@@ -71,6 +71,7 @@ pub(crate) fn wire(
     let mail = mail::Store::new(db.clone(), blobs.clone(), sink, clock.clone(), rng.clone());
     let account_options = accounts::Options {
         default_domain: config.auth.default_domain.clone(),
+        postmaster: config.smtp.postmaster.clone(),
         ..accounts::Options::default()
     };
     let accounts = Accounts::new(db.clone(), clock.clone(), rng.clone(), account_options);

@@ -10,6 +10,12 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 /// To how many recipients one address may lead.
 pub const MAX_RECIPIENTS: usize = 10_000;
 
+/// How many of them may be ours: the rows of a message for so many fit in one transaction.
+pub(crate) const MAX_LOCAL: usize = 2_500;
+
+/// The mailbox that every domain has (RFC 5321 §4.5.1), in any case.
+const POSTMASTER: &str = "postmaster";
+
 /// A mailbox owner of ours who gets the mail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipient {
@@ -59,7 +65,16 @@ impl Accounts {
             _ => address.to_owned(),
         };
         let mut walk = Walk::new(txn);
-        let status = walk.begin(&qualified).await?;
+        let mut status = walk.begin(&qualified).await?;
+        let local = qualified.rsplit_once('@').map_or(&*qualified, |(local, _)| local);
+        if let (Status::UnknownUser, Some(postmaster)) = (status, &self.options().postmaster)
+            && local.eq_ignore_ascii_case(POSTMASTER)
+        {
+            status = match walk.begin(postmaster).await? {
+                Status::UnknownDomain => walk.reach_remote(postmaster.clone())?,
+                status => status,
+            };
+        }
         walk.follow_lists().await?;
         Ok(Expansion { local: walk.local, remote: walk.remote.into_iter().collect(), status })
     }
@@ -183,7 +198,9 @@ impl<'a> Walk<'a> {
 
     fn bounded(&self) -> Result<Status, Error> {
         let reached = self.seen.len() + self.remote.len();
-        if reached > MAX_RECIPIENTS {
+        if self.local.len() > MAX_LOCAL {
+            Err(Error::TooManyRecipients(MAX_LOCAL))
+        } else if reached > MAX_RECIPIENTS {
             Err(Error::TooManyRecipients(MAX_RECIPIENTS))
         } else {
             Ok(Status::Known)
@@ -210,8 +227,8 @@ fn written_detail(text: &str, separator: char) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::directory;
-    use crate::{DomainChange, DomainSettings};
+    use crate::tests::{directory, directory_with};
+    use crate::{DomainChange, DomainSettings, HashCost, Options};
 
     fn to(account: AccountId, address: &str) -> Recipient {
         Recipient { account, address: address.into(), detail: None }
@@ -255,6 +272,29 @@ mod tests {
         accounts.set_enabled(alice, false).await.unwrap();
         let expansion = accounts.expand("alice@example.test").await.unwrap();
         assert_eq!((expansion.status, expansion.local), (Status::Disabled, vec![]));
+    }
+
+    #[tokio::test]
+    async fn every_domain_has_a_postmaster() {
+        let named = |postmaster: &str| Options {
+            postmaster: Some(postmaster.into()),
+            default_domain: None,
+            cost: HashCost::CHEAP,
+        };
+        for (postmaster, local) in [("alice@example.test", 1), ("ops@elsewhere.test", 0)] {
+            let accounts = directory_with(named(postmaster)).await;
+            let alice = accounts.person("alice@example.test").await;
+            for asked in ["postmaster", "Postmaster@example.test"] {
+                let expansion = accounts.expand(asked).await.unwrap();
+                assert_eq!((expansion.status, expansion.local.len()), (Status::Known, local), "{asked}");
+                assert_eq!(expansion.remote.len(), 1 - local);
+            }
+            assert_eq!(status(&accounts, "postmaster@elsewhere.test").await, Status::UnknownDomain);
+            accounts.add_alias(alice, "postmaster@example.test").await.unwrap();
+            let own = accounts.expand("postmaster@example.test").await.unwrap().local;
+            assert_eq!(own, [to(alice, "postmaster@example.test")]);
+        }
+        assert_eq!(status(&directory().await, "postmaster@example.test").await, Status::UnknownUser);
     }
 
     #[tokio::test]

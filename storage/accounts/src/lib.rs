@@ -88,8 +88,12 @@ pub(crate) mod tests {
 
     /// A directory with the domain `example.test`.
     pub(crate) async fn directory() -> Accounts {
+        let default_domain = Some("example.test".into());
+        directory_with(Options { default_domain, cost: HashCost::CHEAP, ..Options::default() }).await
+    }
+
+    pub(crate) async fn directory_with(options: Options) -> Accounts {
         let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_700_000_000)));
-        let options = Options { default_domain: Some("example.test".into()), cost: HashCost::CHEAP };
         let accounts = Accounts::new(kv::memory::database(), clock, Arc::new(SeededRng::new(1)), options);
         accounts.create_domain("example.test", DomainSettings::default()).await.unwrap();
         accounts

@@ -11,6 +11,8 @@ use std::str::FromStr;
 pub struct Options {
     /// Where users without a domain in their login name are, and recipients without one (`postmaster`).
     pub default_domain: Option<String>,
+    /// Who reads the mail to `postmaster` where a domain has no such user (RFC 5321 §4.5.1).
+    pub postmaster: Option<String>,
     /// What the hash of a new password costs.
     pub cost: HashCost,
 }

@@ -44,8 +44,11 @@ impl World {
             blob::Options { inline_max: 20_000, ..blob::Options::default() },
         );
         let blobs = blobs.unwrap();
-        let options =
-            accounts::Options { default_domain: Some("example.test".into()), cost: HashCost::CHEAP };
+        let options = accounts::Options {
+            default_domain: Some("example.test".into()),
+            cost: HashCost::CHEAP,
+            ..accounts::Options::default()
+        };
         let accounts = Accounts::new(db.clone(), clock.clone(), rng.clone(), options);
         accounts.create_domain("example.test", DomainSettings::default()).await.unwrap();
         let feed = Arc::new(changes::LocalFeed::new());

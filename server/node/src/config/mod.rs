@@ -141,11 +141,13 @@ pub(crate) struct Smtp {
     pub(crate) max_message_size: ByteSize,
     /// Most recipients of a message. Since v0.1
     pub(crate) max_recipients: usize,
+    /// Who reads the mail to `postmaster` where a domain has no such user (RFC 5321 §4.5.1). Since v0.1
+    pub(crate) postmaster: Option<String>,
 }
 
 impl Default for Smtp {
     fn default() -> Self {
-        Self { max_message_size: ByteSize(150 << 20), max_recipients: 1000 }
+        Self { max_message_size: ByteSize(150 << 20), max_recipients: 1000, postmaster: None }
     }
 }
 
@@ -199,6 +201,9 @@ impl Config {
         {
             return Err(ConfigError::Meaning("hostname is a name of DNS, as A-labels"));
         }
+        if self.smtp.postmaster.as_ref().is_some_and(|address| !address.contains('@')) {
+            return Err(ConfigError::Meaning("smtp.postmaster is an address with its domain"));
+        }
         for network in &self.listeners.proxies {
             network
                 .parse::<net::Network>()
@@ -249,6 +254,7 @@ mod tests {
         assert!(error.contains("line 4"), "{error}");
         assert!(Config::parse("data = \"x\"").unwrap_err().to_string().contains("hostname"));
         assert!(Config::parse(&format!("{SMALL}[tls]\ncertificate = \"c.pem\"\n")).is_err());
+        assert!(Config::parse(&format!("{SMALL}[smtp]\npostmaster = \"root\"\n")).is_err());
         assert!(Config::parse("hostname = \"a b\"\ndata = \"x\"\n").is_err());
         assert!(Config::parse(&format!("{SMALL}[listeners]\nproxies = [\"x\"]\n")).is_err());
     }
