@@ -2,6 +2,7 @@
 
 mod config;
 mod dev;
+mod emptying;
 mod http;
 mod purge;
 mod registrar;

@@ -1,11 +1,13 @@
 //! The mail of removed accounts goes, in steps with pauses between them.
 
+use std::time::Duration;
+
 use mail::Step;
 use runtime::{CancellationToken, SharedClock};
 use schema::AccountId;
 
 /// Removed accounts looked at in one run; further ones come next.
-const RUN: usize = 1_000;
+pub(crate) const RUN: usize = 1_000;
 
 /// What purges work on.
 #[derive(Clone)]
@@ -51,13 +53,20 @@ impl Purger {
                 }
                 Step::Absent => return Ok(()),
             }
-            // As long as the step took: at most half of one writer's share, and less where the store is slow.
-            let pause = self.clock.monotonic().saturating_sub(begun);
-            tokio::select! {
-                biased;
-                () = self.drain.cancelled() => return Ok(()),
-                () = tokio::time::sleep(pause) => {}
+            if !self.pause(begun).await {
+                return Ok(());
             }
+        }
+    }
+
+    /// Waits for as long as the step took that began then: jobs take at most half of one writer's share, and less where
+    /// the store is slow. False at the drain.
+    pub(crate) async fn pause(&self, begun: Duration) -> bool {
+        let pause = self.clock.monotonic().saturating_sub(begun);
+        tokio::select! {
+            biased;
+            () = self.drain.cancelled() => false,
+            () = tokio::time::sleep(pause) => true,
         }
     }
 }

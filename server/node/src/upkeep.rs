@@ -12,7 +12,7 @@ use crate::purge::Purger;
 
 /// Pause between looks at bodies and tokens.
 const OFTEN: Duration = Duration::from_secs(300);
-/// Pause between looks for accounts that were removed.
+/// Pause between looks for accounts that were removed, and mailboxes that were deleted.
 const PURGE: Duration = Duration::from_secs(2);
 /// Pause between looks at the logs.
 const SELDOM: Duration = Duration::from_secs(3600);
@@ -59,6 +59,11 @@ impl Upkeep {
             clock: self.clock.clone(),
             drain: supervisor.shutdown().drain.clone(),
         };
+        let emptier = purger.clone();
+        supervisor.spawn_recurring("mailbox-emptying", PURGE, move || {
+            let emptier = emptier.clone();
+            async move { emptier.empty().await }
+        });
         supervisor.spawn_recurring("account-purge", PURGE, move || {
             let purger = purger.clone();
             async move { purger.run().await }

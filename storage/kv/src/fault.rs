@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use runtime::SharedRng;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Longest stall, in turns of the scheduler.
 const STALL_TURNS: u64 = 12;
@@ -83,6 +84,8 @@ struct Dice {
     rng: SharedRng,
     plan: Mutex<Plan>,
     injected: Mutex<BTreeMap<&'static str, u64>>,
+    /// How long each read takes.
+    read_time: Mutex<Duration>,
     /// Commits that are still on their way.
     late: Mutex<Vec<Arc<dyn BackendTransaction>>>,
 }
@@ -90,13 +93,24 @@ struct Dice {
 impl FaultBackend {
     /// Wraps `inner`; all chance comes from `rng`.
     pub fn new(inner: Arc<dyn Backend>, rng: SharedRng, plan: Plan) -> Self {
-        let dice = Dice { rng, plan: Mutex::new(plan), injected: Mutex::default(), late: Mutex::default() };
+        let dice = Dice {
+            rng,
+            plan: Mutex::new(plan),
+            injected: Mutex::default(),
+            read_time: Mutex::default(),
+            late: Mutex::default(),
+        };
         FaultBackend { inner, dice: Arc::new(dice) }
     }
 
     /// From now on faults come as in `plan`.
     pub fn set_plan(&self, plan: Plan) {
         *self.dice.plan.lock() = plan;
+    }
+
+    /// From now on each read takes so long, as from a store behind a network; reads asked for at once wait together.
+    pub fn set_read_time(&self, time: Duration) {
+        *self.dice.read_time.lock() = time;
     }
 
     /// How often each fault came, by the name of its field in [`Plan`].
@@ -181,9 +195,16 @@ impl FaultTransaction {
         if let Some(error) = self.dice.read_error() {
             return ReadFuture::ready(Err(error));
         }
-        if self.dice.roll("stall", |plan| plan.stall) {
+        let time = *self.dice.read_time.lock();
+        let stalls = self.dice.roll("stall", |plan| plan.stall);
+        if stalls || !time.is_zero() {
             return ReadFuture::boxed(async move {
-                self.dice.stall().await;
+                if stalls {
+                    self.dice.stall().await;
+                }
+                if !time.is_zero() {
+                    tokio::time::sleep(time).await;
+                }
                 read(&*self.inner).await
             });
         }

@@ -8,7 +8,7 @@ use schema::records::mail::{ChangeKind, ChangeRecord, EmailRecord, MessageRecord
 use schema::{EmailId, Flags, Key, ModSeq, Record, SystemFlags, Uid};
 
 use crate::keywords::{self, Names};
-use crate::{Error, MailboxRef, Store, UidSet, expunge, ingest, mailbox, messages, quota, removal, thread};
+use crate::{Error, MailboxRef, Store, UidSet, expunge, ingest, mailbox, messages, quota, thread};
 
 /// What became of a page of a COPY or MOVE.
 #[derive(Debug, Clone, Default)]
@@ -79,7 +79,7 @@ impl Store {
         to: MailboxRef,
         and_remove: bool,
     ) -> Result<Copied, Error> {
-        removal::alive_in(txn, from.account).await?;
+        mailbox::record_in(txn, from).await?;
         let target = mailbox::record_in(txn, to).await?;
         let mut copied = Copied { uid_validity: target.uid_validity, ..Copied::default() };
         let mut moved = Vec::new();

@@ -8,12 +8,12 @@ use schema::keys::mail::{
 };
 use schema::page::encode_ranges;
 use schema::records::mail::{ChangeKind, ChangeRecord, MessageRecord};
-use schema::{Key, ModSeq, SystemFlags, Uid};
+use schema::{AccountId, Key, ModSeq, SystemFlags, Uid};
 
 use crate::counters::Counters;
 use crate::index::{SortValues, flag_numbers, update_flags_in};
 use crate::ingest::{edit_page_in, touch_in};
-use crate::{Error, MailboxRef, Store, UidSet, convert, mailbox, messages, quota, removal, thread};
+use crate::{Error, MailboxRef, Store, UidSet, convert, mailbox, messages, quota, thread};
 
 /// What became of a page of an EXPUNGE.
 #[derive(Debug, Clone, Default)]
@@ -55,7 +55,7 @@ impl Store {
         at: MailboxRef,
         uids: Option<&UidSet>,
     ) -> Result<(UidSet, Option<u32>), Error> {
-        removal::alive_in(txn, at.account).await?;
+        mailbox::record_in(txn, at).await?;
         let number = FlagNumber::system(SystemFlags::DELETED.bits().trailing_zeros());
         let (begin, end) = FlagKey::range(at.account, at.mailbox, number, 0);
         let mut rows = txn.range(&begin, &end).snapshot();
@@ -75,16 +75,6 @@ impl Store {
     }
 }
 
-/// Removes the first messages of a mailbox that is deleted; says whether there were any.
-pub(crate) async fn remove_page_in(store: &Store, txn: &Transaction, at: MailboxRef) -> Result<bool, Error> {
-    let (begin, end) = MessageKey::range(at.account, at.mailbox, 1, u32::MAX);
-    let rows = txn.range(&begin, &end).limit(PAGE).collect().await?;
-    let uids =
-        rows.iter().map(|(key, _)| Ok(MessageKey::decode(key)?.uid)).collect::<Result<Vec<_>, Error>>()?;
-    remove_in(store, txn, at, &uids, SystemFlags::NONE).await?;
-    Ok(!uids.is_empty())
-}
-
 /// Removes messages that carry `needed`, and logs that they vanished. Those that are not there any more, or no longer
 /// carry it, are passed over.
 pub(crate) async fn remove_in(
@@ -95,8 +85,7 @@ pub(crate) async fn remove_in(
     needed: SystemFlags,
 ) -> Result<UidSet, Error> {
     let mut gone = UidSet::new();
-    let mut updated = ChangeRecord { kind: ChangeKind::EmailUpdated as i32, ..ChangeRecord::default() };
-    let mut destroyed = ChangeRecord { kind: ChangeKind::EmailDestroyed as i32, ..ChangeRecord::default() };
+    let mut farewell = Farewell::default();
     for uid in uids {
         let Some(record) = messages::record_in(txn, at, *uid).await? else { continue };
         if !record.system.contains(needed) {
@@ -104,18 +93,58 @@ pub(crate) async fn remove_in(
         }
         take_in(txn, at, *uid, &record).await?;
         gone.insert(uid.get());
-        match forget_in(store, txn, at, *uid, &record).await? {
-            None => note(&mut updated, &record),
-            Some(ended) => {
-                note(&mut destroyed, &record);
-                destroyed.threads_ended_or_begun.extend(ended.then_some(record.thread.0));
-            }
-        }
+        farewell.bid_in(store, txn, at.account, &record).await?;
     }
-    if !gone.is_empty() {
-        log_in(store, txn, at, &gone, [updated, destroyed]);
+    if let Some(first) = gone.first().and_then(Uid::new) {
+        let key = VanishedKey { account: at.account, mailbox: at.mailbox, stamp: PENDING, first };
+        let (key, offset) = key.encode_stamped();
+        txn.set_versionstamped_key(&key, offset, &encode_ranges(gone.ranges()));
+        touch_in(txn, at);
+        farewell.log_in(store, txn, at.account, &[at.mailbox.0]);
     }
     Ok(gone)
+}
+
+/// What becomes of the emails of messages that go, for the change log.
+#[derive(Default)]
+pub(crate) struct Farewell {
+    updated: ChangeRecord,
+    destroyed: ChangeRecord,
+}
+
+impl Farewell {
+    /// Lets go the email of a message that is in its mailbox no more: it goes too if no mailbox has it.
+    pub(crate) async fn bid_in(
+        &mut self,
+        store: &Store,
+        txn: &Transaction,
+        account: AccountId,
+        record: &MessageRecord,
+    ) -> Result<(), Error> {
+        match forget_in(store, txn, account, record).await? {
+            None => note(&mut self.updated, record),
+            Some(ended) => {
+                note(&mut self.destroyed, record);
+                self.destroyed.threads_ended_or_begun.extend(ended.then_some(record.thread.0));
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes to the log what happened, in mailboxes that are there.
+    pub(crate) fn log_in(self, store: &Store, txn: &Transaction, account: AccountId, mailboxes: &[u32]) {
+        let logs = [(ChangeKind::EmailUpdated, self.updated), (ChangeKind::EmailDestroyed, self.destroyed)];
+        for (kind, mut log) in logs {
+            // An email can be in both: when two copies of it go, the first leaves it updated, the last destroyed. The
+            // kind, above the 61 bits of an email's number, tells the entries of one commit apart.
+            let Some(first) = log.emails.first() else { continue };
+            log.kind = kind as i32;
+            let discriminator = first ^ (u64::from(log.kind.unsigned_abs()) << 61);
+            log.at = store.now_secs();
+            log.mailboxes = mailboxes.to_vec();
+            changes::log::record_in(txn, account, discriminator, &log);
+        }
+    }
 }
 
 fn note(log: &mut ChangeRecord, record: &MessageRecord) {
@@ -153,11 +182,10 @@ pub(crate) async fn sort_values_in(
 async fn forget_in(
     store: &Store,
     txn: &Transaction,
-    at: MailboxRef,
-    _uid: Uid,
+    account: AccountId,
     record: &MessageRecord,
 ) -> Result<Option<bool>, Error> {
-    let (account, email) = (at.account, record.email);
+    let email = record.email;
     let (begin, end) = MembershipKey::range(account, email);
     if txn.range(&begin, &end).first().await?.is_some() {
         return Ok(None);
@@ -166,22 +194,4 @@ async fn forget_in(
     txn.clear_range(&begin, &end);
     store.blobs.dereference_in(txn, record.blob, mailbox::owner(account, email)).await?;
     Ok(Some(thread::leave_in(txn, account, record.thread, email).await?))
-}
-
-fn log_in(store: &Store, txn: &Transaction, at: MailboxRef, gone: &UidSet, logs: [ChangeRecord; 2]) {
-    if let Some(first) = gone.first().and_then(Uid::new) {
-        let key = VanishedKey { account: at.account, mailbox: at.mailbox, stamp: PENDING, first };
-        let (key, offset) = key.encode_stamped();
-        txn.set_versionstamped_key(&key, offset, &encode_ranges(gone.ranges()));
-    }
-    touch_in(txn, at);
-    for mut log in logs {
-        // An email can be in both: when two copies of it go, the first leaves it updated, the last destroyed. The
-        // kind, above the 61 bits of an email's number, tells the entries of one commit apart.
-        let Some(first) = log.emails.first() else { continue };
-        let discriminator = first ^ (u64::from(log.kind.unsigned_abs()) << 61);
-        log.at = store.now_secs();
-        log.mailboxes = vec![at.mailbox.0];
-        changes::log::record_in(txn, at.account, discriminator, &log);
-    }
 }

@@ -12,7 +12,7 @@ use crate::index::{flag_numbers, update_flags_in};
 use crate::ingest::{order_in, touch_in};
 use crate::keywords::{self, Names};
 use crate::messages::{MessageRow, record_in, row_of};
-use crate::{Error, MailboxRef, Store, UidSet, removal};
+use crate::{Error, MailboxRef, Store, UidSet, mailbox};
 
 /// What to do with flags.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,7 +84,7 @@ impl Store {
         change: &FlagChange,
         unchanged_since: Option<ModSeq>,
     ) -> Result<StoreOutcome, Error> {
-        removal::alive_in(txn, at.account).await?;
+        mailbox::record_in(txn, at).await?;
         let mut outcome = StoreOutcome::default();
         let mut page =
             Page { names: Names::default(), counters: Counters::default(), log: ChangeRecord::default() };

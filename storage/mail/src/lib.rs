@@ -13,9 +13,11 @@
 //! - A cache is never trusted: keyword names are looked up in the transaction that uses them, and a [`Listing`] is
 //!   brought up to the moment of each use.
 
+mod clearing;
 mod convert;
 mod copy;
 mod counters;
+mod emptying;
 mod error;
 mod expunge;
 mod flags;
@@ -40,6 +42,7 @@ mod trim;
 mod uidset;
 mod verify;
 
+pub use clearing::Step;
 pub use copy::Copied;
 pub use error::Error;
 pub use expunge::Expunged;
@@ -51,7 +54,7 @@ pub use mailbox::{Mailbox, Role};
 pub use messages::{MessageRow, Page};
 pub use open::{Opened, Status};
 pub use path::MailboxPath;
-pub use purge::{Purge, Step};
+pub use purge::Purge;
 pub use quota::Usage;
 pub use since::Delta;
 pub use uidset::UidSet;

@@ -7,12 +7,13 @@ use changes::Kinds;
 use kv::Transaction;
 use schema::keys::blob::BlobOwner;
 use schema::keys::mail::{
-    AllocationKey, MailboxKey, MailboxNameKey, RetiredValidityKey, RoleKey, TreeKey, mailbox_range,
+    AllocationKey, MailboxKey, MailboxNameKey, MessageKey, RetiredValidityKey, RoleKey, TreeKey,
+    mailbox_range,
 };
 use schema::records::mail::{ChangeKind, ChangeRecord, MailboxRecord};
 use schema::{AccountId, Key, MailboxId, Record};
 
-use crate::{Error, MailboxPath, MailboxRef, Store, UidSet, expunge, keywords, removal};
+use crate::{Error, MailboxPath, MailboxRef, Store, UidSet, emptying, keywords, removal};
 
 /// What a mailbox is for (RFC 6154 §2, RFC 8621 §2 `role`). The numbers are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -363,7 +364,8 @@ impl Store {
         Ok(())
     }
 
-    /// Removes a mailbox and the messages in it.
+    /// Removes a mailbox and the messages in it: the mailbox at once and as a whole, or not at all; its messages, where
+    /// they are many, afterwards ([`crate::emptying`]).
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::HasChildren`], [`Error::Reserved`]; else the store's.
@@ -371,42 +373,31 @@ impl Store {
         if path.is_inbox() {
             return Err(Error::Reserved("INBOX cannot be deleted"));
         }
-        let target = self.resolve(account, path).await?.ok_or(Error::NotFound)?;
-        let at = MailboxRef { account, mailbox: target.id };
-        loop {
-            let (left, version) =
-                self.db
-                    .transact_versioned("mail.delete", |txn| async move {
-                        self.delete_page_in(&txn, at, path).await
-                    })
-                    .await?;
-            self.tell(account, &[target.id], version, Kinds::MAILBOXES | Kinds::EXPUNGE);
-            if !left {
-                return Ok(());
-            }
+        let ((at, emptied), version) = self
+            .db
+            .transact_versioned("mail.delete", |txn| async move { self.delete_in(&txn, account, path).await })
+            .await?;
+        self.tell(account, &[at.mailbox], version, Kinds::MAILBOXES | Kinds::EXPUNGE);
+        if !emptied {
+            self.empty_at_once(at).await;
         }
+        Ok(())
     }
 
-    /// Removes some messages, and the mailbox once there are none; says whether messages are left.
-    async fn delete_page_in(
+    /// Removes a mailbox, and leaves its messages to a job; says whether there are none.
+    async fn delete_in(
         &self,
         txn: &Transaction,
-        at: MailboxRef,
+        account: AccountId,
         path: &MailboxPath,
-    ) -> Result<bool, Error> {
-        let account = at.account;
-        let found =
-            resolve_in(txn, account, path).await?.filter(|m| m.id == at.mailbox).ok_or(Error::NotFound)?;
+    ) -> Result<(MailboxRef, bool), Error> {
+        let found = resolve_in(txn, account, path).await?.ok_or(Error::NotFound)?;
+        let at = MailboxRef { account, mailbox: found.id };
         // A name key without its name is what those of all children begin with.
         let children = MailboxNameKey { account, parent: Some(found.id), name: String::new() }.encode();
         if txn.scan_prefix(&children).first().await?.is_some() {
             return Err(Error::HasChildren);
         }
-        if expunge::remove_page_in(self, txn, at).await? {
-            return Ok(true);
-        }
-        let (begin, end) = mailbox_range(account, at.mailbox);
-        txn.clear_range(&begin, &end);
         txn.clear(&MailboxKey { account, mailbox: at.mailbox }.encode());
         txn.clear(&MailboxNameKey { account, parent: found.parent, name: found.name.clone() }.encode());
         retire_in(txn, account, path, found.uid_validity.get());
@@ -414,7 +405,15 @@ impl Store {
             txn.clear(&RoleKey { account, role: role as u8 }.encode());
         }
         self.log_tree_in(txn, account, ChangeKind::MailboxDestroyed, at.mailbox);
-        Ok(false)
+        let (begin, end) = MessageKey::range(account, at.mailbox, 1, u32::MAX);
+        let emptied = txn.range(&begin, &end).first().await?.is_none();
+        if emptied {
+            let (begin, end) = mailbox_range(account, at.mailbox);
+            txn.clear_range(&begin, &end);
+        } else {
+            emptying::begin_in(self, txn, at);
+        }
+        Ok((at, emptied))
     }
 
     fn log_tree_in(&self, txn: &Transaction, account: AccountId, kind: ChangeKind, id: MailboxId) {

@@ -10,21 +10,15 @@
 //! Bodies that somebody else holds stay; the others are deleted by the blob store's collector after its grace period.
 //! Uploads of the account expire by themselves.
 
-use kv::{RangeRequest, Row, Transaction};
+use kv::{Row, Transaction};
 use schema::keys::job::PurgeKey;
 use schema::keys::mail::{EmailKey, account_range};
 use schema::records::job::PurgeJob;
 use schema::records::mail::EmailRecord;
 use schema::{AccountId, BlobHash, Key, Record, RecordError};
 
+use crate::clearing::{self, Step};
 use crate::{Error, Store, mailbox};
-
-/// Rows that one step clears at most.
-const ROWS: usize = 1_000;
-/// Bytes of rows that one step reads, about: structures are longer than all else.
-const BYTES: usize = 512 * 1024;
-/// Emails among them: each costs some reads of its body's references.
-const EMAILS: usize = 100;
 
 /// A removed account whose mail is not all gone yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,24 +35,6 @@ pub struct Purge {
     pub emails: u64,
     /// Octets of those emails.
     pub octets: u64,
-}
-
-/// What a step did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// So much went; there may be more.
-    Cleared {
-        /// Rows.
-        rows: u64,
-        /// Emails among them.
-        emails: u64,
-        /// Octets of those emails.
-        octets: u64,
-    },
-    /// Nothing is left, and the job is done.
-    Finished,
-    /// There is no such job: somebody else finished it.
-    Absent,
 }
 
 impl Store {
@@ -96,7 +72,8 @@ impl Store {
         // A serializable read: of two nodes that take the same step one conflicts.
         let Some(value) = txn.get(&job_key).await? else { return Ok(Step::Absent) };
         let mut job = PurgeJob::from_bytes(&value)?;
-        let rows = next_rows(txn, account, &job.cursor).await?;
+        let heavy = |key: &[u8]| EmailKey::decode(key).is_ok();
+        let rows = clearing::next_rows(txn, account_range(account), &job.cursor, heavy).await?;
         let Some((last, _)) = rows.last() else {
             if job.cursor.is_empty() {
                 txn.clear(&job_key);
@@ -127,21 +104,6 @@ impl Store {
         txn.set(&job_key, &job.to_bytes());
         Ok(Step::Cleared { rows: cleared, emails, octets })
     }
-}
-
-/// The rows behind the cursor that one step takes.
-async fn next_rows(txn: &Transaction, account: AccountId, cursor: &[u8]) -> Result<Vec<Row>, Error> {
-    let (mut begin, end) = account_range(account);
-    if !cursor.is_empty() {
-        begin = [cursor, &[0]].concat();
-    }
-    let request = RangeRequest { limit: ROWS, target_bytes: BYTES, ..RangeRequest::new(begin, end) };
-    let mut rows = txn.page(&request).await?.rows;
-    let mut emails = rows.iter().enumerate().filter(|(_, (key, _))| EmailKey::decode(key).is_ok());
-    if let Some((beyond, _)) = emails.nth(EMAILS) {
-        rows.truncate(beyond);
-    }
-    Ok(rows)
 }
 
 fn read_job((key, value): &Row) -> Result<Purge, Error> {

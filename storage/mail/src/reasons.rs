@@ -12,7 +12,7 @@ use schema::records::structure::StructureRecord;
 use schema::{AccountId, EmailId, Key, Record};
 
 use crate::index::{SortValues, flag_numbers};
-use crate::{Error, MailboxRef, convert};
+use crate::{Error, MailboxRef, convert, emptying};
 
 /// What is missing, contradicts itself, or has no reason, in words.
 pub(crate) async fn check_in(txn: &Transaction, account: AccountId) -> Result<Vec<String>, Error> {
@@ -25,6 +25,9 @@ pub(crate) async fn check_in(txn: &Transaction, account: AccountId) -> Result<Ve
     let mut check =
         Reasons { account, rows, expected: BTreeSet::new(), found: Vec::new(), emails: BTreeMap::new() };
     check.mailboxes()?;
+    for mailbox in emptying::under_way_in(txn, account).await? {
+        check.deleted(MailboxRef { account, mailbox })?;
+    }
     check.emails(txn).await?;
     check.threads()?;
     check.leftovers();
@@ -89,28 +92,47 @@ impl Reasons {
         Ok(())
     }
 
+    /// A mailbox whose messages are being removed: its keys have a reason, and the messages that are left have emails.
+    fn deleted(&mut self, at: MailboxRef) -> Result<(), Error> {
+        let MailboxRef { account, mailbox } = at;
+        for (key, value) in self.within(mailbox_range(account, mailbox)) {
+            if let Ok(MessageKey { uid, .. }) = MessageKey::decode(&key) {
+                self.copy(at, uid, &MessageRecord::from_bytes(&value)?);
+            }
+            self.expected.insert(key);
+        }
+        Ok(())
+    }
+
     fn message(&mut self, at: MailboxRef, uid: schema::Uid, row: &MessageRecord) -> Result<(), Error> {
         let MailboxRef { account, mailbox } = at;
         self.expect(OrderKey { account, mailbox, stamp: row.stamp, uid }.encode());
-        self.expect(MembershipKey { account, email: row.email, mailbox, uid }.encode());
         for flag in flag_numbers(row.system, &row.keywords) {
             self.expect(FlagKey { account, mailbox, flag, uid }.encode());
         }
         for &id in &row.keywords {
             self.expect(KeywordKey { account, id }.encode());
         }
-        let pieces = self.within(StructureKey::range(account, row.email));
+        let pieces = self.copy(at, uid, row);
         let structure: Vec<u8> = pieces.iter().flat_map(|(_, value)| value.to_vec()).collect();
         let summary = convert::from_record(StructureRecord::from_bytes(&structure)?);
         for key in SortValues::of(&summary, row.internal_date, row.size).keys(at, uid) {
             self.expect(key);
         }
-        self.expected.extend(pieces.into_iter().map(|(key, _)| key));
+        Ok(())
+    }
+
+    /// A message as a copy of its email; the pieces of the email's structure.
+    fn copy(&mut self, at: MailboxRef, uid: schema::Uid, row: &MessageRecord) -> Vec<(Vec<u8>, Bytes)> {
+        let MailboxRef { account, mailbox } = at;
+        self.expect(MembershipKey { account, email: row.email, mailbox, uid }.encode());
+        let pieces = self.within(StructureKey::range(account, row.email));
+        self.expected.extend(pieces.iter().map(|(key, _)| key.clone()));
         let first = self.emails.entry(row.email).or_insert_with(|| row.clone());
         if (first.blob, first.thread, first.size) != (row.blob, row.thread, row.size) {
             self.found.push(format!("messages of email {} differ", row.email));
         }
-        Ok(())
+        pieces
     }
 
     async fn emails(&mut self, txn: &Transaction) -> Result<(), Error> {

@@ -3,7 +3,7 @@
 use schema::keys::mail::{VanishedFloorKey, VanishedKey};
 use schema::{AccountId, Key, ModSeq, Uid};
 
-use crate::{Error, MailboxRef, Store, removal};
+use crate::{Error, MailboxRef, Store, mailbox, removal};
 
 /// Entries of the change log that one transaction forgets.
 const STEP: usize = 10_000;
@@ -22,7 +22,11 @@ impl Store {
         }
         let Some(floor) = floor else { return Ok(false) };
         for mailbox in self.mailboxes(account).await? {
-            self.trim_vanished(MailboxRef { account, mailbox: mailbox.id }, floor).await?;
+            match self.trim_vanished(MailboxRef { account, mailbox: mailbox.id }, floor).await {
+                // Deleted meanwhile.
+                Ok(()) | Err(Error::NotFound) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(true)
     }
@@ -43,7 +47,7 @@ impl Store {
         let (begin, end) = (&begin, &end);
         self.db
             .transact("mail.trim", |txn| async move {
-                removal::alive_in(&txn, account).await?;
+                mailbox::record_in(&txn, at).await?;
                 // Without an expunge to forget, older states of this mailbox stay good.
                 if txn.range(begin, end).first().await?.is_some() {
                     txn.clear_range(begin, end);

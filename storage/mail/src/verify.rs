@@ -8,11 +8,11 @@ use schema::keys::mail::{
     SizeKey, ThreadEmailKey, emails_range,
 };
 use schema::records::mail::{EmailRecord, MessageRecord};
-use schema::{AccountId, EmailId, Key, MailboxId, ModSeq, Record, SystemFlags};
+use schema::{AccountId, EmailId, Key, MailboxId, ModSeq, Record, SystemFlags, Uid};
 
 use crate::counters::{self, Counters};
 use crate::index::flag_numbers;
-use crate::{Error, MailboxRef, Store, open, reasons};
+use crate::{Error, MailboxRef, Store, emptying, open, reasons};
 
 /// What does not fit together in an account, in words; nothing if all does. Reads everything in one transaction: for
 /// tests, and accounts of a moderate size.
@@ -28,6 +28,9 @@ pub async fn verify(store: &Store, account: AccountId) -> Result<Vec<String>, Er
             let (begin, end) = MailboxKey::range(account);
             for (key, _) in txn.range(&begin, &end).snapshot().collect().await? {
                 check.mailbox(&txn, MailboxKey::decode(&key)?.mailbox).await?;
+            }
+            for mailbox in emptying::under_way_in(&txn, account).await? {
+                check.rows(&txn, mailbox).await?;
             }
             check.emails(&txn).await?;
             check.quota(&txn).await?;
@@ -55,18 +58,7 @@ impl Check {
 
     async fn mailbox(&mut self, txn: &Transaction, mailbox: MailboxId) -> Result<(), Error> {
         let at = MailboxRef { account: self.account, mailbox };
-        let (begin, end) = MessageKey::range(self.account, mailbox, 1, u32::MAX);
-        let mut counted = Counters::default();
-        let mut rows = BTreeMap::new();
-        for (key, value) in txn.range(&begin, &end).snapshot().collect().await? {
-            let uid = MessageKey::decode(&key)?.uid;
-            let record = MessageRecord::from_bytes(&value)?;
-            counted.add(Counters::of(record.system, record.size, 1));
-            self.copies.entry(record.email).or_default().insert((mailbox, uid.get()));
-            rows.insert(uid, record);
-        }
-        self.octets += u64::try_from(counted.octets).unwrap_or_default();
-        self.messages += rows.len() as u64;
+        let (rows, counted) = self.rows(txn, mailbox).await?;
         let name = format!("mailbox {}", mailbox.0);
         self.expect(&format!("{name} counters"), &counters::read_in(txn, at).await?, &counted);
         let uids: Vec<u32> = rows.keys().map(|uid| uid.get()).collect();
@@ -79,11 +71,32 @@ impl Check {
         self.indexes(txn, at, &rows, &name).await
     }
 
+    /// The messages of a mailbox, counted; of one that is deleted too: quota and emails know them until they are gone.
+    async fn rows(
+        &mut self,
+        txn: &Transaction,
+        mailbox: MailboxId,
+    ) -> Result<(BTreeMap<Uid, MessageRecord>, Counters), Error> {
+        let (begin, end) = MessageKey::range(self.account, mailbox, 1, u32::MAX);
+        let mut counted = Counters::default();
+        let mut rows = BTreeMap::new();
+        for (key, value) in txn.range(&begin, &end).snapshot().collect().await? {
+            let uid = MessageKey::decode(&key)?.uid;
+            let record = MessageRecord::from_bytes(&value)?;
+            counted.add(Counters::of(record.system, record.size, 1));
+            self.copies.entry(record.email).or_default().insert((mailbox, uid.get()));
+            rows.insert(uid, record);
+        }
+        self.octets += u64::try_from(counted.octets).unwrap_or_default();
+        self.messages += rows.len() as u64;
+        Ok((rows, counted))
+    }
+
     async fn indexes(
         &mut self,
         txn: &Transaction,
         at: MailboxRef,
-        rows: &BTreeMap<schema::Uid, MessageRecord>,
+        rows: &BTreeMap<Uid, MessageRecord>,
         name: &str,
     ) -> Result<(), Error> {
         let MailboxRef { account, mailbox } = at;

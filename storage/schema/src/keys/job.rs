@@ -2,10 +2,11 @@
 //!
 //! | key | value |
 //! |-----|-------|
+//! | `J e` account mailbox | [`crate::records::job::EmptyJob`] |
 //! | `J p` account | [`crate::records::job::PurgeJob`] |
 
 use super::{read_tags, show};
-use crate::{AccountId, Key, KeyError, KeyReader, KeyWriter, prefix_range};
+use crate::{AccountId, Key, KeyError, KeyReader, KeyWriter, MailboxId, prefix_range};
 
 /// First byte of the family.
 pub const TAG: u8 = b'J';
@@ -39,8 +40,46 @@ impl Key for PurgeKey {
     }
 }
 
+/// The mailbox is deleted, and its messages are being removed. Gone when nothing of it is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EmptyKey {
+    /// The account.
+    pub account: AccountId,
+    /// The mailbox.
+    pub mailbox: MailboxId,
+}
+
+impl EmptyKey {
+    /// All mailboxes whose messages are being removed.
+    pub fn range() -> (Vec<u8>, Vec<u8>) {
+        prefix_range(|writer| {
+            writer.tag(TAG).tag(b'e');
+        })
+    }
+
+    /// Those of one account.
+    pub fn of(account: AccountId) -> (Vec<u8>, Vec<u8>) {
+        prefix_range(|writer| {
+            writer.tag(TAG).tag(b'e').uint(account.0.into());
+        })
+    }
+}
+
+impl Key for EmptyKey {
+    const NAME: &'static str = "Empty";
+
+    fn write(&self, writer: &mut KeyWriter) {
+        writer.tag(TAG).tag(b'e').uint(self.account.0.into()).uint(self.mailbox.0.into());
+    }
+
+    fn read(reader: &mut KeyReader<'_>) -> Result<Self, KeyError> {
+        read_tags(reader, &[TAG, b'e'])?;
+        Ok(EmptyKey { account: AccountId(reader.uint32()?), mailbox: MailboxId(reader.uint32()?) })
+    }
+}
+
 pub(crate) fn explain(bytes: &[u8]) -> Option<String> {
-    show::<PurgeKey>(bytes)
+    show::<PurgeKey>(bytes).or_else(|| show::<EmptyKey>(bytes))
 }
 
 #[cfg(test)]
@@ -56,6 +95,19 @@ mod tests {
             assert_eq!(crate::explain(bytes), format!("{key:?}"));
             let (begin, end) = PurgeKey::range();
             assert!(*begin <= *bytes && *bytes < *end);
+        }
+    }
+
+    #[test]
+    fn golden_bytes_of_mailboxes() {
+        for (account, mailbox, bytes) in [(7, 3, &b"Je\x07\x03"[..]), (300, 300, b"Je\xf1\x3c\xf1\x3c")] {
+            let key = EmptyKey { account: AccountId(account), mailbox: MailboxId(mailbox) };
+            assert_eq!(key.encode(), bytes);
+            assert_eq!(EmptyKey::decode(bytes), Ok(key));
+            assert_eq!(crate::explain(bytes), format!("{key:?}"));
+            for (begin, end) in [EmptyKey::range(), EmptyKey::of(key.account)] {
+                assert!(*begin <= *bytes && *bytes < *end);
+            }
         }
     }
 }

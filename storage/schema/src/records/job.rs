@@ -27,6 +27,25 @@ pub struct PurgeJob {
 
 impl Record for PurgeJob {}
 
+/// A deleted mailbox whose messages are not all gone yet.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct EmptyJob {
+    /// When it was deleted, in milliseconds since the epoch.
+    #[prost(int64, tag = "1")]
+    pub deleted: i64,
+    /// The last key that was cleared; empty: begin at the mailbox's first.
+    #[prost(bytes = "vec", tag = "2")]
+    pub cursor: Vec<u8>,
+    /// Rows cleared so far.
+    #[prost(uint64, tag = "3")]
+    pub rows: u64,
+    /// Messages among them.
+    #[prost(uint64, tag = "4")]
+    pub messages: u64,
+}
+
+impl Record for EmptyJob {}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,5 +63,13 @@ mod tests {
         let bytes = b"\x01\x0a\x03a@b\x10\xac\x02\x1a\x02A\x05\x20\x03\x28\x02\x30\x01";
         assert_eq!(record.to_bytes(), bytes);
         assert_eq!(PurgeJob::from_bytes(bytes), Ok(record));
+    }
+
+    #[test]
+    fn fixture_of_a_mailbox() {
+        let record = EmptyJob { deleted: 300, cursor: b"A\x05m\x07".to_vec(), rows: 3, messages: 2 };
+        let bytes = b"\x01\x08\xac\x02\x12\x04A\x05m\x07\x18\x03\x20\x02";
+        assert_eq!(record.to_bytes(), bytes);
+        assert_eq!(EmptyJob::from_bytes(bytes), Ok(record));
     }
 }
