@@ -196,6 +196,11 @@ impl Transaction {
         self.0.backend.size()
     }
 
+    /// Time since it began, against [`limits::TRANSACTION_TIME`].
+    pub fn age(&self) -> Duration {
+        self.0.clock.monotonic().saturating_sub(self.0.begun)
+    }
+
     /// Whether anything was written.
     pub(crate) fn wrote(&self) -> bool {
         self.0.wrote.load(Ordering::Relaxed)
@@ -217,8 +222,7 @@ impl Transaction {
     }
 
     fn check_age(&self) -> Result<(), Error> {
-        let age = self.0.clock.monotonic().saturating_sub(self.0.begun);
-        if age > limits::TRANSACTION_TIME { Err(Error::too_old()) } else { Ok(()) }
+        if self.age() > limits::TRANSACTION_TIME { Err(Error::too_old()) } else { Ok(()) }
     }
 
     /// Whether a write may be done; remembers why not.

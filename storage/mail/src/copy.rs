@@ -5,10 +5,11 @@ use kv::Transaction;
 use schema::codec::PENDING;
 use schema::keys::mail::EmailKey;
 use schema::records::mail::{ChangeKind, ChangeRecord, EmailRecord, MessageRecord};
-use schema::{EmailId, Flags, Key, ModSeq, Record, SystemFlags, Uid};
+use schema::{EmailId, Flags, Key, ModSeq, Record, Uid};
 
+use crate::expunge::Leaving;
 use crate::keywords::{self, Names};
-use crate::{Error, MailboxRef, Store, UidSet, expunge, ingest, mailbox, messages, quota, thread};
+use crate::{Error, MailboxRef, Store, UidSet, ingest, mailbox, messages, pace, quota, thread};
 
 /// What became of a page of a COPY or MOVE.
 #[derive(Debug, Clone, Default)]
@@ -23,8 +24,8 @@ pub struct Copied {
     pub next: Option<u32>,
 }
 
-/// Messages of one transaction.
-const PAGE: usize = 500;
+/// Most messages of one transaction.
+pub(crate) const PAGE: usize = 500;
 
 impl Store {
     /// Copies messages, as many as one transaction takes; `next` says from where to ask again. UIDs that are not there
@@ -44,7 +45,7 @@ impl Store {
         self.transfer(from, uids, to, true).await
     }
 
-    async fn transfer(
+    pub(crate) async fn transfer(
         &self,
         from: MailboxRef,
         uids: &UidSet,
@@ -60,7 +61,7 @@ impl Store {
                 self.transfer_in(&txn, from, wanted, to, and_remove).await
             })
             .await?;
-        copied.next = next;
+        copied.next = copied.next.or(next);
         if !copied.pairs.is_empty() {
             copied.modseq = ModSeq(version.version());
             self.tell(to.account, &[to.mailbox], version, Kinds::MESSAGES);
@@ -82,29 +83,35 @@ impl Store {
         mailbox::record_in(txn, from).await?;
         let target = mailbox::record_in(txn, to).await?;
         let mut copied = Copied { uid_validity: target.uid_validity, ..Copied::default() };
-        let mut moved = Vec::new();
         let mut names = Names::default();
         let mut log =
             ChangeRecord { at: self.now_secs(), mailboxes: vec![to.mailbox.0], ..ChangeRecord::default() };
         // All are read before the first is written: within one mailbox a copy may get a UID that is asked for too.
         let mut sources = Vec::with_capacity(uids.len());
-        for uid in uids.iter().filter_map(|uid| Uid::new(*uid)) {
-            sources.extend(messages::record_in(txn, from, uid).await?.map(|record| (uid, record)));
+        let uids: Vec<Uid> = uids.iter().filter_map(|uid| Uid::new(*uid)).collect();
+        for window in uids.chunks(pace::WINDOW) {
+            sources.extend(messages::wholes_in(txn, from, window).await?);
         }
-        for (uid, record) in sources {
-            if !(and_remove && from.account == to.account) {
-                quota::check_in(txn, to.account, record.size, 1).await?;
+        if !(and_remove && from.account == to.account) {
+            let octets = sources.iter().map(|source| source.record.size).sum();
+            quota::check_in(txn, to.account, octets, sources.len() as u64).await?;
+        }
+        let mut leaving = Leaving::default();
+        for source in sources {
+            if !copied.pairs.is_empty() && pace::is_spent(txn) {
+                copied.next = Some(source.uid.get());
+                break;
             }
+            let record = &source.record;
             let flags = names.flags(txn, from.account, record.system, &record.keywords).await?;
-            let values = expunge::sort_values_in(txn, from, &record).await?;
-            let row = self.adopt_in(txn, from, to, &record, &flags, &mut log).await?;
-            let new = ingest::insert_in(txn, to, &row, &values).await?;
-            copied.pairs.push((uid.get(), new.get()));
-            moved.push(uid);
+            let row = self.adopt_in(txn, from, to, record, &flags, &mut log).await?;
+            let new = ingest::insert_in(txn, to, &row, &source.values).await?;
+            copied.pairs.push((source.uid.get(), new.get()));
+            if and_remove {
+                leaving.take_in(self, txn, from, &source).await?;
+            }
         }
-        if and_remove {
-            expunge::remove_in(self, txn, from, &moved, SystemFlags::NONE).await?;
-        }
+        leaving.log_in(self, txn, from);
         if let Some(discriminator) = log.emails.first() {
             // Not the number that a removal in the same commit and account uses.
             changes::log::record_in(txn, to.account, !discriminator, &log);

@@ -19,7 +19,7 @@ use schema::{AccountId, Key, MailboxId, Record};
 
 use crate::clearing::{self, Step};
 use crate::expunge::Farewell;
-use crate::{Error, MailboxRef, Store, quota, removal};
+use crate::{Error, MailboxRef, Store, pace, quota, removal};
 
 /// Steps that the deletion itself takes: a mailbox of some hundred messages is empty when DELETE is answered.
 const AT_ONCE: usize = 6;
@@ -96,15 +96,16 @@ impl Store {
         let range = mailbox_range(account, mailbox);
         let heavy = |key: &[u8]| MessageKey::decode(key).is_ok();
         // What belonged to an account that is removed goes with its purge.
-        let rows =
+        let mut rows =
             if alive { clearing::next_rows(txn, range, &job.cursor, heavy).await? } else { Vec::new() };
-        let (Some((first, _)), Some((last, _))) = (rows.first(), rows.last()) else {
-            txn.clear(&job_key);
-            return Ok(Step::Finished);
-        };
         let (mut messages, mut octets) = (0, 0);
         let mut farewell = Farewell::default();
+        let mut taken = 0;
         for (key, value) in &rows {
+            if taken > 0 && pace::is_spent(txn) {
+                break;
+            }
+            taken += 1;
             let Ok(MessageKey { uid, .. }) = MessageKey::decode(key) else { continue };
             let record = MessageRecord::from_bytes(value)?;
             txn.clear(&MembershipKey { account, email: record.email, mailbox, uid }.encode());
@@ -112,6 +113,11 @@ impl Store {
             messages += 1;
             octets += record.size;
         }
+        rows.truncate(taken);
+        let (Some((first, _)), Some((last, _))) = (rows.first(), rows.last()) else {
+            txn.clear(&job_key);
+            return Ok(Step::Finished);
+        };
         let count = |n: u64| -i64::try_from(n).unwrap_or(i64::MAX);
         quota::count_in(txn, account, count(octets), count(messages));
         // The mailbox is gone already: the log does not speak of it again.

@@ -11,9 +11,10 @@ use schema::records::mail::{ChangeKind, ChangeRecord, MessageRecord};
 use schema::{AccountId, Key, ModSeq, SystemFlags, Uid};
 
 use crate::counters::Counters;
-use crate::index::{SortValues, flag_numbers, update_flags_in};
+use crate::index::{flag_numbers, update_flags_in};
 use crate::ingest::{edit_page_in, touch_in};
-use crate::{Error, MailboxRef, Store, UidSet, convert, mailbox, messages, quota, thread};
+use crate::messages::Whole;
+use crate::{Error, MailboxRef, Store, UidSet, mailbox, messages, pace, quota, thread};
 
 /// What became of a page of an EXPUNGE.
 #[derive(Debug, Clone, Default)]
@@ -59,50 +60,89 @@ impl Store {
         let number = FlagNumber::system(SystemFlags::DELETED.bits().trailing_zeros());
         let (begin, end) = FlagKey::range(at.account, at.mailbox, number, 0);
         let mut rows = txn.range(&begin, &end).snapshot();
-        let (mut gone, mut next) = (Vec::new(), None);
+        let (mut wanted, mut next) = (Vec::new(), None);
         while let Some((key, _)) = rows.try_next().await? {
             let uid = FlagKey::decode(&key)?.uid;
             if uids.is_some_and(|uids| !uids.contains(uid.get())) {
                 continue;
             }
-            if gone.len() == PAGE {
+            if wanted.len() == PAGE {
                 next = Some(uid.get());
                 break;
             }
-            gone.push(uid);
+            wanted.push(uid);
         }
-        Ok((remove_in(self, txn, at, &gone, SystemFlags::DELETED).await?, next))
+        let (gone, left) = remove_in(self, txn, at, &wanted, SystemFlags::DELETED).await?;
+        Ok((gone, left.map(Uid::get).or(next)))
     }
 }
 
-/// Removes messages that carry `needed`, and logs that they vanished. Those that are not there any more, or no longer
-/// carry it, are passed over.
+/// Removes messages that carry `needed`, as many as the transaction takes, and logs that they vanished. Those that are
+/// not there any more, or no longer carry it, are passed over. Returns the first that is left, too.
 pub(crate) async fn remove_in(
     store: &Store,
     txn: &Transaction,
     at: MailboxRef,
     uids: &[Uid],
     needed: SystemFlags,
-) -> Result<UidSet, Error> {
-    let mut gone = UidSet::new();
-    let mut farewell = Farewell::default();
-    for uid in uids {
-        let Some(record) = messages::record_in(txn, at, *uid).await? else { continue };
-        if !record.system.contains(needed) {
-            continue;
+) -> Result<(UidSet, Option<Uid>), Error> {
+    let mut leaving = Leaving::default();
+    let (mut looked_at, mut left) = (0, None);
+    'page: for window in uids.chunks(pace::WINDOW) {
+        for message in messages::wholes_in(txn, at, window).await? {
+            if looked_at > 0 && pace::is_spent(txn) {
+                left = Some(message.uid);
+                break 'page;
+            }
+            looked_at += 1;
+            if message.record.system.contains(needed) {
+                leaving.take_in(store, txn, at, &message).await?;
+            }
         }
-        take_in(txn, at, *uid, &record).await?;
-        gone.insert(uid.get());
-        farewell.bid_in(store, txn, at.account, &record).await?;
     }
-    if let Some(first) = gone.first().and_then(Uid::new) {
-        let key = VanishedKey { account: at.account, mailbox: at.mailbox, stamp: PENDING, first };
-        let (key, offset) = key.encode_stamped();
-        txn.set_versionstamped_key(&key, offset, &encode_ranges(gone.ranges()));
-        touch_in(txn, at);
-        farewell.log_in(store, txn, at.account, &[at.mailbox.0]);
+    Ok((leaving.log_in(store, txn, at), left))
+}
+
+/// Messages that leave a mailbox.
+#[derive(Default)]
+pub(crate) struct Leaving {
+    gone: UidSet,
+    farewell: Farewell,
+}
+
+impl Leaving {
+    /// Takes a message out of all that is kept per mailbox, and lets go its email.
+    pub(crate) async fn take_in(
+        &mut self,
+        store: &Store,
+        txn: &Transaction,
+        at: MailboxRef,
+        Whole { uid, record, values }: &Whole,
+    ) -> Result<(), Error> {
+        let (MailboxRef { account, mailbox }, uid) = (at, *uid);
+        txn.clear(&MessageKey { account, mailbox, uid }.encode());
+        txn.clear(&OrderKey { account, mailbox, stamp: record.stamp, uid }.encode());
+        txn.clear(&MembershipKey { account, email: record.email, mailbox, uid }.encode());
+        edit_page_in(txn, at, uid, false).await?;
+        values.remove_in(txn, at, uid);
+        update_flags_in(txn, at, uid, &flag_numbers(record.system, &record.keywords), &[]);
+        Counters::of(record.system, record.size, -1).apply(txn, at);
+        quota::count_in(txn, account, -i64::try_from(record.size).unwrap_or(i64::MAX), -1);
+        self.gone.insert(uid.get());
+        self.farewell.bid_in(store, txn, account, record).await
     }
-    Ok(gone)
+
+    /// Logs that they vanished, and what became of their emails; returns their UIDs.
+    pub(crate) fn log_in(self, store: &Store, txn: &Transaction, at: MailboxRef) -> UidSet {
+        if let Some(first) = self.gone.first().and_then(Uid::new) {
+            let key = VanishedKey { account: at.account, mailbox: at.mailbox, stamp: PENDING, first };
+            let (key, offset) = key.encode_stamped();
+            txn.set_versionstamped_key(&key, offset, &encode_ranges(self.gone.ranges()));
+            touch_in(txn, at);
+            self.farewell.log_in(store, txn, at.account, &[at.mailbox.0]);
+        }
+        self.gone
+    }
 }
 
 /// What becomes of the emails of messages that go, for the change log.
@@ -152,30 +192,6 @@ fn note(log: &mut ChangeRecord, record: &MessageRecord) {
     if !log.threads.contains(&record.thread.0) {
         log.threads.push(record.thread.0);
     }
-}
-
-/// Takes a message out of all that is kept per mailbox.
-async fn take_in(txn: &Transaction, at: MailboxRef, uid: Uid, record: &MessageRecord) -> Result<(), Error> {
-    let MailboxRef { account, mailbox } = at;
-    txn.clear(&MessageKey { account, mailbox, uid }.encode());
-    txn.clear(&OrderKey { account, mailbox, stamp: record.stamp, uid }.encode());
-    txn.clear(&MembershipKey { account, email: record.email, mailbox, uid }.encode());
-    edit_page_in(txn, at, uid, false).await?;
-    sort_values_in(txn, at, record).await?.remove_in(txn, at, uid);
-    update_flags_in(txn, at, uid, &flag_numbers(record.system, &record.keywords), &[]);
-    Counters::of(record.system, record.size, -1).apply(txn, at);
-    quota::count_in(txn, account, -i64::try_from(record.size).unwrap_or(i64::MAX), -1);
-    Ok(())
-}
-
-/// What a message is sorted by, from its row and structure.
-pub(crate) async fn sort_values_in(
-    txn: &Transaction,
-    at: MailboxRef,
-    record: &MessageRecord,
-) -> Result<SortValues, Error> {
-    let structure = messages::structure_in(txn, at.account, record.email).await?;
-    Ok(SortValues::of(&convert::from_record(structure), record.internal_date, record.size))
 }
 
 /// Removes the email if no mailbox has it any more. `None`: one still has; else whether its thread ended.

@@ -28,6 +28,7 @@ mod listing;
 mod mailbox;
 mod messages;
 mod open;
+mod pace;
 mod path;
 mod purge;
 mod quota;

@@ -4,12 +4,14 @@ use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::future::try_join_all;
 use kv::Transaction;
 use schema::keys::mail::{MessageKey, StructureKey};
 use schema::records::mail::MessageRecord;
 use schema::records::structure::StructureRecord;
 use schema::{AccountId, BlobHash, EmailId, Flags, Key, ModSeq, Record, ThreadId, Uid};
 
+use crate::index::SortValues;
 use crate::keywords::Names;
 use crate::{Error, MailboxRef, Store, convert};
 use content_mail::Summary;
@@ -108,6 +110,26 @@ impl Store {
     pub async fn body(&self, blob: BlobHash, range: Range<u64>) -> Result<Bytes, Error> {
         Ok(self.blobs.read(blob, range).await?)
     }
+}
+
+/// A message with all that copying or removing it needs.
+pub(crate) struct Whole {
+    pub(crate) uid: Uid,
+    pub(crate) record: MessageRecord,
+    pub(crate) values: SortValues,
+}
+
+/// Messages, those that are there, read so that their changes conflict; each kind of row at once.
+pub(crate) async fn wholes_in(txn: &Transaction, at: MailboxRef, uids: &[Uid]) -> Result<Vec<Whole>, Error> {
+    let rows = try_join_all(uids.iter().map(|uid| record_in(txn, at, *uid))).await?;
+    let there: Vec<_> = uids.iter().zip(rows).filter_map(|(uid, row)| Some((*uid, row?))).collect();
+    let structures = there.iter().map(|(_, record)| structure_in(txn, at.account, record.email));
+    let structures = try_join_all(structures).await?;
+    let whole = |((uid, record), structure): ((Uid, MessageRecord), _)| {
+        let values = SortValues::of(&convert::from_record(structure), record.internal_date, record.size);
+        Whole { uid, record, values }
+    };
+    Ok(there.into_iter().zip(structures).map(whole).collect())
 }
 
 pub(crate) async fn structure_in(

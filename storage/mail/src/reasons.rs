@@ -172,6 +172,13 @@ impl Reasons {
             self.expected.insert(reference);
             self.expected.insert(key);
         }
+        // Of a thread that ended some may be left. They lead nowhere; those of a thread that is there are its own.
+        for (key, value) in self.within(ThreadReferenceKey::range(account)) {
+            let thread = value.first_chunk().map(|b| schema::ThreadId(u64::from_be_bytes(*b)));
+            if thread.is_some_and(|thread| !live.contains(&thread)) {
+                self.expected.insert(key);
+            }
+        }
         Ok(())
     }
 

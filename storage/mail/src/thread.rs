@@ -7,7 +7,12 @@
 //! never changes (RFC 8621 §4.1.1). But the keys of the younger thread lead to the older one from then on, so that
 //! whatever comes later is of one thread.
 //!
+//! A key that leads to a thread without emails leads nowhere: when a thread ends, some of its keys may stay behind, since
+//! senders decide how many there are and a transaction takes only so many. The next message that has such a key takes it.
+//!
 //! Keys are hashed with a secret of the account: nobody can make messages whose keys are those of others.
+
+use std::collections::BTreeMap;
 
 use kv::Transaction;
 use schema::keys::mail::{AllocationKey, ThreadEmailKey, ThreadHashKey, ThreadReferenceKey};
@@ -22,6 +27,9 @@ const MAX_IDS: usize = 50;
 
 /// Keys of a thread that are led over to another; what is beyond keeps leading to the younger one.
 const MAX_REDIRECTED: usize = 256;
+
+/// Keys of a thread that go with it.
+const MAX_CLEARED: usize = 1_000;
 
 /// The account's secret. It is made with the account's first mailbox and never changes, so that a snapshot read is
 /// enough and conflicts with nothing.
@@ -60,16 +68,22 @@ pub(crate) async fn join_in(
     email: EmailId,
     hashes: &[[u8; 8]],
 ) -> Result<(ThreadId, bool), Error> {
-    let (mut found, mut missing) = (Vec::new(), Vec::new());
+    let (mut leads, mut missing) = (BTreeMap::<ThreadId, Vec<[u8; 8]>>::new(), Vec::new());
     for &hash in hashes {
         let value = txn.get(&ThreadReferenceKey { account, hash }.encode()).await?;
         match value.and_then(|v| v.first_chunk().map(|b| ThreadId(u64::from_be_bytes(*b)))) {
-            Some(thread) => found.push(thread),
+            Some(thread) => leads.entry(thread).or_default().push(hash),
             None => missing.push(hash),
         }
     }
-    found.sort_unstable();
-    found.dedup();
+    let mut found = Vec::with_capacity(leads.len());
+    for (thread, hashes) in leads {
+        if is_live_in(txn, account, thread).await? {
+            found.push(thread);
+        } else {
+            missing.extend(hashes);
+        }
+    }
     let (thread, begun) = match found.first() {
         Some(oldest) => (*oldest, false),
         None => (ThreadId(email.0), true),
@@ -80,6 +94,12 @@ pub(crate) async fn join_in(
     }
     txn.set(&ThreadEmailKey { account, thread, email }.encode(), b"");
     Ok((thread, begun))
+}
+
+/// Whether a thread has emails. Its end conflicts.
+async fn is_live_in(txn: &Transaction, account: AccountId, thread: ThreadId) -> Result<bool, Error> {
+    let (begin, end) = ThreadEmailKey::range(account, thread);
+    Ok(txn.range(&begin, &end).first().await?.is_some())
 }
 
 /// Makes a key lead to a thread.
@@ -111,12 +131,11 @@ pub(crate) async fn leave_in(
     email: EmailId,
 ) -> Result<bool, Error> {
     txn.clear(&ThreadEmailKey { account, thread, email }.encode());
-    let (begin, end) = ThreadEmailKey::range(account, thread);
-    if txn.range(&begin, &end).first().await?.is_some() {
+    if is_live_in(txn, account, thread).await? {
         return Ok(false);
     }
     let (begin, end) = ThreadHashKey::range(account, thread);
-    for (key, _) in txn.range(&begin, &end).collect().await? {
+    for (key, _) in txn.range(&begin, &end).limit(MAX_CLEARED).collect().await? {
         let hash = ThreadHashKey::decode(&key)?.hash;
         txn.clear(&ThreadReferenceKey { account, hash }.encode());
     }
@@ -180,6 +199,33 @@ mod tests {
         let left =
             db.read("test", |txn| async move { Ok::<_, Error>(txn.range(begin, end).collect().await?) });
         assert_eq!(left.await.unwrap(), []);
+    }
+
+    /// Many mails with one id in common and many of their own: the end of the thread takes a transaction that is small
+    /// however many there were, and what stays behind leads nobody anywhere.
+    #[tokio::test]
+    async fn the_end_of_a_thread_is_bounded() {
+        let db = kv::memory::database();
+        let references = |n: u32| (0..49).map(|i| format!("<{n}-{i}> ")).collect::<String>() + "<common>";
+        for n in 1..=80 {
+            let of = of(7, "common", &references(n), "s");
+            assert_eq!(add(&db, u64::from(n), &of).await.0, ThreadId(1));
+        }
+        let size = db.transact("test", |txn| async move {
+            for n in 1..=80 {
+                assert_eq!(leave_in(&txn, ACCOUNT, ThreadId(1), EmailId(n)).await?, n == 80);
+            }
+            Ok::<_, Error>(txn.size())
+        });
+        assert!(size.await.unwrap() < 100 * MAX_CLEARED, "some bytes for each key that goes");
+
+        let mut leads = 0;
+        for n in 1..=80 {
+            let email = u64::from(n) * 100;
+            let joined = add(&db, email, &of(7, &format!("new-{n}"), &references(n), "s")).await;
+            leads += u32::from(joined == (ThreadId(100), false));
+        }
+        assert_eq!(leads, 79, "what comes later is of a thread that begins then");
     }
 
     #[test]
