@@ -39,6 +39,7 @@ mod subscriptions;
 #[cfg(test)]
 mod tests;
 mod thread;
+mod transfer;
 mod trim;
 mod uidset;
 mod verify;

@@ -3,60 +3,47 @@
 use accounts::Rights;
 use imap_proto::command::Copy;
 use imap_proto::render::{self, Code, Condition};
-use mail::{MailboxRef, UidSet};
+use mail::{Copied, MailboxRef, UidSet};
 
 use crate::command::expunge::writable;
 use crate::reply::{Outcome, Reply, Stop};
 use crate::session::Session;
 
 pub(crate) async fn copy(session: &mut Session, copy: &Copy) -> Outcome {
-    let code = transfer(session, copy, false).await?;
-    Ok(code.map_or(Reply::ok("nothing to copy"), |code| Reply::ok("copied").with(code)))
+    let Some((from, uids, to)) = which(session, copy).await? else { return Ok(Reply::ok("nothing to copy")) };
+    let copied = session.services().mail.copy_all(from, &uids, to).await?;
+    Ok(copy_uid(&copied).map_or(Reply::ok("nothing to copy"), |code| Reply::ok("copied").with(code)))
 }
 
 pub(crate) async fn move_(session: &mut Session, copy: &Copy) -> Outcome {
     writable(session, Rights::DELETE_MESSAGES | Rights::EXPUNGE)?; // RFC 6851 §3.3
-    let Some(code) = transfer(session, copy, true).await? else { return Ok(Reply::ok("nothing to move")) };
-    // RFC 6851 §4.3: COPYUID comes before the messages disappear.
-    render::status(session.out(), None, Condition::Ok, Some(&code), "moved");
-    session.sync(true).await?;
-    Ok(Reply::ok("moved"))
+    let Some((from, uids, to)) = which(session, copy).await? else { return Ok(Reply::ok("nothing to move")) };
+    let (moved, outcome) = session.services().mail.move_all(from, &uids, to).await;
+    let code = copy_uid(&moved);
+    if let Some(code) = &code {
+        // RFC 6851 §4.3: COPYUID comes before the messages disappear; also if not all of them could be moved.
+        render::status(session.out(), None, Condition::Ok, Some(code), "moved");
+        session.sync(true).await?;
+    }
+    outcome?;
+    Ok(Reply::ok(if code.is_some() { "moved" } else { "nothing to move" }))
 }
 
-/// Copies or moves in steps that fit a transaction. Returns COPYUID, or nothing if no message was meant
-/// (RFC 4315 §3).
-async fn transfer(session: &Session, copy: &Copy, remove: bool) -> Result<Option<Code<'static>>, Stop> {
+/// Which messages are meant, and where they are to go; nothing if no message is meant (RFC 4315 §3).
+async fn which(session: &Session, copy: &Copy) -> Result<Option<(MailboxRef, UidSet, MailboxRef)>, Stop> {
     let selected = session.state.selected().ok_or_else(|| Reply::bad("open a mailbox first"))?;
-    let Some(mut uids) = selected.view.resolve(&copy.set, copy.uid, &selected.saved) else {
+    let Some(uids) = selected.view.resolve(&copy.set, copy.uid, &selected.saved) else {
         return Err(Reply::bad("there is no such message").into());
     };
     let (from, to) = (selected.mailbox, session.target(&copy.mailbox).await?.mailbox);
-    if uids.is_empty() {
-        return Ok(None);
-    }
-    let mut pairs: Vec<(u32, u32)> = Vec::new();
-    let uid_validity = loop {
-        let done = step(session, from, &uids, to, remove).await?;
-        pairs.extend(&done.pairs);
-        let Some(next) = done.next else { break done.uid_validity };
-        uids = uids.intersection(&UidSet::from_ranges([next..=u32::MAX]));
-    };
-    if pairs.is_empty() {
-        return Ok(None);
-    }
-    let side = |pick: fn(&(u32, u32)) -> u32| runs(pairs.iter().map(pick));
-    Ok(Some(Code::CopyUid { uid_validity, from: side(|p| p.0).into(), to: side(|p| p.1).into() }))
+    Ok(Some((from, uids, to)).filter(|(_, uids, _)| !uids.is_empty()))
 }
 
-async fn step(
-    session: &Session,
-    from: MailboxRef,
-    uids: &UidSet,
-    to: MailboxRef,
-    remove: bool,
-) -> Result<mail::Copied, Stop> {
-    let mail = &session.services().mail;
-    Ok(if remove { mail.move_(from, uids, to).await? } else { mail.copy(from, uids, to).await? })
+/// COPYUID, or nothing if there was nothing to copy (RFC 4315 §3).
+fn copy_uid(copied: &Copied) -> Option<Code<'static>> {
+    let side = |pick: fn(&(u32, u32)) -> u32| runs(copied.pairs.iter().map(pick));
+    let (from, to) = (side(|p| p.0).into(), side(|p| p.1).into());
+    (!copied.pairs.is_empty()).then_some(Code::CopyUid { uid_validity: copied.uid_validity, from, to })
 }
 
 /// Numbers in their order, neighbours as ranges: both sides of COPYUID must have the same order.
