@@ -5,10 +5,10 @@ use kv::Transaction;
 use schema::codec::PENDING;
 use schema::keys::mail::EmailKey;
 use schema::records::mail::{ChangeKind, ChangeRecord, EmailRecord, MessageRecord};
-use schema::{EmailId, Flags, Key, ModSeq, Record, Uid};
+use schema::{EmailId, Key, ModSeq, Record, Uid};
 
 use crate::expunge::Leaving;
-use crate::keywords::{self, Names};
+use crate::keywords::{Names, Numbers};
 use crate::{Error, MailboxRef, Store, UidSet, ingest, mailbox, messages, pace, quota, thread};
 
 /// What became of a page of a COPY or MOVE.
@@ -83,7 +83,8 @@ impl Store {
         mailbox::record_in(txn, from).await?;
         let target = mailbox::record_in(txn, to).await?;
         let mut copied = Copied { uid_validity: target.uid_validity, ..Copied::default() };
-        let mut names = Names::default();
+        let (mut names, mut numbers) = (Names::default(), Numbers::default());
+
         let mut log =
             ChangeRecord { at: self.now_secs(), mailboxes: vec![to.mailbox.0], ..ChangeRecord::default() };
         // All are read before the first is written: within one mailbox a copy may get a UID that is asked for too.
@@ -104,7 +105,10 @@ impl Store {
             }
             let record = &source.record;
             let flags = names.flags(txn, from.account, record.system, &record.keywords).await?;
-            let row = self.adopt_in(txn, from, to, record, &flags, &mut log).await?;
+            let mut row = self.adopt_in(txn, from, to, record, &mut log).await?;
+            if from.account != to.account {
+                row.keywords = numbers.of(txn, to.account, &flags.keywords).await?;
+            }
             let new = ingest::insert_in(txn, to, &row, &source.values).await?;
             copied.pairs.push((source.uid.get(), new.get()));
             if and_remove {
@@ -126,7 +130,6 @@ impl Store {
         from: MailboxRef,
         to: MailboxRef,
         record: &MessageRecord,
-        flags: &Flags,
         log: &mut ChangeRecord,
     ) -> Result<MessageRecord, Error> {
         let mut row = MessageRecord { stamp: PENDING, save_date: self.now_secs(), ..record.clone() };
@@ -149,7 +152,6 @@ impl Store {
                 received: record.internal_date,
             };
             txn.set_bytes(EmailKey { account: to.account, email: row.email }.encode(), email.to_bytes());
-            row.keywords = keywords::numbers_in(txn, to.account, &flags.keywords).await?;
         }
         log.emails.push(row.email.0);
         if !log.threads.contains(&row.thread.0) {

@@ -9,6 +9,8 @@
 //! Every verb that writes to a mailbox reads its record, which the deletion cleared, so that nothing is written behind
 //! the cursor. Until the job is done what is left counts against the quota.
 
+use std::time::Duration;
+
 use changes::Kinds;
 use kv::Transaction;
 use schema::keys::job::EmptyKey;
@@ -23,6 +25,8 @@ use crate::{Error, MailboxRef, Store, pace, quota, removal};
 
 /// Steps that the deletion itself takes: a mailbox of some hundred messages is empty when DELETE is answered.
 const AT_ONCE: usize = 6;
+/// Time that they take at most, about.
+const AT_ONCE_TIME: Duration = Duration::from_secs(1);
 
 /// Leaves a deleted mailbox to its job.
 pub(crate) fn begin_in(store: &Store, txn: &Transaction, at: MailboxRef) {
@@ -79,8 +83,11 @@ impl Store {
     /// The first steps, right behind the deletion. What they do not reach is left to whoever works on jobs, who also
     /// says what fails.
     pub(crate) async fn empty_at_once(&self, at: MailboxRef) {
+        let begun = self.clock.monotonic();
         for _ in 0..AT_ONCE {
-            if !matches!(self.empty_step(at).await, Ok(Step::Cleared { .. })) {
+            if !matches!(self.empty_step(at).await, Ok(Step::Cleared { .. }))
+                || self.clock.monotonic().saturating_sub(begun) > AT_ONCE_TIME
+            {
                 return;
             }
         }

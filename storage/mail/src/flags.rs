@@ -1,6 +1,7 @@
 //! Changing flags (RFC 9051 §6.4.6, RFC 7162 §3.1.3).
 
 use changes::Kinds;
+use futures::future::try_join_all;
 use kv::Transaction;
 use schema::codec::PENDING;
 use schema::keys::mail::{MessageKey, OrderKey};
@@ -10,9 +11,9 @@ use schema::{Flags, Key, ModSeq, SystemFlags, Uid};
 use crate::counters::Counters;
 use crate::index::{flag_numbers, update_flags_in};
 use crate::ingest::{order_in, touch_in};
-use crate::keywords::{self, Names};
+use crate::keywords::{Names, Numbers};
 use crate::messages::{MessageRow, record_in, row_of};
-use crate::{Error, MailboxRef, Store, UidSet, mailbox};
+use crate::{Error, MailboxRef, Store, UidSet, mailbox, pace};
 
 /// What to do with flags.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +41,7 @@ pub struct StoreOutcome {
     pub next: Option<u32>,
 }
 
-/// Messages of one transaction.
+/// Most messages of one transaction.
 const PAGE: usize = 2_000;
 
 impl Store {
@@ -65,7 +66,7 @@ impl Store {
                 self.store_page_in(&txn, at, wanted, change, unchanged_since).await
             })
             .await?;
-        outcome.next = next;
+        outcome.next = outcome.next.or(next);
         if !outcome.changed.is_empty() {
             outcome.modseq = ModSeq(version.version());
             for row in &mut outcome.changed {
@@ -86,16 +87,24 @@ impl Store {
     ) -> Result<StoreOutcome, Error> {
         mailbox::record_in(txn, at).await?;
         let mut outcome = StoreOutcome::default();
-        let mut page =
-            Page { names: Names::default(), counters: Counters::default(), log: ChangeRecord::default() };
-        for uid in uids.iter().filter_map(|uid| Uid::new(*uid)) {
-            let Some(record) = record_in(txn, at, uid).await? else { continue };
-            if unchanged_since.is_some_and(|since| record.modseq() > since) {
-                outcome.modified.push(uid.get());
-                continue;
+        let mut page = Page::default();
+        let uids: Vec<Uid> = uids.iter().filter_map(|uid| Uid::new(*uid)).collect();
+        for (number, window) in uids.chunks(pace::WINDOW).enumerate() {
+            if number > 0 && pace::is_spent(txn) {
+                outcome.next = window.first().map(|uid| uid.get());
+                break;
             }
-            let (row, changed) = page.apply(txn, at, uid, record, change).await?;
-            if changed { outcome.changed.push(row) } else { outcome.unchanged.push(row) }
+            let rows = try_join_all(window.iter().map(|uid| record_in(txn, at, *uid))).await?;
+            page.names.learn(txn, at.account, rows.iter().flatten()).await?;
+            for (uid, record) in window.iter().zip(rows) {
+                let Some(record) = record else { continue };
+                if unchanged_since.is_some_and(|since| record.modseq() > since) {
+                    outcome.modified.push(uid.get());
+                    continue;
+                }
+                let (row, changed) = page.apply(txn, at, *uid, record, change).await?;
+                if changed { outcome.changed.push(row) } else { outcome.unchanged.push(row) }
+            }
         }
         if !outcome.changed.is_empty() {
             page.counters.apply(txn, at);
@@ -111,8 +120,10 @@ impl Store {
 }
 
 /// What one transaction gathers.
+#[derive(Default)]
 struct Page {
     names: Names,
+    numbers: Numbers,
     counters: Counters,
     log: ChangeRecord,
 }
@@ -136,7 +147,7 @@ impl Page {
         if new == old {
             return Ok((row_of(uid, &record, old), false));
         }
-        let numbers = keywords::numbers_in(txn, account, &new.keywords).await?;
+        let numbers = self.numbers.of(txn, account, &new.keywords).await?;
         let before = flag_numbers(record.system, &record.keywords);
         update_flags_in(txn, at, uid, &before, &flag_numbers(new.system, &numbers));
         self.counters.add(moved(record.system, new.system));

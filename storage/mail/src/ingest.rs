@@ -13,7 +13,8 @@ use schema::{AccountId, EmailId, Flags, Key, ModSeq, Record, ThreadId, Uid};
 
 use crate::counters::Counters;
 use crate::index::{SortValues, flag_numbers, update_flags_in};
-use crate::{Error, MailboxRef, Store, keywords, mailbox, messages, quota, thread};
+use crate::keywords::Numbers;
+use crate::{Error, MailboxRef, Store, mailbox, messages, quota, thread};
 use content_mail::Summary;
 
 /// A message that is about to be stored: its body staged, its structure parsed. Shared by all its recipients.
@@ -146,7 +147,7 @@ impl Store {
             email,
             thread,
             system: flags.system,
-            keywords: keywords::numbers_in(txn, account, &flags.keywords).await?,
+            keywords: Numbers::default().of(txn, account, &flags.keywords).await?,
             internal_date,
             save_date: self.now_secs(),
             size,

@@ -1,18 +1,35 @@
 //! The account's keywords: a number for each, given out when it is first used.
 
+use futures::future::try_join_all;
 use kv::Transaction;
 use schema::keys::mail::{AllocationKey, KeywordKey, KeywordNameKey};
-use schema::records::mail::AllocationRecord;
+use schema::records::mail::{AllocationRecord, MessageRecord};
 use schema::{AccountId, Flags, Key, Keyword, Record, SystemFlags};
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::Error;
+use crate::{Error, pace};
 
 /// Names of keyword numbers, read as they are needed within one transaction.
 #[derive(Default)]
 pub(crate) struct Names(BTreeMap<u32, Option<Keyword>>);
 
 impl Names {
+    /// Reads the names that some rows need, at once.
+    pub(crate) async fn learn(
+        &mut self,
+        txn: &Transaction,
+        account: AccountId,
+        rows: impl Iterator<Item = &MessageRecord>,
+    ) -> Result<(), Error> {
+        let ids: BTreeSet<u32> = rows.flat_map(|row| &row.keywords).copied().collect();
+        let unknown: Vec<u32> = ids.into_iter().filter(|id| !self.0.contains_key(id)).collect();
+        for window in unknown.chunks(pace::WINDOW) {
+            let names = try_join_all(window.iter().map(|id| name_in(txn, account, *id))).await?;
+            self.0.extend(window.iter().copied().zip(names));
+        }
+        Ok(())
+    }
+
     /// The flags of stored bits and numbers.
     pub(crate) async fn flags(
         &mut self,
@@ -24,10 +41,7 @@ impl Names {
         let mut keywords = BTreeSet::new();
         for id in ids {
             if !self.0.contains_key(id) {
-                // A keyword's name never changes, so a snapshot read is enough.
-                let value = txn.get_snapshot(&KeywordKey { account, id: *id }.encode()).await?;
-                let text = value.and_then(|v| String::from_utf8(v.to_vec()).ok());
-                self.0.insert(*id, text.and_then(|t| Keyword::new(&t).ok()));
+                self.0.insert(*id, name_in(txn, account, *id).await?);
             }
             keywords.extend(self.0.get(id).cloned().flatten());
         }
@@ -35,23 +49,48 @@ impl Names {
     }
 }
 
-/// The numbers of keywords, ascending; new ones get one.
-pub(crate) async fn numbers_in(
-    txn: &Transaction,
-    account: AccountId,
-    keywords: &BTreeSet<Keyword>,
-) -> Result<Vec<u32>, Error> {
-    let mut ids = Vec::with_capacity(keywords.len());
-    for keyword in keywords {
-        let key = KeywordNameKey { account, folded: keyword.folded() }.encode();
-        let known = txn.get(&key).await?.and_then(|v| v.first_chunk().map(|b| u32::from_le_bytes(*b)));
-        ids.push(match known {
-            Some(id) => id,
-            None => allocate(txn, account, keyword, &key).await?,
-        });
+/// A keyword's name. It never changes, so a snapshot read is enough.
+async fn name_in(txn: &Transaction, account: AccountId, id: u32) -> Result<Option<Keyword>, Error> {
+    let value = txn.get_snapshot(&KeywordKey { account, id }.encode()).await?;
+    let text = value.and_then(|v| String::from_utf8(v.to_vec()).ok());
+    Ok(text.and_then(|t| Keyword::new(&t).ok()))
+}
+
+/// Numbers of keywords, read as they are needed within one transaction.
+#[derive(Default)]
+pub(crate) struct Numbers(BTreeMap<Keyword, u32>);
+
+impl Numbers {
+    /// The numbers of keywords, ascending; new ones get one.
+    pub(crate) async fn of(
+        &mut self,
+        txn: &Transaction,
+        account: AccountId,
+        keywords: &BTreeSet<Keyword>,
+    ) -> Result<Vec<u32>, Error> {
+        let mut ids = Vec::with_capacity(keywords.len());
+        for keyword in keywords {
+            let known = self.0.get(keyword).copied();
+            let id = match known {
+                Some(id) => id,
+                None => number_or_new_in(txn, account, keyword).await?,
+            };
+            if known.is_none() {
+                self.0.insert(keyword.clone(), id);
+            }
+            ids.push(id);
+        }
+        ids.sort_unstable();
+        Ok(ids)
     }
-    ids.sort_unstable();
-    Ok(ids)
+}
+
+async fn number_or_new_in(txn: &Transaction, account: AccountId, keyword: &Keyword) -> Result<u32, Error> {
+    let key = KeywordNameKey { account, folded: keyword.folded() }.encode();
+    match txn.get(&key).await?.and_then(|v| v.first_chunk().map(|b| u32::from_le_bytes(*b))) {
+        Some(id) => Ok(id),
+        None => allocate(txn, account, keyword, &key).await,
+    }
 }
 
 /// The number of a keyword, if it has one.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use moka::sync::Cache;
 use schema::{Flags, ModSeq};
 
-use crate::since::{Delta, since_in};
+use crate::since::Delta;
 use crate::{Error, MailboxRef, MessageRow, Store, UidSet};
 
 /// Bytes of all listings that are remembered, and of the largest one.
@@ -121,8 +121,7 @@ impl Store {
     pub async fn listing(&self, at: MailboxRef) -> Result<Option<Arc<Listing>>, Error> {
         let Some(known) = self.listings.0.get(&at) else { return Ok(None) };
         let since = known.as_of;
-        let delta =
-            self.db.read("mail.listing", |txn| async move { since_in(&txn, at, since).await }).await?;
+        let delta = self.since(at, since).await?;
         if delta.as_of == since {
             return Ok(Some(known));
         }

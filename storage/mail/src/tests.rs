@@ -313,7 +313,10 @@ async fn history(f: &Fixture, rng: &SeededRng) {
             _ => drop(f.store.expunge(from, None).await.unwrap()),
         }
         if rng.below(3) == 0 {
-            let delta = f.store.since(at[0], replica.1).await.unwrap();
+            let page = 1 + usize::try_from(rng.below(4)).unwrap();
+            let delta = f.store.since_by(at[0], replica.1, page).await.unwrap();
+            assert!(delta.changed.is_sorted_by_key(|row| row.uid));
+            assert!(delta.changed.iter().all(|row| !delta.vanished.contains(row.uid)));
             assert!(delta.as_of >= replica.1);
             replica.0.extend(delta.changed.iter().map(|r| r.uid));
             for uid in delta.vanished.iter() {
