@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::num::NonZeroU32;
 
 use changes::Kinds;
-use kv::Transaction;
+use futures::future::try_join_all;
+use kv::{Transaction, limits};
 use schema::keys::blob::BlobOwner;
 use schema::keys::mail::{
     AllocationKey, MailboxKey, MailboxNameKey, MessageKey, RetiredValidityKey, RoleKey, TreeKey,
@@ -13,7 +14,7 @@ use schema::keys::mail::{
 use schema::records::mail::{ChangeKind, ChangeRecord, MailboxRecord};
 use schema::{AccountId, Key, MailboxId, Record};
 
-use crate::{Error, MailboxPath, MailboxRef, Store, UidSet, emptying, keywords, removal};
+use crate::{Error, MailboxPath, MailboxRef, Store, UidSet, emptying, keywords, pace, removal};
 
 /// What a mailbox is for (RFC 6154 §2, RFC 8621 §2 `role`). The numbers are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -102,8 +103,8 @@ impl Mailbox {
     }
 }
 
-/// Most mailboxes of an account whose tree is read in one go.
-const MAX_MAILBOXES: usize = 50_000;
+/// Most mailboxes that one RENAME takes along: each is looked at, in one transaction.
+const MAX_RENAMED: usize = 10_000;
 
 impl Store {
     /// INBOX and the special-use mailboxes of a new account, subscribed.
@@ -226,7 +227,10 @@ impl Store {
         if allocation.mailbox == 0 {
             allocation.thread_secret = self.rng.u64();
         }
-        allocation.mailbox += 1;
+        allocation.mailbox = allocation
+            .mailbox
+            .checked_add(1)
+            .ok_or(Error::LimitReached("the account has given out all ids of mailboxes"))?;
         let id = MailboxId(allocation.mailbox);
         let now = self.now_secs();
         let since_epoch = u32::try_from(now).unwrap_or(u32::MAX - 1);
@@ -254,7 +258,7 @@ impl Store {
     /// messages move to a new mailbox, in steps (RFC 9051 §6.3.6).
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::AlreadyExists`], [`Error::Reserved`]; else the store's.
+    /// [`Error::NotFound`], [`Error::AlreadyExists`], [`Error::Reserved`], [`Error::LimitReached`]; else the store's.
     pub async fn rename(
         &self,
         account: AccountId,
@@ -307,9 +311,8 @@ impl Store {
         // Any other change of the tree conflicts: what lies below is read without conflicts.
         txn.get(&TreeKey { account }.encode()).await?;
         let tree = tree_in(txn, account).await?;
-        for one in tree.iter().filter(|one| one.id == old.id || one.path.is_below(from)) {
-            self.show_at_in(txn, account, one, from, to).await?;
-        }
+        let moved = tree.iter().filter(|one| one.id == old.id || one.path.is_below(from)).collect();
+        self.show_at_in(txn, account, moved, from, to).await?;
         let parent = match to.parent() {
             None => None,
             Some(above) => match resolve_in(txn, account, &above).await? {
@@ -332,35 +335,39 @@ impl Store {
         mailbox_of(old.id, &record, to.clone())
     }
 
-    /// Notes which UIDVALIDITY a mailbox of a tree that moves has shown where it was, and gives it a new one if its
+    /// Notes which UIDVALIDITY each mailbox of a tree that moves has shown where it was, and gives it a new one if its
     /// new path once showed a higher one: it never goes down for a name (RFC 9051 §2.3.1.1).
     async fn show_at_in(
         &self,
         txn: &Transaction,
         account: AccountId,
-        mailbox: &Mailbox,
+        moved: Vec<&Mailbox>,
         from: &MailboxPath,
         to: &MailboxPath,
     ) -> Result<(), Error> {
-        let below = mailbox.path.names().get(from.names().len()..).unwrap_or_default();
-        let names = [to.names(), below].concat();
-        if names.len() > MailboxPath::MAX_DEPTH {
-            return Err(Error::LimitReached("the path is too deep"));
+        if moved.len() > MAX_RENAMED {
+            return Err(Error::LimitReached("too many mailboxes lie below this one"));
         }
-        retire_in(txn, account, &mailbox.path, mailbox.uid_validity.get());
-        let shown = txn.get(&retired(account, &MailboxPath::of_names(names))).await?;
-        let shown = shown.and_then(|v| v.first_chunk().map(|b| u64::from_le_bytes(*b)));
-        if shown.is_none_or(|shown| shown <= u64::from(mailbox.uid_validity.get())) {
-            return Ok(());
+        for window in moved.chunks(pace::WINDOW) {
+            let mut keys = Vec::with_capacity(window.len());
+            for mailbox in window {
+                let below = mailbox.path.names().get(from.names().len()..).unwrap_or_default();
+                let names = [to.names(), below].concat();
+                if names.len() > MailboxPath::MAX_DEPTH {
+                    return Err(Error::LimitReached("the path is too deep"));
+                }
+                keys.push(retired(account, &MailboxPath::of_names(names)));
+            }
+            let shown = try_join_all(keys.iter().map(|key| txn.get(key))).await?;
+            for (mailbox, shown) in window.iter().zip(shown) {
+                let shown = shown.and_then(|v| v.first_chunk().map(|b| u64::from_le_bytes(*b)));
+                let own = mailbox.uid_validity.get();
+                if shown.is_some_and(|shown| shown > own.into()) {
+                    validate_anew_in(txn, account, mailbox.id).await?;
+                }
+                retire_in(txn, account, &mailbox.path, own);
+            }
         }
-        let mut allocation = keywords::allocation_in(txn, account).await?;
-        allocation.uid_validity = allocation.uid_validity.saturating_add(1);
-        txn.set(&AllocationKey { account }.encode(), &allocation.to_bytes());
-        let key = MailboxKey { account, mailbox: mailbox.id }.encode();
-        let value = txn.get(&key).await?.ok_or(Error::NotFound)?;
-        let record =
-            MailboxRecord { uid_validity: allocation.uid_validity, ..MailboxRecord::from_bytes(&value)? };
-        txn.set(&key, &record.to_bytes());
         Ok(())
     }
 
@@ -500,7 +507,7 @@ pub(crate) async fn record_in(txn: &Transaction, at: MailboxRef) -> Result<Mailb
 async fn tree_in(txn: &Transaction, account: AccountId) -> Result<Vec<Mailbox>, Error> {
     let (begin, end) = MailboxKey::range(account);
     let mut records = HashMap::new();
-    let mut rows = txn.range(&begin, &end).snapshot().limit(MAX_MAILBOXES);
+    let mut rows = txn.range(&begin, &end).snapshot().page_bytes(limits::PAGE_BYTES);
     while let Some((key, value)) = rows.try_next().await? {
         records.insert(MailboxKey::decode(&key)?.mailbox, MailboxRecord::from_bytes(&value)?);
     }
@@ -535,6 +542,19 @@ fn retired(account: AccountId, path: &MailboxPath) -> Vec<u8> {
     let mut hash = [0; 8];
     hash.copy_from_slice(&blake3::hash(path.to_string().as_bytes()).as_bytes()[..8]);
     RetiredValidityKey { account, hash }.encode()
+}
+
+/// Gives a mailbox a UIDVALIDITY above all that its account has given out.
+async fn validate_anew_in(txn: &Transaction, account: AccountId, mailbox: MailboxId) -> Result<(), Error> {
+    let mut allocation = keywords::allocation_in(txn, account).await?;
+    allocation.uid_validity = allocation.uid_validity.saturating_add(1);
+    txn.set(&AllocationKey { account }.encode(), &allocation.to_bytes());
+    let key = MailboxKey { account, mailbox }.encode();
+    let value = txn.get(&key).await?.ok_or(Error::NotFound)?;
+    let record =
+        MailboxRecord { uid_validity: allocation.uid_validity, ..MailboxRecord::from_bytes(&value)? };
+    txn.set(&key, &record.to_bytes());
+    Ok(())
 }
 
 /// Notes the UIDVALIDITY that a path showed.
