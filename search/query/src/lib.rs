@@ -26,7 +26,7 @@ pub use filter::{Field, Filter};
 pub use index::{NoIndex, SearchIndex};
 pub use scan::{Query, search};
 pub use sort::{SortCriterion, SortKey, sort};
-pub use text::{Needle, fold};
+pub use text::Needle;
 pub use thread::{ThreadAlgorithm, ThreadMessage, ThreadNode, Threads, ordered_subject, references, thread};
 
 /// Why there is no answer.

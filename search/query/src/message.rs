@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use content_mail::address::{Address, Mailbox};
-use content_mail::{Envelope, Summary, decode, headers};
+use content_mail::{Envelope, Summary, decode, fold, headers};
 use mail::{MailboxRef, MessageRow};
 
 use crate::budget::SUMMARY;
-use crate::text::{decoded, fold};
+use crate::text::decoded;
 use crate::{BudgetExceeded, Error, Field, Needle, Spending};
 
 /// Bytes of a message that are decoded at once; more of them not on a worker, which others wait for.

@@ -2,12 +2,12 @@
 
 use std::cmp::Ordering;
 
-use content_mail::Summary;
 use content_mail::address::{Address, Mailbox};
-use mail::{MessageRow, UidSet};
+use content_mail::{Summary, sort_key};
+use mail::{MessageRow, Run, UidSet};
 
 use crate::budget::SUMMARY;
-use crate::text::{decoded, sort_key};
+use crate::text::decoded;
 use crate::{Error, Query, Spending};
 
 /// By what.
@@ -49,13 +49,16 @@ enum Value {
     Text(String),
 }
 
-/// The messages in order, those that are still there; equal ones in the order of the mailbox (RFC 5256 §3).
+/// The messages in order, those that are still there; equal ones in the order of the mailbox, whatever the direction
+/// (RFC 5256 §3).
 ///
 /// # Errors
 /// [`Error::Budget`] when it would cost too much; else the store's.
 pub async fn sort(query: &Query<'_>, uids: &UidSet, criteria: &[SortCriterion]) -> Result<Vec<u32>, Error> {
-    if let [SortCriterion { key: SortKey::Arrival, reverse }] = criteria {
-        return by_index(query, uids, mail::SortKey::Received, *reverse).await;
+    if let [criterion] = criteria
+        && let Some(by) = index_of(criterion.key)
+    {
+        return by_index(query, uids, *criterion, by).await;
     }
     let mut spending = Spending::new(query.budget, query.clock.clone());
     let mut valued: Vec<(Vec<Value>, u32)> = Vec::new();
@@ -64,12 +67,8 @@ pub async fn sort(query: &Query<'_>, uids: &UidSet, criteria: &[SortCriterion]) 
         let page = query.store.messages(query.mailbox, first..=last, 500).await?;
         for row in page.rows.iter().filter(|row| uids.contains(row.uid)) {
             spending.pay(0).await?;
-            match values(query, row, criteria, &mut spending).await {
-                Ok(values) => valued.push((values, row.uid)),
-                // Gone while we looked.
-                Err(Error::Mail(mail::Error::NotFound)) => {}
-                Err(error) => return Err(error),
-            }
+            let values = values(query, row, criteria, &mut spending).await;
+            valued.extend(unless_gone(values)?.map(|values| (values, row.uid)));
         }
         next = page.next;
     }
@@ -77,19 +76,68 @@ pub async fn sort(query: &Query<'_>, uids: &UidSet, criteria: &[SortCriterion]) 
     Ok(valued.into_iter().map(|(_, uid)| uid).collect())
 }
 
-/// An order that the mailbox keeps anyway.
+/// Orders that a mailbox keeps anyway.
+fn index_of(key: SortKey) -> Option<mail::SortKey> {
+    Some(match key {
+        SortKey::Arrival => mail::SortKey::Received,
+        SortKey::Date => mail::SortKey::Sent,
+        SortKey::Size => mail::SortKey::Size,
+        SortKey::From => mail::SortKey::From,
+        SortKey::Subject => mail::SortKey::Subject,
+        SortKey::Cc | SortKey::To | SortKey::DisplayFrom | SortKey::DisplayTo => return None,
+    })
+}
+
+/// An order that the mailbox keeps anyway. Of texts it keeps the beginning: messages that agree so far are looked at.
 async fn by_index(
     query: &Query<'_>,
     uids: &UidSet,
+    criterion: SortCriterion,
     by: mail::SortKey,
-    reverse: bool,
 ) -> Result<Vec<u32>, Error> {
-    let mut sorted = query.store.sorted(query.mailbox, by).await?;
-    sorted.retain(|uid| uids.contains(*uid));
-    if reverse {
-        sorted.reverse();
+    let mut spending = Spending::new(query.budget, query.clock.clone());
+    let order = query.store.sorted(query.mailbox, by).await?;
+    let runs: Box<dyn Iterator<Item = Run<'_>> + Send> =
+        if criterion.reverse { Box::new(order.runs().rev()) } else { Box::new(order.runs()) };
+    let mut sorted = Vec::with_capacity(uids.len() as usize);
+    for run in runs {
+        let begin = sorted.len();
+        sorted.extend(run.uids.iter().copied().filter(|uid| uids.contains(*uid)));
+        if run.cut && sorted.len() > begin + 1 {
+            let alike = sorted.split_off(begin);
+            sorted.extend(among_themselves(query, &mut spending, alike, criterion).await?);
+        }
     }
     Ok(sorted)
+}
+
+/// Messages in order by all of what decides.
+async fn among_themselves(
+    query: &Query<'_>,
+    spending: &mut Spending,
+    uids: Vec<u32>,
+    criterion: SortCriterion,
+) -> Result<Vec<u32>, Error> {
+    let mut valued = Vec::with_capacity(uids.len());
+    for uid in uids {
+        spending.pay(0).await?;
+        let values = async {
+            let row = query.store.message(query.mailbox, uid).await?;
+            values(query, &row, &[criterion], spending).await
+        };
+        valued.extend(unless_gone(values.await)?.map(|values| (values, uid)));
+    }
+    valued.sort_by(|(a, m), (b, n)| compare(a, b, &[criterion]).then(m.cmp(n)));
+    Ok(valued.into_iter().map(|(_, uid)| uid).collect())
+}
+
+/// Nothing for a message that went while we looked.
+fn unless_gone<T>(found: Result<T, Error>) -> Result<Option<T>, Error> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(Error::Mail(mail::Error::NotFound)) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn compare(a: &[Value], b: &[Value], criteria: &[SortCriterion]) -> Ordering {
@@ -155,5 +203,132 @@ fn display(mailbox: &Mailbox) -> String {
     match mailbox.name.as_deref() {
         Some(name) if !name.is_empty() => decoded(name).into_owned(),
         _ => mailbox.address(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{Budget, NoIndex};
+    use content_mail::{Limits, summarize};
+    use mail::{Incoming, MailboxPath, MailboxRef, Store};
+    use runtime::{ManualClock, Rng, SeededRng, SharedClock, Timestamp};
+    use schema::{AccountId, Flags};
+
+    const ACCOUNT: AccountId = AccountId(1);
+
+    struct Fixture {
+        store: Store,
+        inbox: MailboxRef,
+        clock: SharedClock,
+        _dir: tempfile::TempDir,
+    }
+
+    async fn fixture() -> Fixture {
+        let (db, dir) = (kv::memory::database(), tempfile::tempdir().unwrap());
+        let clock: SharedClock = Arc::new(ManualClock::new(Timestamp::from_secs(1_800_000_000)));
+        let rng = Arc::new(SeededRng::new(1));
+        let options = blob::Options::default();
+        let blobs = blob::Store::open(dir.path(), db.clone(), clock.clone(), rng.clone(), options).unwrap();
+        let feed = Arc::new(changes::LocalFeed::new());
+        let store = Store::new(db.clone(), blobs, feed, clock.clone(), rng);
+        let provisioned = &store;
+        db.transact("test", |txn| async move { provisioned.provision_in(&txn, ACCOUNT).await })
+            .await
+            .unwrap();
+        let inbox = store.resolve(ACCOUNT, &MailboxPath::inbox()).await.unwrap().unwrap().id;
+        Fixture { store, inbox: MailboxRef { account: ACCOUNT, mailbox: inbox }, clock, _dir: dir }
+    }
+
+    impl Fixture {
+        async fn append(&self, header: &str, date: i64) {
+            let text = format!("{header}\r\n\r\n{}\r\n", "x".repeat(usize::try_from(date).unwrap()));
+            let summary = Arc::new(summarize(text.as_bytes(), &Limits::default()));
+            let staged = self.store.blobs().stage(text.into_bytes().into()).await.unwrap();
+            self.store.append(self.inbox, &Incoming { staged, summary }, &Flags::none(), date).await.unwrap();
+        }
+
+        async fn sort(&self, criteria: &[SortCriterion], bytes: u64) -> Result<Vec<u32>, Error> {
+            let all = self.store.open(self.inbox).await.unwrap().uids;
+            let query = Query {
+                store: &self.store,
+                index: &NoIndex,
+                mailbox: self.inbox,
+                within: &all,
+                budget: Budget { bytes, time: Duration::from_secs(1) },
+                clock: self.clock.clone(),
+            };
+            sort(&query, &all, criteria).await
+        }
+    }
+
+    /// Texts that differ early, late, behind what an index keeps, in their case, in their blanks, or not at all.
+    fn text(rng: &SeededRng) -> String {
+        let pick = |from: &[&'static str]| from[usize::try_from(rng.u64() % from.len() as u64).unwrap()];
+        let begin = pick(&["a", "A", "b", "\u{3c3}", "\u{3a3}", "\u{e4}", "\u{1f600}", ""]);
+        let middle = pick(&[
+            "",
+            "z",
+            "0123456789012345678901234567890",
+            "\u{e4}\u{e4}\u{e4}\u{e4}\u{e4}\u{e4}\u{e4}\u{e4}\u{e4}\u{e4}\u{e4}\u{e4}\u{e4}\u{e4}\u{e4}\u{20ac}\u{20ac}",
+        ]);
+        let end = pick(&["", "x", "y", "\u{20ac}", "  X"]);
+        format!("{begin}{middle}{middle}{end}")
+    }
+
+    const KEYS: [SortKey; 5] =
+        [SortKey::Arrival, SortKey::Date, SortKey::From, SortKey::Size, SortKey::Subject];
+
+    /// Asked for the same order twice, the indexes are not used.
+    #[tokio::test]
+    async fn the_indexes_say_what_the_messages_say() {
+        let (f, rng) = (fixture().await, SeededRng::new(7));
+        for n in 0..120 {
+            let (subject, from, second) = (text(&rng), text(&rng), rng.u64() % 5);
+            let header = format!(
+                "Subject: {subject}\r\nFrom: \"{from}\"@example.org\r\nDate: Sat, 21 Nov 2026 10:00:0{second} +0000"
+            );
+            let header = if n % 7 == 0 { "X: y" } else { &header };
+            f.append(header, i64::try_from(rng.u64() % 9).unwrap()).await;
+        }
+        for key in KEYS {
+            for reverse in [false, true] {
+                let criterion = SortCriterion { key, reverse };
+                let (one, two) =
+                    (f.sort(&[criterion], 1 << 20).await, f.sort(&[criterion, criterion], 1 << 20).await);
+                assert_eq!(one.unwrap(), two.unwrap(), "{criterion:?}");
+            }
+        }
+    }
+
+    /// RFC 5256 §3: REVERSE turns the criterion round, not the order of equal messages.
+    #[tokio::test]
+    async fn equal_messages_keep_their_order() {
+        let f = fixture().await;
+        for date in [5, 5, 3] {
+            f.append("Subject: s\r\nFrom: a@example.org", date).await;
+        }
+        for (key, forward, backward) in [
+            (SortKey::Arrival, [3, 1, 2], [1, 2, 3]),
+            (SortKey::Date, [3, 1, 2], [1, 2, 3]),
+            (SortKey::Size, [3, 1, 2], [1, 2, 3]),
+            (SortKey::Subject, [1, 2, 3], [1, 2, 3]),
+            (SortKey::From, [1, 2, 3], [1, 2, 3]),
+        ] {
+            // Nothing may be spent: no message is looked at.
+            assert_eq!(
+                f.sort(&[SortCriterion { key, reverse: false }], 0).await.unwrap(),
+                forward,
+                "{key:?}"
+            );
+            assert_eq!(
+                f.sort(&[SortCriterion { key, reverse: true }], 0).await.unwrap(),
+                backward,
+                "{key:?}"
+            );
+        }
     }
 }

@@ -2,34 +2,8 @@
 
 use std::borrow::Cow;
 
+use content_mail::fold;
 use memchr::memmem;
-
-/// Text as it is compared: lower case by Unicode's simple rules, runs of blanks as one space, so that a line
-/// break in a message does not hide a phrase.
-pub fn fold(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut blank = false;
-    for c in text.chars() {
-        if c.is_whitespace() {
-            blank = true;
-            continue;
-        }
-        if std::mem::take(&mut blank) {
-            out.push(' ');
-        }
-        match c {
-            'A'..='Z' => out.push(c.to_ascii_lowercase()),
-            '\0'..='\x7f' => out.push(c),
-            // Final sigma is a sigma; ß and ss stay different.
-            'ς' | 'Σ' => out.push('σ'),
-            _ => out.extend(c.to_lowercase()),
-        }
-    }
-    if blank {
-        out.push(' ');
-    }
-    out
-}
 
 /// What is looked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,17 +31,6 @@ impl Needle {
     }
 }
 
-/// Folded form for sorting: as [`fold`], without blanks around.
-pub(crate) fn sort_key(text: &str) -> String {
-    match fold(text).trim() {
-        key if key.len() > SORT_KEY => key[..key.floor_char_boundary(SORT_KEY)].to_owned(),
-        key => key.to_owned(),
-    }
-}
-
-/// Bytes of a text that decide its place; what differs only behind them is in the order of arrival.
-const SORT_KEY: usize = 256;
-
 /// Header text as people read it: encoded words decoded (RFC 2047).
 pub(crate) fn decoded(text: &str) -> Cow<'_, str> {
     content_mail::decode::words(text)
@@ -86,12 +49,6 @@ mod tests {
         assert!(Needle::new("").is_in_text(""));
         assert!(Needle::new("ΟΔΟΣ").is_in_text("οδος"));
         assert!(!Needle::new("x").is_in_text("abc"));
-    }
-
-    #[test]
-    fn sort_keys_are_short() {
-        assert_eq!(sort_key("  Hello World "), "hello world");
-        assert!(sort_key(&"ä".repeat(1000)).len() <= SORT_KEY);
     }
 
     proptest! {

@@ -21,6 +21,7 @@ pub mod date;
 pub mod decode;
 mod envelope;
 mod fields;
+mod fold;
 pub mod headers;
 mod ids;
 mod limits;
@@ -33,6 +34,7 @@ pub mod subject;
 pub mod summary;
 
 pub use address::{Address, Mailbox};
+pub use fold::{fold, sort_key};
 pub use limits::Limits;
 pub use mime::encode_parameter;
 pub use part::{Content, ContentType, Disposition, Encoding, NestedMessage, Part, Section};

@@ -5,10 +5,10 @@ use schema::keys::mail::{FlagKey, FlagNumber, FromKey, ReceivedKey, SentKey, Siz
 use schema::{Key, Keyword, SystemFlags, Uid};
 
 use crate::{Error, MailboxRef, Store, UidSet, keywords};
-use content_mail::Summary;
 use content_mail::address::Address;
+use content_mail::{Summary, sort_key};
 
-/// Bytes of a From address kept for sorting.
+/// Bytes of a From address kept for sorting: of two that agree so far, the messages themselves must be asked.
 const FROM: usize = 32;
 /// Bytes of a base subject kept for sorting.
 const SUBJECT: usize = 48;
@@ -41,16 +41,16 @@ pub(crate) struct SortValues {
 impl SortValues {
     pub(crate) fn of(summary: &Summary, received: i64, size: u64) -> Self {
         let from = match summary.envelope.from.first() {
-            Some(Address::Mailbox(mailbox)) => mailbox.local.to_lowercase(),
-            Some(Address::Group { name, .. }) => name.to_lowercase(),
-            None => String::new(),
+            Some(Address::Mailbox(mailbox)) => &mailbox.local,
+            Some(Address::Group { name, .. }) => name,
+            None => "",
         };
         Self {
             received,
             sent: summary.sent.map_or(received, |ms| ms.div_euclid(1000)),
             size,
-            from: cut(&from, FROM),
-            subject: cut(&summary.base_subject.to_lowercase(), SUBJECT),
+            from: cut(sort_key(from), FROM),
+            subject: cut(sort_key(&summary.base_subject), SUBJECT),
         }
     }
 
@@ -79,13 +79,11 @@ impl SortValues {
     }
 }
 
-/// At most `max` bytes, at a character boundary, without NUL.
-fn cut(text: &str, max: usize) -> Vec<u8> {
-    let mut end = text.len().min(max);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.bytes().take(end).filter(|b| *b != 0).collect()
+/// At most `max` bytes, wherever that is: so the order of what is cut is the order of the whole, as far as it goes.
+fn cut(text: String, max: usize) -> Vec<u8> {
+    let mut bytes = text.into_bytes();
+    bytes.truncate(max);
+    bytes
 }
 
 /// The flag indexes a message with these flags is in.
@@ -123,11 +121,11 @@ pub(crate) fn update_flags_in(
 const SCAN: usize = 20_000;
 
 impl Store {
-    /// The UIDs of a mailbox in an order. Equal ones come by UID.
+    /// The UIDs of a mailbox in an order.
     ///
     /// # Errors
     /// The store's.
-    pub async fn sorted(&self, at: MailboxRef, by: SortKey) -> Result<Vec<u32>, Error> {
+    pub async fn sorted(&self, at: MailboxRef, by: SortKey) -> Result<Order, Error> {
         let MailboxRef { account, mailbox } = at;
         let range = match by {
             SortKey::Received => ReceivedKey::range(account, mailbox),
@@ -136,17 +134,15 @@ impl Store {
             SortKey::From => FromKey::range(account, mailbox),
             SortKey::Subject => SubjectKey::range(account, mailbox),
         };
-        let uid = move |key: &[u8]| {
-            Ok(match by {
-                SortKey::Received => ReceivedKey::decode(key)?.uid,
-                SortKey::Sent => SentKey::decode(key)?.uid,
-                SortKey::Size => SizeKey::decode(key)?.uid,
-                SortKey::From => FromKey::decode(key)?.uid,
-                SortKey::Subject => SubjectKey::decode(key)?.uid,
-            }
-            .get())
-        };
-        self.scan(range, uid).await
+        let (mut order, mut last) = (Order::default(), None);
+        self.scan(range, |key| {
+            let (place, uid) = place_of(by, key)?;
+            order.push(uid.get(), last.as_ref() != Some(&place), place.is_cut(by));
+            last = Some(place);
+            Ok(())
+        })
+        .await?;
+        Ok(order)
     }
 
     /// The messages that carry a system flag, one bit of [`SystemFlags`]; for `\Seen`, those that do **not**.
@@ -192,16 +188,21 @@ impl Store {
 
     async fn with_number(&self, at: MailboxRef, flag: FlagNumber) -> Result<UidSet, Error> {
         let range = FlagKey::range(at.account, at.mailbox, flag, 0);
-        let uids = self.scan(range, |key| Ok(FlagKey::decode(key)?.uid.get())).await?;
+        let mut uids = Vec::new();
+        self.scan(range, |key| {
+            uids.push(FlagKey::decode(key)?.uid.get());
+            Ok(())
+        })
+        .await?;
         Ok(uids.into_iter().collect())
     }
 
+    /// Each key of a range, in order.
     async fn scan(
         &self,
         (mut begin, end): (Vec<u8>, Vec<u8>),
-        uid: impl Fn(&[u8]) -> Result<u32, Error>,
-    ) -> Result<Vec<u32>, Error> {
-        let mut uids = Vec::new();
+        mut each: impl FnMut(&[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         loop {
             let (from, to) = (&begin, &end);
             let rows = self
@@ -210,15 +211,92 @@ impl Store {
                     Ok::<_, Error>(txn.range(from, to).snapshot().limit(SCAN).collect().await?)
                 })
                 .await?;
-            for (key, _) in &rows {
-                uids.push(uid(key)?);
-            }
+            rows.iter().try_for_each(|(key, _)| each(key))?;
             match rows.last() {
                 Some((last, _)) if rows.len() == SCAN => {
                     begin = [last, &b"\0"[..]].concat();
                 }
-                _ => return Ok(uids),
+                _ => return Ok(()),
             }
         }
     }
+}
+
+/// The UIDs of a mailbox in an order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Order {
+    uids: Vec<u32>,
+    /// Where each run ends, and whether it was cut.
+    ends: Vec<(usize, bool)>,
+}
+
+/// Messages at one place of an order, by UID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run<'a> {
+    /// The messages.
+    pub uids: &'a [u32],
+    /// Only the beginning of what decides their place is kept: among each other they may differ.
+    pub cut: bool,
+}
+
+impl Order {
+    /// The places of the order, from its first to its last.
+    pub fn runs(&self) -> impl DoubleEndedIterator<Item = Run<'_>> + Send {
+        let begins = std::iter::once(0).chain(self.ends.iter().map(|(end, _)| *end));
+        let runs: Vec<_> = begins.zip(&self.ends).collect();
+        runs.into_iter().map(|(begin, (end, cut))| Run {
+            uids: self.uids.get(begin..*end).unwrap_or_default(),
+            cut: *cut,
+        })
+    }
+
+    fn push(&mut self, uid: u32, begins: bool, cut: bool) {
+        self.uids.push(uid);
+        if begins {
+            self.ends.push((0, cut));
+        }
+        if let Some(last) = self.ends.last_mut() {
+            last.0 = self.uids.len();
+        }
+    }
+}
+
+/// What an index says of a message's place.
+#[derive(PartialEq)]
+enum Place {
+    Seconds(i64),
+    Octets(u64),
+    Text(Vec<u8>),
+}
+
+impl Place {
+    fn is_cut(&self, by: SortKey) -> bool {
+        let kept = if by == SortKey::From { FROM } else { SUBJECT };
+        matches!(self, Place::Text(text) if text.len() >= kept)
+    }
+}
+
+fn place_of(by: SortKey, key: &[u8]) -> Result<(Place, Uid), Error> {
+    Ok(match by {
+        SortKey::Received => {
+            let ReceivedKey { seconds, uid, .. } = ReceivedKey::decode(key)?;
+            (Place::Seconds(seconds), uid)
+        }
+        SortKey::Sent => {
+            let SentKey { seconds, uid, .. } = SentKey::decode(key)?;
+            (Place::Seconds(seconds), uid)
+        }
+        SortKey::Size => {
+            let SizeKey { size, uid, .. } = SizeKey::decode(key)?;
+            (Place::Octets(size), uid)
+        }
+        SortKey::From => {
+            let FromKey { from, uid, .. } = FromKey::decode(key)?;
+            (Place::Text(from), uid)
+        }
+        SortKey::Subject => {
+            let SubjectKey { subject, uid, .. } = SubjectKey::decode(key)?;
+            (Place::Text(subject), uid)
+        }
+    })
 }

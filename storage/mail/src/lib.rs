@@ -49,7 +49,7 @@ pub use copy::Copied;
 pub use error::Error;
 pub use expunge::Expunged;
 pub use flags::{FlagChange, StoreOutcome};
-pub use index::SortKey;
+pub use index::{Order, Run, SortKey};
 pub use ingest::{Appended, Incoming, NewMessage, PendingAppend};
 pub use listing::{Gathering, Listing};
 pub use mailbox::{Mailbox, Role};

@@ -117,7 +117,7 @@ async fn messages(session: &Session, found: &UidSet, uid: bool) -> Result<Vec<Th
                 number,
                 message_id: ids.message_id.clone(),
                 references: references.cloned().collect(),
-                subject: query::fold(&summary.base_subject),
+                subject: content_mail::fold(&summary.base_subject),
                 is_reply: summary.is_reply_or_forward,
                 sent: summary.sent.unwrap_or(row.internal_date.saturating_mul(1000)),
             };
