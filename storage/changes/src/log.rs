@@ -73,10 +73,11 @@ pub async fn read(db: &Database, account: AccountId, since: ModSeq, limit: usize
 
 /// Up to where the log was trimmed; zero if it is whole.
 pub async fn floor_in(txn: &Transaction, account: AccountId) -> Result<ModSeq, Error> {
-    let value = txn.get_snapshot(&ChangeFloorKey { account }.encode()).await?;
-    Ok(value
-        .and_then(|bytes| bytes.first_chunk().copied())
-        .map_or(ModSeq(0), |b| ModSeq(u64::from_be_bytes(b))))
+    Ok(read_floor(txn.get_snapshot(&ChangeFloorKey { account }.encode()).await?.as_deref()))
+}
+
+fn read_floor(value: Option<&[u8]>) -> ModSeq {
+    value.and_then(|bytes| bytes.first_chunk()).map_or(ModSeq(0), |b| ModSeq(u64::from_be_bytes(*b)))
 }
 
 /// Forgets entries made before `before` (seconds since the epoch), the oldest first, and at most `limit` of
@@ -107,15 +108,21 @@ pub async fn trim_in(
     }
     let floor = if seen < limit { current.or(floor) } else { floor };
     if let Some(floor) = floor {
+        // Read so that another trim conflicts: one that saw less must not lower what it set.
+        let key = ChangeFloorKey { account }.encode();
+        let floor = floor.max(read_floor(txn.get(&key).await?.as_deref()));
         let upto = ChangeKey { account, stamp: floor.next_stamp(), discriminator: 0 };
         txn.clear_range(&begin, &upto.encode());
-        txn.set(&ChangeFloorKey { account }.encode(), &floor.0.to_be_bytes());
+        txn.set(&key, &floor.0.to_be_bytes());
+        return Ok(Some(floor));
     }
-    Ok(floor)
+    Ok(None)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
     use schema::records::mail::ChangeKind;
 
@@ -170,5 +177,22 @@ mod tests {
         assert_eq!((kept.entries.len(), kept.upto), (2, c));
         assert_eq!(trim(&db, 9, 100).await, Some(c));
         assert_eq!(read(&db, ACCOUNT, c, 9).await.unwrap().upto, c);
+    }
+
+    /// Of two trims at once, the one that forgets less commits last.
+    #[tokio::test]
+    async fn the_floor_never_goes_down() {
+        let db = kv::memory::database();
+        let (a, b) = (write(&db, 1, 2).await, write(&db, 2, 2).await);
+        let (db, alone) = (&db, &AtomicBool::new(true));
+        let trimmed = db.transact("test", |txn| async move {
+            let trimmed = trim_in(&txn, ACCOUNT, 2, 100).await?;
+            if alone.swap(false, Ordering::Relaxed) {
+                assert_eq!((trimmed, trim(db, 9, 100).await), (Some(a), Some(b)));
+            }
+            Ok::<_, Error>(trimmed)
+        });
+        assert_eq!(trimmed.await.unwrap(), None, "there is nothing left to forget");
+        assert!(matches!(read(db, ACCOUNT, a, 9).await, Err(Error::CannotCalculate)));
     }
 }

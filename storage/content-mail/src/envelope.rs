@@ -77,7 +77,8 @@ impl Envelope {
         texts + lists.iter().flat_map(|list| list.iter()).map(cost).sum::<usize>()
     }
 
-    /// Leaves out addresses, from the end of the longest lists, until the rest costs at most `max`.
+    /// Leaves out addresses, from the end of Bcc, then Cc, To, Reply-To, Sender and From, until the rest costs at most
+    /// `max`; where that is not enough, everything.
     pub(crate) fn fit(&mut self, max: usize) {
         let mut total = self.cost();
         let lists =

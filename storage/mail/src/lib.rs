@@ -34,6 +34,7 @@ mod purge;
 mod quota;
 mod reasons;
 mod removal;
+mod rename;
 mod since;
 mod subscriptions;
 #[cfg(test)]

@@ -4,7 +4,7 @@ use accounts::Rights;
 use imap_proto::command::{Create, Rename};
 use imap_proto::mailbox::MailboxName;
 use imap_proto::render::Code;
-use mail::{MailboxPath, MailboxRef, Role, UidSet};
+use mail::{MailboxPath, Role};
 
 use crate::namespace::place;
 use crate::reply::{Outcome, Reply, Stop};
@@ -52,23 +52,8 @@ pub(crate) async fn rename(session: &mut Session, rename: &Rename) -> Outcome {
         return Err(Reply::no("a mailbox can not change its owner").with(Code::Cannot).into());
     }
     let path = MailboxPath::parse(to.path.strip_suffix('/').unwrap_or(&to.path))?;
-    if found.row.path.is_inbox() {
-        return empty_inbox(session, found.mailbox, &path).await;
-    }
     session.services().mail.rename(to.account, &found.row.path, &path).await?;
     Ok(Reply::ok("renamed"))
-}
-
-/// RFC 9051 §6.3.6: INBOX stays; its messages move to the new mailbox.
-async fn empty_inbox(session: &Session, inbox: MailboxRef, path: &MailboxPath) -> Outcome {
-    let mail = &session.services().mail;
-    let made = mail.create(inbox.account, path, None).await?;
-    let to = MailboxRef { account: inbox.account, mailbox: made.id };
-    let mut left = mail.open(inbox).await?.uids;
-    while let Some(next) = mail.move_(inbox, &left, to).await?.next {
-        left = left.intersection(&UidSet::from_ranges([next..=u32::MAX]));
-    }
-    Ok(Reply::ok("moved"))
 }
 
 /// RFC 9051 §6.3.7, §6.3.8: the name need not exist, but it is written as LIST would tell it.

@@ -47,7 +47,7 @@ impl Record for AllocationRecord {}
 /// What an account may hold; none for no limit.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct QuotaLimitRecord {
-    /// Octets of all emails, each counted once.
+    /// Octets of all messages; each copy of an email counts.
     #[prost(uint64, optional, tag = "1")]
     pub octets: Option<u64>,
     /// Messages in all mailboxes.

@@ -215,7 +215,7 @@ impl SubscriptionKey {
 pub struct RetiredValidityKey {
     /// Account.
     pub account: AccountId,
-    /// Keyed hash.
+    /// First bytes of the BLAKE3 hash of the path.
     pub hash: [u8; 8],
 }
 

@@ -492,16 +492,6 @@ pub fn mailbox_range(account: AccountId, mailbox: MailboxId) -> (Vec<u8>, Vec<u8
     })
 }
 
-/// Counters, HIGHESTMODSEQ, UIDNEXT and floor: few keys, read in one go.
-pub fn mailbox_head_range(account: AccountId, mailbox: MailboxId) -> (Vec<u8>, Vec<u8>) {
-    let bound = |tag: u8| {
-        let mut writer = KeyWriter::new();
-        write_mailbox(&mut writer, account, mailbox, tag);
-        writer.finish()
-    };
-    (bound(b'A'), bound(b'Z'))
-}
-
 fn write_mailbox(w: &mut KeyWriter, account: AccountId, mailbox: MailboxId, tag: u8) -> &mut KeyWriter {
     write_account(w, account, b'm').uint(mailbox.0.into()).tag(tag)
 }
@@ -570,18 +560,6 @@ mod tests {
         );
         check(&FlagKey { account, mailbox, flag: FlagNumber::UNSEEN, uid }, b"A\x05m\x07g\x08\xf3\xf8");
         check(&FlagKey { account, mailbox, flag: FlagNumber::keyword(1), uid }, b"A\x05m\x07g\x11\xf3\xf8");
-    }
-
-    #[test]
-    fn the_head_is_a_short_range() {
-        let (account, mailbox) = (AccountId(1), MailboxId(1));
-        let (begin, end) = mailbox_head_range(account, mailbox);
-        let inside = |key: Vec<u8>| begin <= key && key < end;
-        assert!(inside(CountersKey { account, mailbox }.encode()));
-        assert!(inside(HighestKey { account, mailbox }.encode()));
-        assert!(inside(UidNextKey { account, mailbox }.encode()));
-        assert!(!inside(MessageKey { account, mailbox, uid: Uid::MIN }.encode()));
-        assert!(!inside(PageKey { account, mailbox, page: 0 }.encode()));
     }
 
     #[test]

@@ -20,7 +20,7 @@
 //! | `n` parent name | mailbox id, 4 bytes |
 //! | `q` | used: 8 bytes octets, 8 bytes messages, little-endian |
 //! | `t` hash | thread id, 8 bytes: messages with this id and subject belong there |
-//! | `v` hash | highest UIDVALIDITY a mailbox had under the path with this hash, 4 bytes |
+//! | `v` hash | highest UIDVALIDITY a mailbox had under the path with this hash, 8 bytes little-endian |
 //! | `w` thread email | nothing: the email is in the thread |
 //! | `y` thread hash | nothing: the `t` keys that lead to the thread |
 
