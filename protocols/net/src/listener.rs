@@ -58,6 +58,8 @@ pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
     door: Arc<Door>,
+    /// Taken when it is bound: clients may use up all descriptors before the first is accepted.
+    reserve: Reserve,
 }
 
 /// What every session task of a listener shares.
@@ -92,7 +94,8 @@ impl Listener {
         socket.bind(options.address)?;
         let socket = socket.listen(limits::BACKLOG)?;
         let address = socket.local_addr()?;
-        Ok(Listener { socket, address, door: Arc::new(Door { protocol, options, gate, clock, shutdown }) })
+        let door = Arc::new(Door { protocol, options, gate, clock, shutdown });
+        Ok(Listener { socket, address, door, reserve: Reserve::new()? })
     }
 
     /// Where it listens, with the port the system chose.
@@ -106,8 +109,7 @@ impl Listener {
         supervisor.spawn(TaskKind::Listener, "listener", self.run(sessions));
     }
 
-    async fn run(self, supervisor: Supervisor) -> io::Result<()> {
-        let mut reserve = Reserve::new()?;
+    async fn run(mut self, supervisor: Supervisor) -> io::Result<()> {
         loop {
             let accepted = tokio::select! {
                 () = self.door.shutdown.drain.cancelled() => return Ok(()),
@@ -115,7 +117,7 @@ impl Listener {
             };
             match accepted {
                 Ok((stream, _)) => self.admit(stream, &supervisor),
-                Err(error) if is_shortage(&error) => self.shed(&error, &mut reserve).await,
+                Err(error) if is_shortage(&error) => self.shed(&error).await,
                 // The client was gone before we came to it.
                 Err(error) => tracing::debug!(%error, "accept failed"),
             }
@@ -138,15 +140,15 @@ impl Listener {
     /// No file descriptor is left for a new client. The reserve is given up for a moment to accept and close
     /// one, so that it is refused instead of left waiting; and there is a pause, so that this does not take
     /// the time of the sessions that may give descriptors back.
-    async fn shed(&self, error: &io::Error, reserve: &mut Reserve) {
+    async fn shed(&mut self, error: &io::Error) {
         tracing::warn!(%error, protocol = self.door.protocol.name(), "cannot accept, refusing");
-        reserve.release();
+        self.reserve.release();
         // Polled once: if nobody waits any more, there is nobody to refuse.
         let accepted = futures::FutureExt::now_or_never(self.socket.accept());
         if let Some(Ok((stream, _))) = accepted {
             self.door.refuse(&stream, "descriptors");
         }
-        reserve.refill();
+        self.reserve.refill();
         tokio::select! {
             () = self.door.shutdown.drain.cancelled() => {}
             () = sleep(limits::ACCEPT_PAUSE) => {}
