@@ -173,12 +173,12 @@ async def opened(s):
 def idle():
     for tls, aim in ((False, "≤ 5 KiB"), (True, "≤ 20 KiB")):
         def hold(s, tls=tls):
-            # From 400 to 1,400 connections of a new process: what the first logins cost, password hashing above all,
+            # From 800 to 1,800 connections of a new process: what the first logins cost, password hashing above all,
             # is not what a connection costs.
             s.stop()
             s.start()
             pss = []
-            for conns in (400 // SCALE, 1400 // SCALE):
+            for conns in (800 // SCALE, 1800 // SCALE):
                 words = ["--imap", s.imaps if tls else s.imap, "--conns", conns, "--users", 60, "--hold", 3]
                 r = tool("imap_idle.py", s, *words, *(["--tls"] if tls else []))
                 assert not r["failed"], r["failed"]
