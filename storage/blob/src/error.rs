@@ -43,6 +43,9 @@ pub enum Error {
         /// The system's word.
         source: io::Error,
     },
+    /// The object store did not answer several times and is not asked for a while; trying again later helps.
+    #[error("the object store does not answer")]
+    Unavailable,
     /// A staged body was kept too long before a transaction referenced it; it must be staged again.
     #[error("a body was staged more than {0:?} ago and must be staged again")]
     StagedTooLongAgo(Duration),
@@ -58,6 +61,11 @@ impl Error {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::Full,
             _ => Error::Io { action, object: object.display().to_string(), source },
         }
+    }
+
+    /// Whether a file system or object store failed.
+    pub(crate) fn is_io(&self) -> bool {
+        matches!(self, Error::Io { .. })
     }
 
     /// Whether the file or object is not there.

@@ -1,10 +1,15 @@
-//! Content-addressed bodies: small ones in the store, larger ones in durable files.
+//! Content-addressed bodies: small ones in the store, larger ones in files, in an object store, or in chunks.
 //!
 //! A body is known by its BLAKE3 hash. It is **staged** first ([`Writer`], [`Store::stage`]): hashed while it
 //! comes in, in memory or in a spill file, and made durable if it is large. A transaction then **references** it
 //! ([`Store::reference_in`]): a small body is written in that very transaction, a large one is pointed at. What
 //! holds a body is an [`BlobOwner`]; there is one row per (body, owner) and no counter that writers would fight
 //! over.
+//!
+//! Bytes are stored in blocks: each says whether it is compressed, and has a checksum, so that
+//! a range of a body is checked without the rest. Where larger bodies lie is a [`Place`]. An object store may be away:
+//! then larger bodies can be neither taken in nor read ([`Error::Io`], soon [`Error::Unavailable`]) and small ones go
+//! on; nothing is acknowledged that is not durable.
 //!
 //! # Deletion, in two phases
 //!
@@ -25,13 +30,18 @@
 //!   grace period. A staged body may only be referenced during the first half of that time, so that the sweep
 //!   never takes what a transaction is about to name.
 
+mod block;
+mod chunks;
 mod collect;
 mod error;
+mod guard;
 mod local;
 pub mod memory;
 mod object;
+mod place;
 mod read;
 mod reference;
+mod remote;
 mod spill;
 mod stage;
 mod store;
@@ -42,6 +52,7 @@ mod simulation;
 pub use collect::Collected;
 pub use error::Error;
 pub use object::{ObjectName, Objects, Pending};
+pub use place::{Azblob, Place, S3, Secret};
 pub use schema::keys::blob::BlobOwner;
 pub use spill::Spill;
 pub use stage::{SPILL_AFTER, Staged, Writer};

@@ -1,4 +1,4 @@
-//! Objects: where larger bodies lie, behind one trait for local files and, later, object stores.
+//! Objects: where larger bodies lie, behind one trait for files, object stores and chunks in the key-value store.
 
 use crate::{Error, Spill};
 use bytes::Bytes;
@@ -68,11 +68,11 @@ impl FromStr for ObjectName {
 pub enum Pending {
     /// In memory.
     Memory(Bytes),
-    /// In a spill file, which an object store on the same file system takes over without a copy.
+    /// In a spill file, which local files take over without a copy and object stores stream from.
     Spilled(Spill),
 }
 
-/// A place for objects: local files here, S3 and its like later.
+/// A place for objects.
 pub trait Objects: Send + Sync + 'static {
     /// Makes the bytes a durable object; when it resolves, the object outlives a power loss.
     fn put<'a>(&'a self, name: &'a ObjectName, bytes: Pending) -> BoxFuture<'a, Result<(), Error>>;
@@ -80,8 +80,13 @@ pub trait Objects: Send + Sync + 'static {
     fn get<'a>(&'a self, name: &'a ObjectName, range: Range<u64>) -> BoxFuture<'a, Result<Bytes, Error>>;
     /// Deletes the object; that it is not there is no error.
     fn delete<'a>(&'a self, name: &'a ObjectName) -> BoxFuture<'a, Result<(), Error>>;
-    /// All objects of a shard ([`ObjectName::shard`]), in no order.
+    /// All objects of a shard ([`ObjectName::shard`]), in no order. It may be out of date: objects may be missing
+    /// and deleted ones may be named.
     fn list(&self, shard: u8) -> BoxFuture<'_, Result<Vec<ObjectName>, Error>>;
+    /// How many pieces of a body are asked for at once: more than one where an answer takes its time.
+    fn ahead(&self) -> usize {
+        1
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! References: the verbs that run inside somebody's transaction.
 
+use crate::block::{BLOCK, Layout};
 use crate::stage::Body;
 use crate::{BlobOwner, Error, ObjectName, Staged, Store};
 use bytes::Bytes;
@@ -78,23 +79,32 @@ impl Store {
 
     fn write_body(&self, txn: &Transaction, staged: &Staged) -> Result<(), Error> {
         let hash = staged.hash;
-        let mut meta = BlobMeta { size: staged.size, chunk: 0, staged: 0, nonce: 0 };
+        let mut meta = BlobMeta { size: staged.size, ..BlobMeta::default() };
         match &staged.body {
-            Body::Inline(bytes) => {
+            Body::Inline(bytes, rows) => {
                 meta.chunk = CHUNK as u32;
-                for (index, start) in (0..bytes.len()).step_by(CHUNK).enumerate() {
-                    let chunk = bytes.slice(start..bytes.len().min(start + CHUNK));
-                    let key = BlobChunkKey { hash, index: index as u32 }.encode();
-                    txn.set_bytes(Bytes::from(key), chunk);
+                let row = |index: usize, row: Bytes| {
+                    txn.set_bytes(BlobChunkKey { hash, index: index as u32 }.encode(), row);
+                };
+                match rows {
+                    None => (0..bytes.len()).step_by(CHUNK).enumerate().for_each(|(index, start)| {
+                        row(index, bytes.slice(start..bytes.len().min(start + CHUNK)));
+                    }),
+                    Some(rows) => {
+                        (meta.block, meta.nonce) = (BLOCK as u32, rows.nonce);
+                        rows.blocks.iter().enumerate().for_each(|(index, block)| row(index, block.clone()));
+                    }
                 }
             }
-            Body::Object(name) => {
+            Body::Object(object) => {
+                let name = &object.name;
                 // The sweep takes what is older than the grace period and not named; half of it is safe.
                 let limit = self.options().grace / 2;
                 if self.now().since(name.staged) > limit {
                     return Err(Error::StagedTooLongAgo(limit));
                 }
                 (meta.staged, meta.nonce) = (name.staged.millis(), name.nonce);
+                (meta.block, meta.stored) = (object.layout.block, object.layout.stored.clone());
             }
         }
         txn.set(&BlobMetaKey { hash }.encode(), &meta.to_bytes());
@@ -119,6 +129,12 @@ pub(crate) async fn meta_in(txn: &Transaction, hash: BlobHash) -> Result<Option<
 pub(crate) fn object_of(hash: BlobHash, meta: &BlobMeta) -> Option<ObjectName> {
     let name = || ObjectName { hash, staged: Timestamp(meta.staged), nonce: meta.nonce };
     (meta.chunk == 0).then(name)
+}
+
+/// Where the blocks of a body are, if it is stored in blocks.
+pub(crate) fn layout_of(meta: &BlobMeta) -> Option<Layout> {
+    let layout = || Layout { size: meta.size, block: meta.block, stored: meta.stored.clone() };
+    (meta.block != 0).then(layout)
 }
 
 /// Whether anybody holds the body.

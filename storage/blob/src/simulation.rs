@@ -37,7 +37,7 @@ impl World {
         let db = Database::new(faults.clone(), SystemClock::shared(), Arc::new(SeededRng::new(seed)));
         let objects = Arc::new(MemoryObjects::default());
         let spill = tempfile::tempdir().unwrap();
-        let options = Options { inline_max: 64, grace: GRACE };
+        let options = Options { inline_max: 64, grace: GRACE, ..Options::default() };
         let rng = Arc::new(SeededRng::new(seed));
         let (objects_, clock_) = (objects.clone(), clock.clone());
         let store = Store::with_objects(objects_, spill.path(), db.clone(), clock_, rng, options).unwrap();

@@ -4,6 +4,7 @@ use crate::Error;
 use runtime::Timestamp;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -39,6 +40,21 @@ impl Spill {
             .seek(SeekFrom::Start(0))
             .and_then(|_| self.file.read_to_end(&mut bytes))
             .map_err(|e| Error::io("read", &self.path, e))?;
+        Ok(bytes)
+    }
+
+    /// At most `len` bytes from `at` on; fewer only at the end. Blocks.
+    pub fn piece(&self, at: u64, len: usize) -> Result<Vec<u8>, Error> {
+        let (mut bytes, mut filled) = (vec![0; len], 0);
+        while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match self.file.read_at(rest, at + filled as u64) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Error::io("read", &self.path, error)),
+            }
+        }
+        bytes.truncate(filled);
         Ok(bytes)
     }
 
@@ -86,6 +102,9 @@ mod tests {
         spill.append(b"hello ").unwrap();
         spill.append(b"world").unwrap();
         assert_eq!(spill.read_back().unwrap(), b"hello world");
+        assert_eq!(spill.piece(2, 5).unwrap(), b"llo w");
+        assert_eq!(spill.piece(8, 5).unwrap(), b"rld");
+        assert_eq!(spill.piece(11, 5).unwrap(), b"");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
         drop(spill);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);

@@ -1,5 +1,6 @@
-//! Staging: a body comes in, is hashed on the way, and is made durable if it is large.
+//! Staging: a body comes in, is hashed and cut into blocks on the way, and is made durable if it is large.
 
+use crate::block::{self, BLOCK, Layout};
 use crate::error::blocking;
 use crate::{Error, ObjectName, Pending, Spill, Store};
 use bytes::Bytes;
@@ -8,6 +9,8 @@ use std::sync::Arc;
 
 /// A body of more bytes than this goes on in a spill file while it comes in.
 pub const SPILL_AFTER: usize = 128 << 10;
+/// What takes less than about this many bytes of compressing is done at once, the rest off the async workers.
+const AT_ONCE: usize = 32 << 10;
 
 /// A body that a transaction may reference: in memory if it is small, else already durable.
 ///
@@ -22,8 +25,22 @@ pub struct Staged {
 /// Where a staged body is.
 #[derive(Clone, Debug)]
 pub(crate) enum Body {
-    Inline(Bytes),
-    Object(Arc<ObjectName>),
+    Inline(Bytes, Option<Rows>),
+    Object(Arc<Object>),
+}
+
+/// A small body as compressed blocks, one in a row.
+#[derive(Clone, Debug)]
+pub(crate) struct Rows {
+    pub(crate) nonce: u64,
+    pub(crate) blocks: Arc<Vec<Bytes>>,
+}
+
+/// A durable object and what is in it.
+#[derive(Debug)]
+pub(crate) struct Object {
+    pub(crate) name: ObjectName,
+    pub(crate) layout: Layout,
 }
 
 impl Staged {
@@ -40,10 +57,18 @@ impl Staged {
     /// The bytes, if they are small enough to lie in the key-value store.
     pub fn inline(&self) -> Option<&Bytes> {
         match &self.body {
-            Body::Inline(bytes) => Some(bytes),
+            Body::Inline(bytes, _) => Some(bytes),
             Body::Object(_) => None,
         }
     }
+}
+
+/// All bytes of a body that came in.
+enum Received {
+    /// As they are.
+    Raw(Bytes),
+    /// In a spill file, as blocks of these stored lengths.
+    Spilled(Spill, Vec<u32>),
 }
 
 impl Store {
@@ -51,7 +76,7 @@ impl Store {
     pub async fn stage(&self, bytes: Bytes) -> Result<Staged, Error> {
         let hash = BlobHash(*blake3::hash(&bytes).as_bytes());
         let size = bytes.len() as u64;
-        self.settle(hash, size, self.options().inline_max, Pending::Memory(bytes)).await
+        self.settle(hash, size, self.options().inline_max, self.nonce(), Received::Raw(bytes)).await
     }
 
     /// Bodies of up to `inline_max` bytes stay in (or come back to) memory, larger ones become a durable object.
@@ -60,17 +85,33 @@ impl Store {
         hash: BlobHash,
         size: u64,
         inline_max: u64,
-        pending: Pending,
+        nonce: u64,
+        received: Received,
     ) -> Result<Staged, Error> {
-        let body = match pending {
-            Pending::Memory(bytes) if size <= inline_max => Body::Inline(bytes),
-            Pending::Spilled(mut spill) if size <= inline_max => {
-                Body::Inline(blocking(move || spill.read_back().map(Bytes::from)).await?)
+        let compress = self.options().compress;
+        let body = match received {
+            Received::Raw(bytes) if size <= inline_max => {
+                if !compress || bytes.len() < block::WORTH_TRYING {
+                    Body::Inline(bytes, None)
+                } else if bytes.len() < AT_ONCE {
+                    let blocks = block::encode_all(nonce, &bytes, true);
+                    rows(nonce, bytes, blocks)
+                } else {
+                    blocking(move || {
+                        let blocks = block::encode_all(nonce, &bytes, true);
+                        Ok(rows(nonce, bytes, blocks))
+                    })
+                    .await?
+                }
             }
-            pending => {
-                let name = self.object_name(hash);
+            Received::Spilled(spill, stored) if size <= inline_max => {
+                blocking(move || come_back(hash, size, nonce, spill, stored)).await?
+            }
+            received => {
+                let name = ObjectName { hash, staged: self.now(), nonce };
+                let (pending, stored) = blocking(move || pending(nonce, received, compress)).await?;
                 self.objects().put(&name, pending).await?;
-                Body::Object(Arc::new(name))
+                Body::Object(Arc::new(Object { name, layout: Layout::new(size, stored) }))
             }
         };
         Ok(Staged { hash, size, body })
@@ -79,11 +120,47 @@ impl Store {
     /// Gives up a staged body that nothing references (its message was refused, or an equal body was there
     /// already), so that its object goes now and not with the next sweep. Does nothing while clones of it live.
     pub async fn discard(&self, staged: Staged) -> Result<(), Error> {
-        let Body::Object(name) = staged.body else { return Ok(()) };
+        let Body::Object(object) = staged.body else { return Ok(()) };
         // The only holder of the name: nobody can reference it between the look and the deletion.
-        let Ok(name) = Arc::try_unwrap(name) else { return Ok(()) };
+        let Ok(Object { name, .. }) = Arc::try_unwrap(object) else { return Ok(()) };
         if self.is_live(&name).await? { Ok(()) } else { self.objects().delete(&name).await }
     }
+}
+
+/// A small body: compressed if that saves an eighth of it.
+fn rows(nonce: u64, bytes: Bytes, blocks: Vec<Vec<u8>>) -> Body {
+    let stored: usize = blocks.iter().map(Vec::len).sum();
+    let pays = stored <= bytes.len() / 8 * 7;
+    let rows = || Rows { nonce, blocks: Arc::new(blocks.into_iter().map(Bytes::from).collect()) };
+    Body::Inline(bytes, pays.then(rows))
+}
+
+/// A body that was spilled and turns out to be small. Blocks.
+fn come_back(
+    hash: BlobHash,
+    size: u64,
+    nonce: u64,
+    mut spill: Spill,
+    stored: Vec<u32>,
+) -> Result<Body, Error> {
+    let mut rest = Bytes::from(spill.read_back()?);
+    let layout = Layout::new(size, stored);
+    let all = layout.blocks(&(0..size));
+    let raw = layout.decode(nonce, all.clone(), &rest).map_err(|what| Error::Corrupt { hash, what })?;
+    let blocks = all.map(|index| rest.split_to(layout.stored(index).min(rest.len())).to_vec()).collect();
+    Ok(rows(nonce, raw.into(), blocks))
+}
+
+/// The bytes of an object, and how long its blocks are. Blocks.
+fn pending(nonce: u64, received: Received, compress: bool) -> Result<(Pending, Vec<u32>), Error> {
+    Ok(match received {
+        Received::Spilled(spill, stored) => (Pending::Spilled(spill), stored),
+        Received::Raw(bytes) => {
+            let blocks = block::encode_all(nonce, &bytes, compress);
+            let stored = blocks.iter().map(|block| block.len() as u32).collect();
+            (Pending::Memory(blocks.concat().into()), stored)
+        }
+    })
 }
 
 /// Takes in a body piece by piece, with at most about [`SPILL_AFTER`] bytes in memory.
@@ -92,6 +169,7 @@ pub struct Writer {
     hasher: blake3::Hasher,
     len: u64,
     inline_max: u64,
+    nonce: u64,
     buffer: Vec<u8>,
     spill: Spilling,
 }
@@ -99,16 +177,16 @@ pub struct Writer {
 /// Where the bytes are that do not fit the buffer.
 enum Spilling {
     NotYet,
-    To(Spill),
+    /// As blocks of these stored lengths.
+    To(Spill, Vec<u32>),
     /// A call failed or was cancelled, and bytes may be missing.
     Broken,
 }
 
 impl Writer {
     pub(crate) fn new(store: Store) -> Self {
-        let inline_max = store.options().inline_max;
-        let hasher = blake3::Hasher::new();
-        Writer { store, hasher, len: 0, inline_max, buffer: Vec::new(), spill: Spilling::NotYet }
+        let (hasher, nonce, inline_max) = (blake3::Hasher::new(), store.nonce(), store.options().inline_max);
+        Writer { store, hasher, len: 0, inline_max, nonce, buffer: Vec::new(), spill: Spilling::NotYet }
     }
 
     /// The body becomes an object however small it is: for who stages more than one transaction holds.
@@ -130,9 +208,9 @@ impl Writer {
 
     /// Adds bytes at the end. After an error, or if the future is dropped half-way, the body is lost.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        for piece in bytes.chunks(SPILL_AFTER) {
+        for piece in bytes.chunks(SPILL_AFTER - BLOCK) {
             if self.buffer.len() + piece.len() > SPILL_AFTER {
-                self.spill_buffer().await?;
+                self.spill_blocks(self.buffer.len() / BLOCK * BLOCK).await?;
             }
             self.hasher.update(piece);
             self.len += piece.len() as u64;
@@ -144,33 +222,40 @@ impl Writer {
     /// The end of the body: hashes, and makes it durable if it is large.
     pub async fn finish(mut self) -> Result<Staged, Error> {
         if !matches!(self.spill, Spilling::NotYet) {
-            self.spill_buffer().await?;
+            self.spill_blocks(self.buffer.len()).await?;
         }
         let hash = BlobHash(*self.hasher.finalize().as_bytes());
-        let pending = match self.spill {
-            Spilling::NotYet => Pending::Memory(self.buffer.into()),
-            Spilling::To(spill) => Pending::Spilled(spill),
+        let received = match self.spill {
+            Spilling::NotYet => Received::Raw(self.buffer.into()),
+            Spilling::To(spill, stored) => Received::Spilled(spill, stored),
             Spilling::Broken => return Err(Error::WriterBroken),
         };
-        self.store.settle(hash, self.len, self.inline_max, pending).await
+        self.store.settle(hash, self.len, self.inline_max, self.nonce, received).await
     }
 
-    async fn spill_buffer(&mut self) -> Result<(), Error> {
+    /// Moves so many bytes of the buffer to the spill file, as blocks.
+    async fn spill_blocks(&mut self, bytes: usize) -> Result<(), Error> {
         let spill = match std::mem::replace(&mut self.spill, Spilling::Broken) {
             Spilling::NotYet => None,
-            Spilling::To(spill) => Some(spill),
+            Spilling::To(spill, stored) => Some((spill, stored)),
             Spilling::Broken => return Err(Error::WriterBroken),
         };
-        let (dir, nonce) = (self.store.spill().to_owned(), self.store.nonce());
+        let (dir, nonce, compress) =
+            (self.store.spill().to_owned(), self.nonce, self.store.options().compress);
         let mut buffer = std::mem::take(&mut self.buffer);
-        let (spill, buffer) = blocking(move || {
-            let mut spill = spill.map_or_else(|| Spill::create(&dir, nonce), Ok)?;
-            spill.append(&buffer)?;
-            buffer.clear();
-            Ok((spill, buffer))
+        let (spill, stored, buffer) = blocking(move || {
+            let create = || Ok::<_, Error>((Spill::create(&dir, nonce)?, Vec::new()));
+            let (mut spill, mut stored) = spill.map_or_else(create, Ok)?;
+            for raw in buffer.get(..bytes).unwrap_or_default().chunks(BLOCK) {
+                let block = block::encode(nonce, stored.len() as u32, raw, compress);
+                spill.append(&block)?;
+                stored.push(block.len() as u32);
+            }
+            buffer.drain(..bytes.min(buffer.len()));
+            Ok((spill, stored, buffer))
         })
         .await?;
-        (self.spill, self.buffer) = (Spilling::To(spill), buffer);
+        (self.spill, self.buffer) = (Spilling::To(spill, stored), buffer);
         Ok(())
     }
 }

@@ -1,13 +1,12 @@
 //! The store of bodies: its parts and options.
 
-use crate::local::{LocalObjects, sync_folder};
-use crate::{Error, ObjectName, Objects, Writer, spill};
+use crate::{Error, Objects, Place, Writer, spill};
 use kv::Database;
 use runtime::{SharedClock, SharedRng, Timestamp};
-use schema::BlobHash;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 /// The largest body that may be configured to lie in the key-value store, in bytes: it must leave room for
@@ -23,11 +22,13 @@ pub struct Options {
     pub inline_max: u64,
     /// How long a body without a reference is kept: longer than any transaction and any backup runs.
     pub grace: Duration,
+    /// Whether bodies are compressed where that saves an eighth of their bytes.
+    pub compress: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { inline_max: 512 << 10, grace: Duration::from_secs(24 * 3600) }
+        Options { inline_max: 512 << 10, grace: Duration::from_secs(24 * 3600), compress: true }
     }
 }
 
@@ -44,10 +45,12 @@ struct Inner {
     clock: SharedClock,
     rng: SharedRng,
     options: Options,
+    /// The shard that is swept next.
+    next_shard: AtomicU8,
 }
 
 impl Store {
-    /// Opens the store whose larger bodies lie in `dir`, which is created. Blocks for a few file operations.
+    /// Opens the store whose larger bodies are files in `dir`, which is created. Blocks for a few file operations.
     pub fn open(
         dir: &Path,
         db: Database,
@@ -55,12 +58,22 @@ impl Store {
         rng: SharedRng,
         options: Options,
     ) -> Result<Self, Error> {
-        let (blobs, spill) = (dir.join("blobs"), dir.join("spill"));
-        for folder in [&blobs, &spill] {
-            fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
-        }
-        sync_folder(dir)?;
-        let objects = Arc::new(LocalObjects::new(blobs, spill.clone()));
+        Self::open_at(&Place::Files, dir, db, clock, rng, options)
+    }
+
+    /// Opens the store whose larger bodies lie in `place`; `dir` is this node's own folder for what is coming in, and
+    /// is created. Blocks for a few file operations.
+    pub fn open_at(
+        place: &Place,
+        dir: &Path,
+        db: Database,
+        clock: SharedClock,
+        rng: SharedRng,
+        options: Options,
+    ) -> Result<Self, Error> {
+        let spill = dir.join("spill");
+        fs::create_dir_all(&spill).map_err(|e| Error::io("create", &spill, e))?;
+        let objects = place.open(dir, &spill, &db, &clock)?;
         Self::with_objects(objects, &spill, db, clock, rng, options)
     }
 
@@ -79,7 +92,9 @@ impl Store {
             tracing::info!(removed, "abandoned spill files removed");
         }
         let spill = spill.to_owned();
-        Ok(Store { inner: Arc::new(Inner { db, objects, spill, clock, rng, options }) })
+        // Anywhere: several nodes begin at different shards, and one that restarts often gets round as well.
+        let next_shard = AtomicU8::new(rng.u64() as u8);
+        Ok(Store { inner: Arc::new(Inner { db, objects, spill, clock, rng, options, next_shard }) })
     }
 
     /// Takes in a body piece by piece.
@@ -112,9 +127,14 @@ impl Store {
         self.inner.rng.u64()
     }
 
+    pub(crate) fn next_shard(&self) -> u8 {
+        self.inner.next_shard.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// A name for a new object.
-    pub(crate) fn object_name(&self, hash: BlobHash) -> ObjectName {
-        ObjectName { hash, staged: self.now(), nonce: self.nonce() }
+    #[cfg(test)]
+    pub(crate) fn object_name(&self, hash: schema::BlobHash) -> crate::ObjectName {
+        crate::ObjectName { hash, staged: self.now(), nonce: self.nonce() }
     }
 }
 
@@ -123,6 +143,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::{BlobOwner, Staged};
     use runtime::{Clock, ManualClock, SeededRng, SystemClock};
+    use schema::BlobHash;
 
     /// A store in a temporary folder, over the reference backend.
     pub(crate) struct Fixture {

@@ -10,6 +10,10 @@
 //! | `B h` hash `u` | [`crate::records::blob::Unreferenced`] |
 //! | `B c` since hash | empty: nothing held the body at that time |
 //! | `B x` expires account hash | empty: an upload to be let go |
+//! | `B n` name | empty: an object that lies in the store, whole or not |
+//! | `B o` name index | a piece of that object: [`CHUNK`] bytes, the last one fewer |
+//!
+//! The name of an object is its hash, the time when it was staged, and a random number.
 
 use super::{read_tags, show};
 use crate::{AccountId, BlobHash, EmailId, Key, KeyError, KeyReader, KeyWriter, QueueId, prefix_range};
@@ -250,6 +254,76 @@ impl Key for BlobUploadExpiryKey {
     }
 }
 
+/// The name of an object that lies in the store: hash, staged (milliseconds since the epoch), nonce.
+pub type StoredObject = (BlobHash, i64, u64);
+
+fn write_object(writer: &mut KeyWriter, tag: u8, (hash, staged, nonce): StoredObject) -> &mut KeyWriter {
+    writer.tag(TAG).tag(tag).raw(&hash.0).fixed64(millis_out(staged)).fixed64(nonce)
+}
+
+fn read_object(reader: &mut KeyReader<'_>, tag: u8) -> Result<StoredObject, KeyError> {
+    read_tags(reader, &[TAG, tag])?;
+    Ok((BlobHash(reader.array()?), millis_in(reader)?, reader.fixed64()?))
+}
+
+/// An object lies in the store, or is being written: its pieces may only be written while this is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlobObjectKey {
+    /// Its name.
+    pub object: StoredObject,
+}
+
+impl BlobObjectKey {
+    /// All objects whose hash begins with a byte.
+    pub fn shard_range(first: u8) -> (Vec<u8>, Vec<u8>) {
+        prefix_range(|writer| {
+            writer.tag(TAG).tag(b'n').raw(&[first]);
+        })
+    }
+}
+
+impl Key for BlobObjectKey {
+    const NAME: &'static str = "BlobObject";
+
+    fn write(&self, writer: &mut KeyWriter) {
+        write_object(writer, b'n', self.object);
+    }
+
+    fn read(reader: &mut KeyReader<'_>) -> Result<Self, KeyError> {
+        Ok(BlobObjectKey { object: read_object(reader, b'n')? })
+    }
+}
+
+/// A piece of an object that lies in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlobPieceKey {
+    /// The object.
+    pub object: StoredObject,
+    /// From 0.
+    pub index: u32,
+}
+
+impl BlobPieceKey {
+    /// All pieces of an object.
+    pub fn range(object: StoredObject) -> (Vec<u8>, Vec<u8>) {
+        prefix_range(|writer| {
+            write_object(writer, b'o', object);
+        })
+    }
+}
+
+impl Key for BlobPieceKey {
+    const NAME: &'static str = "BlobPiece";
+
+    fn write(&self, writer: &mut KeyWriter) {
+        write_object(writer, b'o', self.object).uint(self.index.into());
+    }
+
+    fn read(reader: &mut KeyReader<'_>) -> Result<Self, KeyError> {
+        Ok(BlobPieceKey { object: read_object(reader, b'o')?, index: reader.uint32()? })
+    }
+}
+
 fn time_range(tag: u8, before: i64) -> (Vec<u8>, Vec<u8>) {
     let mut end = KeyWriter::new();
     end.tag(TAG).tag(tag).fixed64(millis_out(before));
@@ -263,6 +337,8 @@ pub(crate) fn explain(bytes: &[u8]) -> Option<String> {
         .or_else(|| show::<BlobUnreferencedKey>(bytes))
         .or_else(|| show::<BlobCandidateKey>(bytes))
         .or_else(|| show::<BlobUploadExpiryKey>(bytes))
+        .or_else(|| show::<BlobObjectKey>(bytes))
+        .or_else(|| show::<BlobPieceKey>(bytes))
 }
 
 #[cfg(test)]
@@ -287,6 +363,10 @@ mod tests {
         golden(&BlobCandidateKey { since: 258, hash: HASH }, &[b"Bc\0\0\0\0\0\0\x01\x02", HASHED]);
         let expiry = BlobUploadExpiryKey { expires: 258, account: AccountId(7), hash: HASH };
         golden(&expiry, &[b"Bx\0\0\0\0\0\0\x01\x02\x07", HASHED]);
+        let object = (HASH, 258, 7);
+        let name = b"\0\0\0\0\0\0\x01\x02\0\0\0\0\0\0\0\x07";
+        golden(&BlobObjectKey { object }, &[b"Bn", HASHED, name]);
+        golden(&BlobPieceKey { object, index: 3 }, &[b"Bo", HASHED, name, b"\x03"]);
     }
 
     #[test]
@@ -309,5 +389,9 @@ mod tests {
         let candidate = BlobCandidateKey { since: 100, hash: HASH }.encode();
         assert!(within(BlobCandidateKey::range_before(101), candidate.clone()));
         assert!(!within(BlobCandidateKey::range_before(100), candidate));
+        let object = (HASH, 258, 7);
+        assert!(within(BlobPieceKey::range(object), BlobPieceKey { object, index: 3 }.encode()));
+        assert!(within(BlobObjectKey::shard_range(HASH.0[0]), BlobObjectKey { object }.encode()));
+        assert!(!within(BlobObjectKey::shard_range(1), BlobObjectKey { object }.encode()));
     }
 }
