@@ -23,21 +23,23 @@ const TRIP: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(1);
 /// The longest.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
-/// Within which a range is read, a name deleted or a shard listed, with all retries.
-const READ: Duration = Duration::from_secs(30);
-/// Within which an object is written: less than SMTP clients wait for the answer to the final dot (RFC 5321
+/// Within so many times the limit of a request a range is read or a name deleted, with all retries.
+const READ: u32 = 4;
+/// Within which an object is written or a shard listed: less than SMTP clients wait for the answer to the final dot (RFC 5321
 /// §4.5.3.2.6: 10 minutes).
 const WRITE: Duration = Duration::from_secs(300);
 
 /// An object store behind a breaker.
 pub(crate) struct Guarded<O> {
     objects: O,
+    /// One request.
+    timeout: Duration,
     breaker: Arc<Breaker>,
 }
 
 impl<O: Objects> Guarded<O> {
-    pub(crate) fn new(objects: O, clock: SharedClock) -> Self {
-        Guarded { objects, breaker: Arc::new(Breaker { clock, state: Mutex::default() }) }
+    pub(crate) fn new(objects: O, timeout: Duration, clock: SharedClock) -> Self {
+        Guarded { objects, timeout, breaker: Arc::new(Breaker { clock, state: Mutex::default() }) }
     }
 
     async fn run<T>(
@@ -72,11 +74,11 @@ impl<O: Objects> Objects for Guarded<O> {
     }
 
     fn get<'a>(&'a self, name: &'a ObjectName, range: Range<u64>) -> BoxFuture<'a, Result<Bytes, Error>> {
-        self.run("get", READ, self.objects.get(name, range)).boxed()
+        self.run("get", self.timeout * READ, self.objects.get(name, range)).boxed()
     }
 
     fn delete<'a>(&'a self, name: &'a ObjectName) -> BoxFuture<'a, Result<(), Error>> {
-        self.run("delete", READ, self.objects.delete(name)).boxed()
+        self.run("delete", self.timeout * READ, self.objects.delete(name)).boxed()
     }
 
     fn list(&self, shard: u8) -> BoxFuture<'_, Result<Vec<ObjectName>, Error>> {
@@ -234,7 +236,7 @@ mod tests {
 
     fn world() -> World {
         let (moody, clock) = (Arc::new(Moody::default()), Arc::new(ManualClock::new(Timestamp(0))));
-        let guarded = Guarded::new(Arc::clone(&moody), clock.clone());
+        let guarded = Guarded::new(Arc::clone(&moody), Duration::from_secs(1), clock.clone());
         World { moody, guarded, clock }
     }
 

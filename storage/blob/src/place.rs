@@ -11,6 +11,7 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Where larger bodies lie.
 #[derive(Clone, Debug)]
@@ -85,6 +86,7 @@ impl Place {
         spill: &Path,
         db: &Database,
         clock: &SharedClock,
+        timeout: Duration,
     ) -> Result<Arc<dyn Objects>, Error> {
         Ok(match self {
             Place::Files => {
@@ -94,8 +96,12 @@ impl Place {
                 Arc::new(LocalObjects::new(blobs, spill.to_owned()))
             }
             Place::Chunks => Arc::new(ChunkObjects::new(db.clone())),
-            Place::S3(place) => Arc::new(Guarded::new(RemoteObjects::s3(place)?, clock.clone())),
-            Place::Azblob(place) => Arc::new(Guarded::new(RemoteObjects::azblob(place)?, clock.clone())),
+            Place::S3(place) => {
+                Arc::new(Guarded::new(RemoteObjects::s3(place, timeout)?, timeout, clock.clone()))
+            }
+            Place::Azblob(place) => {
+                Arc::new(Guarded::new(RemoteObjects::azblob(place, timeout)?, timeout, clock.clone()))
+            }
         })
     }
 }

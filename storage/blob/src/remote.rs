@@ -11,7 +11,8 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use futures::future::{BoxFuture, FutureExt};
 use opendal::layers::{ConcurrentLimitLayer, RetryEvent, RetryLayer, TimeoutLayer};
-use opendal::{Builder, ErrorKind, Operator, Writer, services};
+use opendal::{Builder, ErrorKind, Executor, HttpTransporter, OperationContext, Operator, Writer, services};
+use opendal_http_transport_reqwest::ReqwestTransport;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -28,10 +29,8 @@ const REQUESTS: usize = 128;
 const PIECE: usize = 1 << 20;
 /// Pieces of a body asked for at once.
 const AHEAD: usize = 3;
-/// One request without a body.
-const REQUEST: Duration = Duration::from_secs(5);
-/// One part or piece on its way.
-const TRANSFER: Duration = Duration::from_secs(20);
+/// Until a connection is there.
+const CONNECT: Duration = Duration::from_secs(3);
 /// Further tries of a request, and the pauses before them; jitter adds up to the first pause to each.
 const TRIES: usize = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -45,7 +44,7 @@ pub(crate) struct RemoteObjects {
 
 impl RemoteObjects {
     /// In a bucket of S3 or of what speaks like it.
-    pub(crate) fn s3(place: &S3) -> Result<Self, Error> {
+    pub(crate) fn s3(place: &S3, timeout: Duration) -> Result<Self, Error> {
         let mut builder = services::S3::default()
             .bucket(&place.bucket)
             .region(&place.region)
@@ -62,11 +61,11 @@ impl RemoteObjects {
             builder = builder.access_key_id(id).secret_access_key(secret.expose());
             builder = builder.disable_config_load().disable_ec2_metadata();
         }
-        Self::new(builder)
+        Self::new(builder, timeout)
     }
 
     /// In a container of Azure Blob Storage.
-    pub(crate) fn azblob(place: &Azblob) -> Result<Self, Error> {
+    pub(crate) fn azblob(place: &Azblob, timeout: Duration) -> Result<Self, Error> {
         let mut builder = services::Azblob::default()
             .container(&place.container)
             .endpoint(&place.endpoint)
@@ -74,10 +73,10 @@ impl RemoteObjects {
         if let Some((account, key)) = &place.credentials {
             builder = builder.account_name(account).account_key(key.expose());
         }
-        Self::new(builder)
+        Self::new(builder, timeout)
     }
 
-    fn new(builder: impl Builder) -> Result<Self, Error> {
+    fn new(builder: impl Builder, timeout: Duration) -> Result<Self, Error> {
         let retry = RetryLayer::new()
             .with_max_times(TRIES)
             .with_min_delay(FIRST_PAUSE)
@@ -87,10 +86,15 @@ impl RemoteObjects {
                 metrics::counter!("blob_retries_total").increment(1);
                 tracing::debug!(error = %event.err, after = ?event.retry_after, "object store asked again");
             });
+        // Fails where the system has no certificate authorities to trust.
+        let client = reqwest::Client::builder().connect_timeout(CONNECT.min(timeout)).build();
+        let client = client.map_err(|error| failed("open", "object store", io::Error::other(error)))?;
+        let transport = HttpTransporter::new(ReqwestTransport::new(client));
         let operator = Operator::new(builder)
             .map_err(|error| failed("open", "object store", error))?
+            .with_context(OperationContext::from_parts(transport, Executor::default()))
             .layer(ConcurrentLimitLayer::new(REQUESTS))
-            .layer(TimeoutLayer::new().with_timeout(REQUEST).with_io_timeout(TRANSFER))
+            .layer(TimeoutLayer::new().with_timeout(timeout).with_io_timeout(timeout))
             .layer(retry);
         Ok(RemoteObjects { operator, uploads: Semaphore::new(UPLOADS) })
     }

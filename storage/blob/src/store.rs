@@ -24,11 +24,18 @@ pub struct Options {
     pub grace: Duration,
     /// Whether bodies are compressed where that saves an eighth of their bytes.
     pub compress: bool,
+    /// How long one request to an object store may take; it is tried a few times.
+    pub timeout: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { inline_max: 512 << 10, grace: Duration::from_secs(24 * 3600), compress: true }
+        Options {
+            inline_max: 512 << 10,
+            grace: Duration::from_secs(24 * 3600),
+            compress: true,
+            timeout: Duration::from_secs(10),
+        }
     }
 }
 
@@ -73,7 +80,7 @@ impl Store {
     ) -> Result<Self, Error> {
         let spill = dir.join("spill");
         fs::create_dir_all(&spill).map_err(|e| Error::io("create", &spill, e))?;
-        let objects = place.open(dir, &spill, &db, &clock)?;
+        let objects = place.open(dir, &spill, &db, &clock, options.timeout)?;
         Self::with_objects(objects, &spill, db, clock, rng, options)
     }
 

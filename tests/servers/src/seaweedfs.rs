@@ -1,0 +1,58 @@
+//! SeaweedFS, which speaks S3 and checks signatures.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::process::{Process, free_ports};
+
+/// Where `make test-deps` put its program.
+const PROGRAM: &str = "GODWIT_SEAWEEDFS";
+
+/// The key of the one who may do anything.
+pub const ACCESS_KEY_ID: &str = "godwit";
+/// Its secret.
+pub const SECRET_ACCESS_KEY: &str = "secret-of-the-test";
+
+/// A server of its own, with nothing in it.
+pub struct SeaweedFs {
+    address: SocketAddr,
+    _process: Process,
+    _dir: TempDir,
+}
+
+impl SeaweedFs {
+    /// Starts one; `None` (with a word on standard error) where it is not installed.
+    pub fn start() -> Option<Self> {
+        let Some(program) = std::env::var_os(PROGRAM) else {
+            eprintln!("skipped: {PROGRAM} does not say where SeaweedFS is");
+            return None;
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let identities = format!(
+            r#"{{"identities":[{{"name":"godwit","credentials":[{{"accessKey":"{ACCESS_KEY_ID}","secretKey":"{SECRET_ACCESS_KEY}"}}],"actions":["Admin"]}}]}}"#
+        );
+        let config = dir.path().join("s3.json");
+        std::fs::write(&config, identities).unwrap();
+        let names = ["master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port"];
+        let names = names.into_iter().chain(["filer.port.grpc", "s3.port", "s3.port.grpc"]);
+        let ports = free_ports::<8>();
+        let mut command = Command::new(program);
+        command.arg("server").arg("-s3").args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1"]);
+        command.args(names.zip(ports).map(|(name, port)| format!("-{name}={port}")));
+        command.args(["-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"]);
+        command.args(["-volume.max=4", "-volume.minFreeSpace=0", "-master.volumeSizeLimitMB=64"]);
+        command.arg(format!("-dir={}", dir.path().display()));
+        command.arg(format!("-s3.config={}", config.display()));
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports[6]));
+        let mut process = Process::start(command.current_dir(dir.path()));
+        process.wait_for_http(address);
+        Some(SeaweedFs { address, _process: process, _dir: dir })
+    }
+
+    /// Where it speaks S3.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
