@@ -47,8 +47,8 @@ pub(crate) const NONSENSE: u16 = 100;
 pub(crate) const ROWS: usize = 1000;
 /// UIDs of a listing answered before the connection may send.
 pub(crate) const LISTED: u32 = 512;
-/// Bytes of a body read at once.
-pub(crate) const PIECE: u64 = 128 * 1024;
+/// Bytes of a body read at once: whole blocks, as bodies are stored in.
+pub(crate) const PIECE: u64 = 2 * 90_000;
 /// Bytes of a header from which fields are selected.
 pub(crate) const HEADER: u64 = 4 << 20;
 /// Messages in one APPEND (RFC 3502): they are committed together.

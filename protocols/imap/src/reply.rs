@@ -71,6 +71,7 @@ impl From<mail::Error> for Stop {
             Error::LimitReached(what) => return Reply::no(what).with(Code::Limit).into(),
             Error::Reserved(what) => return Reply::no(what).with(Code::Cannot).into(),
             Error::Invalid(what) => return Reply::no(what).with(Code::Cannot).into(),
+            Error::Blob(blob::Error::Corrupt { .. }) => return damaged(&error),
             _ => return unavailable(&error),
         };
         Reply::no(text).with(code).into()
@@ -104,6 +105,12 @@ impl From<query::BudgetExceeded> for Stop {
     fn from(error: query::BudgetExceeded) -> Self {
         query::Error::from(error).into()
     }
+}
+
+/// Trying again will not help; the operator has to.
+fn damaged(error: &dyn std::error::Error) -> Stop {
+    tracing::error!(%error, "a message is damaged");
+    Reply::no("the message is damaged").with(Code::Corruption).into()
 }
 
 /// Nothing the client can do but try again; the operator sees why.

@@ -10,6 +10,7 @@ use net::{Connection, SessionContext};
 use tokio::time::Instant;
 
 use crate::command::append;
+use crate::command::fetch_body::Ahead;
 use crate::dispatch::{self, Manner, Row};
 use crate::flow::State;
 use crate::options::{COMMANDS_BEFORE_LOGIN, NONSENSE, NONSENSE_BEFORE_LOGIN};
@@ -42,6 +43,8 @@ pub(crate) struct Session {
     pub(crate) modes: Modes,
     /// Logins that failed.
     pub(crate) failures: u8,
+    /// The beginning of the body that FETCH answers with next.
+    pub(crate) ahead: Option<Box<Ahead>>,
     /// Commands before login.
     commands: u16,
     /// Lines that were no commands, or none for now.
@@ -78,6 +81,7 @@ pub(crate) async fn serve(server: Arc<Server>, connection: Connection, context: 
         modes: Modes::default(),
         failures: 0,
         commands: 0,
+        ahead: None,
         nonsense: 0,
     };
     if let Err(error) = session.run().await {

@@ -524,3 +524,31 @@ async fn all_flags_again() {
         assert!(answer.contains(line), "{line} in {answer}");
     }
 }
+
+#[tokio::test]
+async fn a_damaged_body_is_said_to_be_and_the_message_stays_unseen() {
+    let world = World::new().await;
+    let mut c = world.login().await;
+    let body = "a line of a large message\r\n".repeat(30_000);
+    c.append("INBOX", &format!("Subject: large\r\n\r\n{body}")).await;
+    c.append("INBOX", "Subject: small\r\n\r\nhello\r\n").await;
+    c.ok("SELECT INBOX").await;
+    let files = world.bodies();
+    let good = std::fs::read(&files[0]).unwrap();
+    let mut wrong = good.clone();
+    // In the first block.
+    wrong[20] ^= 1;
+    std::fs::write(&files[0], wrong).unwrap();
+    // Both messages are marked as seen together, and the second is never reached.
+    for what in
+        ["BODY[]", "BODY[TEXT]", "RFC822", "BODY[]<1000.5>", "BODY[HEADER.FIELDS (Subject)]", "BINARY[1]"]
+    {
+        c.fails(&format!("FETCH 1:2 ({what})"), "NO [CORRUPTION]").await;
+    }
+    assert!(c.ok("SEARCH UNSEEN").await.contains("* SEARCH 1 2"));
+    assert!(c.ok("FETCH 2 BODY[]").await.contains("hello"));
+    assert!(c.ok("FETCH 1 ENVELOPE").await.contains("large"), "what needs no body is told");
+    std::fs::write(&files[0], good).unwrap();
+    assert!(c.ok("FETCH 1 (BODY[])").await.contains(&body));
+    assert!(c.ok("FETCH 1 FLAGS").await.contains("\\Seen"));
+}

@@ -32,6 +32,9 @@ pub(crate) struct Arguments {
     /// The store, as `embedded:DIR` or `postgres://user@host:port/database`; DATA/store if absent
     #[arg(long)]
     store: Option<String>,
+    /// Where larger bodies lie: a file with the settings of `[blob]`
+    #[arg(long)]
+    blob: Option<PathBuf>,
     /// Send all remote mail to this HOST:PORT
     #[arg(long)]
     relay: Option<String>,
@@ -89,6 +92,7 @@ fn configuration(arguments: &Arguments, data: &Path) -> anyhow::Result<Config> {
         hostname: format!("mail.{DOMAIN}"),
         data: PathBuf::from(data),
         store: config::Store { url: arguments.store.clone(), inline_max: None },
+        blob: blob(arguments.blob.as_deref())?,
         listeners,
         tls: config::TlsFiles::default(),
         auth: config::Auth { default_domain: Some(DOMAIN.to_owned()), plaintext_on_loopback: true },
@@ -98,6 +102,11 @@ fn configuration(arguments: &Arguments, data: &Path) -> anyhow::Result<Config> {
         log: "warn".to_owned(),
         drain_grace: HumanDuration(Duration::from_secs(5)),
     })
+}
+
+fn blob(file: Option<&Path>) -> anyhow::Result<config::Blob> {
+    let Some(file) = file else { return Ok(config::Blob::default()) };
+    config::Blob::load(file).with_context(|| file.display().to_string())
 }
 
 /// The people and their passwords, which stay the same over restarts.

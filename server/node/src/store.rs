@@ -33,6 +33,11 @@ impl Location {
     }
 }
 
+/// Whether several nodes may use the store that a URL names.
+pub(crate) fn is_shared(url: Option<&str>) -> bool {
+    !matches!(Location::parse(url, Path::new("")), Ok(Location::Embedded(_)))
+}
+
 /// Opens the store.
 pub(crate) async fn open(
     url: Option<&str>,
@@ -65,6 +70,7 @@ mod tests {
         assert_eq!(parse(Some("embedded:")), Ok(Location::Embedded("data/store".into())));
         assert_eq!(parse(Some("embedded:/x")), Ok(Location::Embedded("/x".into())));
         assert_eq!(parse(Some("postgres://h/d")), Ok(Location::Postgres("postgres://h/d".into())));
+        assert!(is_shared(Some("postgres://h/d")) && !is_shared(Some("embedded:/x")) && !is_shared(None));
         assert!(parse(Some("oracle:x")).unwrap_err().contains("oracle"));
     }
 }

@@ -25,6 +25,7 @@ use spool::Spool;
 use crate::config::Config;
 use crate::registrar::AccountsWithMail;
 use crate::serve::Flavour;
+use crate::store;
 use crate::upkeep::Upkeep;
 
 /// How long a message is tried before it goes back.
@@ -61,11 +62,7 @@ pub(crate) fn wire(
     rng: &SharedRng,
     supervisor: &Supervisor,
 ) -> anyhow::Result<Services> {
-    let mut options = blob::Options::default();
-    if let Some(max) = config.store.inline_max {
-        options.inline_max = max.bytes();
-    }
-    let blobs = blob::Store::open(&config.data, db.clone(), clock.clone(), rng.clone(), options)?;
+    let blobs = bodies(config, db, clock, rng)?;
     let feed = LocalFeed::new();
     let sink = Arc::new(feed.clone());
     let mail = mail::Store::new(db.clone(), blobs.clone(), sink, clock.clone(), rng.clone());
@@ -136,6 +133,25 @@ pub(crate) fn wire(
         accounts,
         spool,
     })
+}
+
+fn bodies(
+    config: &Config,
+    db: &Database,
+    clock: &SharedClock,
+    rng: &SharedRng,
+) -> anyhow::Result<blob::Store> {
+    let mut options = blob::Options {
+        compress: config.blob.compress,
+        timeout: config.blob.timeout.get(),
+        ..blob::Options::default()
+    };
+    if let Some(max) = config.store.inline_max {
+        options.inline_max = max.bytes();
+    }
+    let place = config.blob.place(store::is_shared(config.store.url.as_deref()))?;
+    let (db, clock, rng) = (db.clone(), clock.clone(), rng.clone());
+    Ok(blob::Store::open_at(&place, &config.data, db, clock, rng, options)?)
 }
 
 fn smtp_config(config: &Config, role: Role) -> smtp::Config {

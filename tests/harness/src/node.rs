@@ -15,6 +15,8 @@ pub struct NodeOptions {
     pub users: u32,
     /// `--relay HOST:PORT`: where remote mail goes.
     pub relay: Option<String>,
+    /// `--blob FILE`: where larger bodies lie.
+    pub blob: Option<PathBuf>,
     /// A limit on the process's address space or files, as `ulimit` arguments, for the drills on scarcity.
     pub ulimit: Option<String>,
     /// The data directory; a temporary one unless named.
@@ -185,6 +187,9 @@ fn command(options: &NodeOptions, data: &Path) -> anyhow::Result<Command> {
     command.args(["--users", &options.users.to_string()]);
     if let Some(relay) = &options.relay {
         command.args(["--relay", relay]);
+    }
+    if let Some(file) = &options.blob {
+        command.arg("--blob").arg(file);
     }
     Ok(command)
 }

@@ -107,8 +107,13 @@ async fn rows(
             rows.retain(|row| fetch.changed_since.is_none_or(|since| row.modseq.0 > since));
             let seen =
                 if sets_seen { mark_seen(session, mailbox, &mut rows).await? } else { UidSet::default() };
-            for row in &rows {
-                message(session, mailbox, fetch, row, seen.contains(row.uid)).await?;
+            for (at, row) in rows.iter().enumerate() {
+                let sent = message(session, mailbox, fetch, row, seen.contains(row.uid)).await;
+                if let Err(Stop::Reply(_)) = &sent {
+                    let unsent = rows.iter().skip(at).map(|row| row.uid).collect::<UidSet>();
+                    mark_unseen(session, mailbox, unsent.intersection(&seen)).await;
+                }
+                sent?;
             }
         }
     }
@@ -144,6 +149,7 @@ async fn message(
         },
     };
     fetch_body::check_encodings(&fetch.items, row, summary.as_deref())?;
+    fetch_body::look_ahead(session, &fetch.items, row, summary.as_deref()).await?;
     let mut begun = false;
     for item in &fetch.items {
         if fetch_body::is_streamed(item) {
@@ -226,6 +232,23 @@ fn short(writer: &mut FetchWriter<'_>, item: &FetchItem, uid: u32, modseq: ModSe
         FetchItem::Uid => writer.uid(uid),
         FetchItem::ModSeq => writer.modseq(modseq.0),
         _ => writer.flags(flags::names(flags)),
+    }
+}
+
+/// Takes back what was marked as seen and could not be sent after all. The client hears of it with what else changed.
+async fn mark_unseen(session: &Session, mailbox: MailboxRef, mut left: UidSet) {
+    let change = FlagChange::Remove(Flags::from(SystemFlags::SEEN));
+    while !left.is_empty() {
+        match session.services().mail.store_flags(mailbox, &left, &change, None).await {
+            Ok(outcome) => match outcome.next {
+                Some(next) => left = left.intersection(&UidSet::from_ranges([next..=u32::MAX])),
+                None => return,
+            },
+            Err(error) => {
+                tracing::warn!(%error, "messages that could not be sent stay marked as seen");
+                return;
+            }
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use content_mail::{Encoding, Summary, headers};
 use imap_proto::command::{FetchItem, Partial, Section};
 use imap_proto::render::Code;
 use mail::MessageRow;
+use schema::BlobHash;
 
 use crate::command::fetch::writer;
 use crate::options::{HEADER, PIECE};
@@ -43,6 +44,49 @@ pub(crate) fn needs_summary(item: &FetchItem) -> bool {
         | FetchItem::BinarySize { .. } => true,
         _ => false,
     }
+}
+
+/// A beginning of a body that was read before the answer was begun.
+pub(crate) struct Ahead {
+    blob: BlobHash,
+    range: Range<u64>,
+    bytes: Bytes,
+}
+
+/// Reads the beginning of what a message is asked for, while it can still be said that it cannot be read: an answer
+/// that was begun can only be broken off.
+pub(crate) async fn look_ahead(
+    session: &mut Session,
+    items: &[FetchItem],
+    row: &MessageRow,
+    summary: Option<&Summary>,
+) -> Result<(), Stop> {
+    session.ahead = None;
+    let first = items.iter().find_map(|item| first_piece(item, row, summary));
+    let Some(range) = first.filter(|range| !range.is_empty()) else { return Ok(()) };
+    let bytes = session.services().mail.body(row.blob, range.clone()).await?;
+    session.ahead = Some(Box::new(Ahead { blob: row.blob, range, bytes }));
+    Ok(())
+}
+
+/// What is read first of a body for an item.
+fn first_piece(item: &FetchItem, row: &MessageRow, summary: Option<&Summary>) -> Option<Range<u64>> {
+    let header = summary.map_or(0, |summary| summary.header_size);
+    let whole = match item {
+        FetchItem::BodySection { section, partial, .. } => match section::find(section, row.size, summary) {
+            Piece::Missing => return None,
+            Piece::Fields { header, .. } => return Some(header.start..header.end.min(header.start + HEADER)),
+            Piece::Range(range) => section::clip(range, *partial),
+        },
+        FetchItem::Rfc822 => 0..row.size,
+        FetchItem::Rfc822Header => 0..header,
+        FetchItem::Rfc822Text => header..row.size,
+        FetchItem::Binary { part, .. } | FetchItem::BinarySize { part } => {
+            section::encoded(part, row.size, summary?)?.0
+        }
+        _ => return None,
+    };
+    Some(whole.start..whole.end.min(whole.start + PIECE))
 }
 
 /// Writes one item.
@@ -140,7 +184,10 @@ async fn body(session: &mut Session, row: &MessageRow, range: Range<u64>) -> Res
 }
 
 /// Bytes of a body, after the response was begun: what cannot be read then ends the connection.
-async fn piece(session: &Session, row: &MessageRow, range: Range<u64>) -> Result<Bytes, Stop> {
+async fn piece(session: &mut Session, row: &MessageRow, range: Range<u64>) -> Result<Bytes, Stop> {
+    if let Some(ahead) = session.ahead.take_if(|ahead| ahead.blob == row.blob && ahead.range == range) {
+        return Ok(ahead.bytes);
+    }
     let wanted = range.end - range.start;
     let bytes = session.services().mail.body(row.blob, range).await.map_err(|error| {
         tracing::warn!(%error, "body cannot be read in the middle of a response");
@@ -189,7 +236,7 @@ async fn binary(
 
 /// The size of a part without its transfer encoding, and whether there is NUL in it.
 async fn measure(
-    session: &Session,
+    session: &mut Session,
     row: &MessageRow,
     range: Range<u64>,
     encoding: &Encoding,
@@ -216,7 +263,12 @@ impl Decoding {
     }
 
     /// The next piece into `out`; false at the end.
-    async fn next(&mut self, session: &Session, row: &MessageRow, out: &mut Vec<u8>) -> Result<bool, Stop> {
+    async fn next(
+        &mut self,
+        session: &mut Session,
+        row: &MessageRow,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, Stop> {
         out.clear();
         if self.range.is_empty() {
             let more = !std::mem::replace(&mut self.done, true);

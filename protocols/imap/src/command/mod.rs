@@ -6,7 +6,7 @@ pub(crate) mod copy;
 pub(crate) mod enable;
 pub(crate) mod expunge;
 pub(crate) mod fetch;
-mod fetch_body;
+pub(crate) mod fetch_body;
 pub(crate) mod idle;
 pub(crate) mod list;
 pub(crate) mod login;

@@ -72,7 +72,7 @@ pub struct World {
     pub poll: changes::Poll,
     clock: SharedClock,
     pub shutdown: Shutdown,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl World {
@@ -107,7 +107,7 @@ impl World {
             clock: clock.clone(),
         };
         let imap = Imap::new(services, Options::default());
-        World { imap, mail, accounts, elsewhere, poll, clock, shutdown: Shutdown::new(), _dir: dir }
+        World { imap, mail, accounts, elsewhere, poll, clock, shutdown: Shutdown::new(), dir }
     }
 
     /// Alice's INBOX.
@@ -147,6 +147,14 @@ impl World {
         let context =
             SessionContext { id: 1, shutdown: self.shutdown.clone(), clock: self.clock.clone(), tls: None };
         std::mem::size_of_val(&*self.imap.serve(connection, context))
+    }
+
+    /// The files in which larger bodies lie.
+    pub fn bodies(&self) -> Vec<std::path::PathBuf> {
+        let entries = |folder: std::path::PathBuf| {
+            std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>()
+        };
+        entries(self.dir.path().join("blobs")).into_iter().flat_map(entries).flat_map(entries).collect()
     }
 
     pub async fn login(&self) -> Client {

@@ -3,8 +3,10 @@
 //! The file is TOML. A key that is not known is an error that names its line and the nearest known key; so is a value
 //! of the wrong kind. `godwit config schema` prints the same as JSON Schema.
 
+mod blob;
 mod error;
 
+pub(crate) use blob::Blob;
 pub(crate) use error::ConfigError;
 
 use std::net::SocketAddr;
@@ -27,6 +29,9 @@ pub(crate) struct Config {
     /// The store. Since v0.1
     #[serde(default)]
     pub(crate) store: Store,
+    /// Where the bodies of messages lie. Since v0.1
+    #[serde(default)]
+    pub(crate) blob: Blob,
     /// Where it listens; what is absent is not opened. Since v0.1
     #[serde(default)]
     pub(crate) listeners: Listeners,
@@ -66,10 +71,10 @@ fn default_grace() -> HumanDuration {
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Store {
-    /// `embedded:DIR` for one machine; `embedded:` and DATA/store if absent. Since v0.1
+    /// `embedded:DIR` for one machine, `postgres://…` for PostgreSQL; `embedded:` and DATA/store if absent. Since v0.1
     #[serde(default)]
     pub(crate) url: Option<String>,
-    /// Bodies up to this size are kept in the store, larger ones in files. Since v0.1
+    /// Bodies up to this size are kept in the store, larger ones where `[blob]` says. Since v0.1
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub(crate) inline_max: Option<ByteSize>,
@@ -204,6 +209,7 @@ impl Config {
         if self.smtp.postmaster.as_ref().is_some_and(|address| !address.contains('@')) {
             return Err(ConfigError::Meaning("smtp.postmaster is an address with its domain"));
         }
+        self.blob.check()?;
         for network in &self.listeners.proxies {
             network
                 .parse::<net::Network>()
@@ -257,12 +263,20 @@ mod tests {
         assert!(Config::parse(&format!("{SMALL}[smtp]\npostmaster = \"root\"\n")).is_err());
         assert!(Config::parse("hostname = \"a b\"\ndata = \"x\"\n").is_err());
         assert!(Config::parse(&format!("{SMALL}[listeners]\nproxies = [\"x\"]\n")).is_err());
+        assert!(Config::parse(&format!("{SMALL}[blob]\nkind = \"s3\"\n")).is_err());
     }
 
     #[test]
     fn the_schema_has_every_section() {
         let schema = Config::schema().to_string();
-        for key in ["hostname", "listeners", "max_message_size", "default_domain", "drain_grace"] {
+        for key in [
+            "hostname",
+            "listeners",
+            "max_message_size",
+            "default_domain",
+            "secret_access_key",
+            "drain_grace",
+        ] {
             assert!(schema.contains(key), "{key}");
         }
     }
