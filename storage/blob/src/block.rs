@@ -60,7 +60,8 @@ pub(crate) fn decode(
         AS_IS => out.extend_from_slice(payload),
         // Never more than there may be, whatever the bytes say.
         ZSTD => {
-            out.extend(zstd::bulk::decompress(payload, len).map_err(|_| "a block cannot be decompressed")?)
+            let raw = zstd::bulk::decompress(payload, len).map_err(|_| "a block cannot be decompressed")?;
+            out.extend_from_slice(&raw);
         }
         _ => return Err("a block is in a format that this version does not know"),
     }

@@ -150,13 +150,39 @@ async fn collect_in(txn: &Transaction, candidate: &BlobCandidateKey) -> Result<O
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::store::tests::Fixture;
     use schema::{AccountId, QueueId};
     use std::time::Duration;
 
     const OWNER: BlobOwner = BlobOwner::Queue(QueueId(1));
+
+    pub(crate) async fn candidates(store: &Store) -> Vec<BlobCandidateKey> {
+        store.candidates(BATCH).await.unwrap()
+    }
+
+    /// A collector that forgets to look again whether anybody holds the body, or looks without a conflict.
+    pub(crate) async fn delete_without(
+        store: &Store,
+        candidate: BlobCandidateKey,
+        look: bool,
+    ) -> Option<ObjectName> {
+        let BlobCandidateKey { since, hash } = candidate;
+        let held = store.db().read("flawed", |txn| async move { is_held(&txn, hash).await });
+        let held = look && held.await.unwrap();
+        let deleted = store.db().transact("flawed", |txn| async move {
+            txn.clear(&candidate.encode());
+            if held || unreferenced_since(&txn, hash).await? != Some(since) {
+                return Ok::<_, Error>(None);
+            }
+            let meta = meta_in(&txn, hash).await?;
+            let (begin, end) = body_range(hash);
+            txn.clear_range(&begin, &end);
+            Ok(meta.and_then(|meta| object_of(hash, &meta)))
+        });
+        deleted.await.unwrap()
+    }
 
     fn deleted(deleted: usize) -> Collected {
         Collected { deleted, ..Collected::default() }

@@ -126,7 +126,7 @@ impl Store {
         for _ in 0..READS {
             let bytes = self.objects().get(name, extent.clone()).await?;
             match layout.decode(name.nonce, blocks.clone(), &bytes) {
-                Ok(raw) => return Ok(cut(raw.into(), layout, &blocks, &range)),
+                Ok(raw) => return Ok(cut(&raw.into(), layout, &blocks, &range)),
                 Err(damage) => what = damage,
             }
             tracing::warn!(object = %name, ?extent, what, "bytes of a body are not what was stored");
@@ -146,7 +146,7 @@ impl Store {
                 let decoded = crate::block::decode(meta.nonce, index, row, layout.raw(index), &mut raw);
                 decoded.map_err(|what| Error::Corrupt { hash, what })?;
             }
-            return Ok(cut(raw.into(), &layout, &wanted, &range));
+            return Ok(cut(&raw.into(), &layout, &wanted, &range));
         }
         if rows.iter().zip(wanted.clone()).any(|(row, index)| row.len() != plain.raw(index)) {
             return Err(Error::Corrupt { hash, what: "a piece does not have its length" });
@@ -155,7 +155,7 @@ impl Store {
             Ok([only]) => only,
             Err(rows) => rows.concat().into(),
         };
-        Ok(cut(all, &plain, &wanted, &range))
+        Ok(cut(&all, &plain, &wanted, &range))
     }
 
     async fn rows(&self, hash: BlobHash, wanted: RangeInclusive<u32>) -> Result<Vec<Bytes>, Error> {
@@ -196,7 +196,7 @@ impl Reader {
 }
 
 /// The wanted bytes of whole blocks.
-fn cut(all: Bytes, layout: &Layout, blocks: &RangeInclusive<u32>, range: &Range<u64>) -> Bytes {
+fn cut(all: &Bytes, layout: &Layout, blocks: &RangeInclusive<u32>, range: &Range<u64>) -> Bytes {
     let first = u64::from(*blocks.start()) * u64::from(layout.block);
     let at = |n: u64| (n.saturating_sub(first) as usize).min(all.len());
     all.slice(at(range.start)..at(range.end))

@@ -1,7 +1,6 @@
 //! Azurite, which speaks Azure Blob Storage and checks signatures.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
 use std::process::Command;
 
 use aws_lc_rs::hmac;
@@ -31,14 +30,11 @@ pub struct Azurite {
 impl Azurite {
     /// Starts one; `None` (with a word on standard error) where it is not installed.
     pub fn start() -> Option<Self> {
-        let Some(package) = std::env::var_os(PACKAGE) else {
-            eprintln!("skipped: {PACKAGE} does not say where Azurite is");
-            return None;
-        };
+        let package = crate::installed(PACKAGE)?;
         let dir = tempfile::tempdir().unwrap();
         let [port] = free_ports();
         let mut command = Command::new("node");
-        command.arg(Path::new(&package).join("dist/src/blob/main.js"));
+        command.arg(package.join("dist/src/blob/main.js"));
         command.args(["--blobHost", "127.0.0.1", "--silent", "--disableTelemetry", "--skipApiVersionCheck"]);
         command.arg("--blobPort").arg(port.to_string()).arg("--location").arg(dir.path());
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));

@@ -12,5 +12,16 @@ pub mod seaweedfs;
 
 pub use proxy::{Fault, Proxy};
 
+use std::path::PathBuf;
+
 /// The bucket or container that is there.
 pub const BUCKET: &str = "mail";
+
+/// What an environment variable says is installed, if it is.
+fn installed(variable: &str) -> Option<PathBuf> {
+    let path = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.exists());
+    if path.is_none() {
+        eprintln!("skipped: {variable} does not name what `make test-deps` installs");
+    }
+    path
+}

@@ -25,10 +25,7 @@ pub struct SeaweedFs {
 impl SeaweedFs {
     /// Starts one; `None` (with a word on standard error) where it is not installed.
     pub fn start() -> Option<Self> {
-        let Some(program) = std::env::var_os(PROGRAM) else {
-            eprintln!("skipped: {PROGRAM} does not say where SeaweedFS is");
-            return None;
-        };
+        let program = crate::installed(PROGRAM)?;
         let dir = tempfile::tempdir().unwrap();
         let identities = format!(
             r#"{{"identities":[{{"name":"godwit","credentials":[{{"accessKey":"{ACCESS_KEY_ID}","secretKey":"{SECRET_ACCESS_KEY}"}}],"actions":["Admin"]}}]}}"#
