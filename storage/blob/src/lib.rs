@@ -55,5 +55,5 @@ pub use object::{ObjectName, Objects, Pending};
 pub use place::{Azblob, Place, S3, Secret};
 pub use schema::keys::blob::BlobOwner;
 pub use spill::Spill;
-pub use stage::{SPILL_AFTER, Staged, Writer};
+pub use stage::{HEAD, SPILL_AFTER, Staged, Writer};
 pub use store::{Options, Store};

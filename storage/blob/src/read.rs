@@ -70,6 +70,9 @@ impl Store {
         match &staged.body {
             Body::Inline(bytes, _) => Ok(bytes.slice(range.start as usize..range.end as usize)),
             _ if range.is_empty() => Ok(Bytes::new()),
+            Body::Object(object) if range.end <= object.head.len() as u64 => {
+                Ok(object.head.slice(range.start as usize..range.end as usize))
+            }
             Body::Object(object) => self.read_blocks(&object.name, &object.layout, range).await,
         }
     }

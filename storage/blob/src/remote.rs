@@ -213,3 +213,41 @@ impl Objects for RemoteObjects {
         AHEAD
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Secret;
+    use runtime::Timestamp;
+    use schema::BlobHash;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    const NAME: ObjectName = ObjectName { hash: BlobHash([1; 32]), staged: Timestamp(1), nonce: 1 };
+
+    /// What comes first to a server is TLS, and what is no TLS is an error like others.
+    #[tokio::test]
+    async fn https_is_spoken() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("https://{}", listener.local_addr().unwrap());
+        let server = std::thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            let mut first = [0; 3];
+            socket.read_exact(&mut first).unwrap();
+            socket.write_all(b"HTTP/1.1 400 speak plainly\r\n\r\n").unwrap();
+            first
+        });
+        let place = S3 {
+            bucket: "mail".to_owned(),
+            region: "eu-central-1".to_owned(),
+            endpoint: Some(endpoint),
+            virtual_host: false,
+            root: String::new(),
+            credentials: Some(("id".to_owned(), Secret::new("secret"))),
+        };
+        let objects = RemoteObjects::s3(&place, Duration::from_millis(500)).unwrap();
+        let error = objects.get(&NAME, 0..1).await.unwrap_err();
+        assert!(matches!(&error, Error::Io { .. }) && !error.is_absent(), "{error}");
+        assert_eq!(server.join().unwrap(), [22, 3, 1], "a handshake");
+    }
+}

@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 /// A body of more bytes than this goes on in a spill file while it comes in.
 pub const SPILL_AFTER: usize = 128 << 10;
+/// So much of the beginning of a staged body is read without asking anybody.
+pub const HEAD: usize = 64 << 10;
 /// What takes less than about this many bytes of compressing is done at once, the rest off the async workers.
 const AT_ONCE: usize = 32 << 10;
 
@@ -41,6 +43,8 @@ pub(crate) struct Rows {
 pub(crate) struct Object {
     pub(crate) name: ObjectName,
     pub(crate) layout: Layout,
+    /// Its first [`HEAD`] bytes, for whoever is within a transaction and must not wait.
+    pub(crate) head: Bytes,
 }
 
 impl Staged {
@@ -67,8 +71,17 @@ impl Staged {
 enum Received {
     /// As they are.
     Raw(Bytes),
-    /// In a spill file, as blocks of these stored lengths.
-    Spilled(Spill, Vec<u32>),
+    /// In a spill file, as blocks.
+    Spilled(Spilled),
+}
+
+/// A spill file of blocks.
+struct Spilled {
+    spill: Spill,
+    /// Of each block.
+    stored: Vec<u32>,
+    /// The first [`HEAD`] bytes.
+    head: Bytes,
 }
 
 impl Store {
@@ -104,14 +117,14 @@ impl Store {
                     .await?
                 }
             }
-            Received::Spilled(spill, stored) if size <= inline_max => {
-                blocking(move || come_back(hash, size, nonce, spill, stored)).await?
+            Received::Spilled(spilled) if size <= inline_max => {
+                blocking(move || come_back(hash, size, nonce, spilled)).await?
             }
             received => {
                 let name = ObjectName { hash, staged: self.now(), nonce };
-                let (pending, stored) = blocking(move || pending(nonce, received, compress)).await?;
+                let (pending, stored, head) = blocking(move || pending(nonce, received, compress)).await?;
                 self.objects().put(&name, pending).await?;
-                Body::Object(Arc::new(Object { name, layout: Layout::new(size, stored) }))
+                Body::Object(Arc::new(Object { name, layout: Layout::new(size, stored), head }))
             }
         };
         Ok(Staged { hash, size, body })
@@ -136,13 +149,8 @@ fn rows(nonce: u64, bytes: Bytes, blocks: Vec<Vec<u8>>) -> Body {
 }
 
 /// A body that was spilled and turns out to be small. Blocks.
-fn come_back(
-    hash: BlobHash,
-    size: u64,
-    nonce: u64,
-    mut spill: Spill,
-    stored: Vec<u32>,
-) -> Result<Body, Error> {
+fn come_back(hash: BlobHash, size: u64, nonce: u64, spilled: Spilled) -> Result<Body, Error> {
+    let Spilled { mut spill, stored, .. } = spilled;
     let mut rest = Bytes::from(spill.read_back()?);
     let layout = Layout::new(size, stored);
     let all = layout.blocks(&(0..size));
@@ -151,16 +159,20 @@ fn come_back(
     Ok(rows(nonce, raw.into(), blocks))
 }
 
-/// The bytes of an object, and how long its blocks are. Blocks.
-fn pending(nonce: u64, received: Received, compress: bool) -> Result<(Pending, Vec<u32>), Error> {
+/// The bytes of an object, how long its blocks are, and its beginning. Blocks.
+fn pending(nonce: u64, received: Received, compress: bool) -> Result<(Pending, Vec<u32>, Bytes), Error> {
     Ok(match received {
-        Received::Spilled(spill, stored) => (Pending::Spilled(spill), stored),
+        Received::Spilled(Spilled { spill, stored, head }) => (Pending::Spilled(spill), stored, head),
         Received::Raw(bytes) => {
             let blocks = block::encode_all(nonce, &bytes, compress);
             let stored = blocks.iter().map(|block| block.len() as u32).collect();
-            (Pending::Memory(blocks.concat().into()), stored)
+            (Pending::Memory(blocks.concat().into()), stored, head(&bytes))
         }
     })
+}
+
+fn head(bytes: &[u8]) -> Bytes {
+    Bytes::copy_from_slice(bytes.get(..HEAD).unwrap_or(bytes))
 }
 
 /// Takes in a body piece by piece, with at most about [`SPILL_AFTER`] bytes in memory.
@@ -177,8 +189,7 @@ pub struct Writer {
 /// Where the bytes are that do not fit the buffer.
 enum Spilling {
     NotYet,
-    /// As blocks of these stored lengths.
-    To(Spill, Vec<u32>),
+    To(Spilled),
     /// A call failed or was cancelled, and bytes may be missing.
     Broken,
 }
@@ -227,7 +238,7 @@ impl Writer {
         let hash = BlobHash(*self.hasher.finalize().as_bytes());
         let received = match self.spill {
             Spilling::NotYet => Received::Raw(self.buffer.into()),
-            Spilling::To(spill, stored) => Received::Spilled(spill, stored),
+            Spilling::To(spilled) => Received::Spilled(spilled),
             Spilling::Broken => return Err(Error::WriterBroken),
         };
         self.store.settle(hash, self.len, self.inline_max, self.nonce, received).await
@@ -235,27 +246,30 @@ impl Writer {
 
     /// Moves so many bytes of the buffer to the spill file, as blocks.
     async fn spill_blocks(&mut self, bytes: usize) -> Result<(), Error> {
-        let spill = match std::mem::replace(&mut self.spill, Spilling::Broken) {
+        let spilled = match std::mem::replace(&mut self.spill, Spilling::Broken) {
             Spilling::NotYet => None,
-            Spilling::To(spill, stored) => Some((spill, stored)),
+            Spilling::To(spilled) => Some(spilled),
             Spilling::Broken => return Err(Error::WriterBroken),
         };
         let (dir, nonce, compress) =
             (self.store.spill().to_owned(), self.nonce, self.store.options().compress);
         let mut buffer = std::mem::take(&mut self.buffer);
-        let (spill, stored, buffer) = blocking(move || {
-            let create = || Ok::<_, Error>((Spill::create(&dir, nonce)?, Vec::new()));
-            let (mut spill, mut stored) = spill.map_or_else(create, Ok)?;
+        let (spilled, buffer) = blocking(move || {
+            let create = || {
+                let spill = Spill::create(&dir, nonce)?;
+                Ok::<_, Error>(Spilled { spill, stored: Vec::new(), head: head(&buffer) })
+            };
+            let mut spilled = spilled.map_or_else(create, Ok)?;
             for raw in buffer.get(..bytes).unwrap_or_default().chunks(BLOCK) {
-                let block = block::encode(nonce, stored.len() as u32, raw, compress);
-                spill.append(&block)?;
-                stored.push(block.len() as u32);
+                let block = block::encode(nonce, spilled.stored.len() as u32, raw, compress);
+                spilled.spill.append(&block)?;
+                spilled.stored.push(block.len() as u32);
             }
             buffer.drain(..bytes.min(buffer.len()));
-            Ok((spill, stored, buffer))
+            Ok((spilled, buffer))
         })
         .await?;
-        (self.spill, self.buffer) = (Spilling::To(spill, stored), buffer);
+        (self.spill, self.buffer) = (Spilling::To(spilled), buffer);
         Ok(())
     }
 }
@@ -316,6 +330,41 @@ mod tests {
         let shard = staged.hash().0[0];
         fixture.store.discard(staged).await.unwrap();
         assert_eq!(fixture.store.objects().list(shard).await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn the_beginning_of_a_staged_body_is_at_hand() {
+        let fixture = Fixture::new(1000);
+        let body: Vec<u8> = (0..300_000u32).map(|i| (i % 251) as u8).collect();
+        let mut writer = fixture.store.writer();
+        writer.write(&body).await.unwrap();
+        for staged in
+            [writer.finish().await.unwrap(), fixture.store.stage(body.clone().into()).await.unwrap()]
+        {
+            let Body::Object(object) = &staged.body else { panic!("it is large") };
+            fixture.store.objects().delete(&object.name).await.unwrap();
+            let read = |range| fixture.store.read_staged(&staged, range);
+            assert_eq!(read(10..HEAD as u64).await.unwrap(), body[10..HEAD]);
+            assert!(read(10..HEAD as u64 + 1).await.is_err());
+        }
+    }
+
+    #[tokio::test]
+    async fn bodies_are_small_where_they_lie() {
+        let fixture = Fixture::new(200_000);
+        let text = b"a line of a message like many others\r\n".repeat(6_000);
+        for len in [5_000, 20_000, 190_000, 220_000] {
+            let staged = fixture.store.stage(Bytes::copy_from_slice(&text[..len])).await.unwrap();
+            let stored = match &staged.body {
+                Body::Inline(bytes, None) => bytes.len(),
+                Body::Inline(_, Some(rows)) => rows.blocks.iter().map(Bytes::len).sum(),
+                Body::Object(object) => object.layout.stored.iter().map(|len| *len as usize).sum(),
+            };
+            assert!(len == 5_000 || stored < len / 20, "{len}: {stored}");
+            fixture.reference(&staged, crate::BlobOwner::Queue(schema::QueueId(1))).await.unwrap();
+            assert_eq!(fixture.store.read(staged.hash(), 0..u64::MAX).await.unwrap(), text[..len]);
+            assert_eq!(fixture.store.read(staged.hash(), 4_000..4_900).await.unwrap(), text[4_000..4_900]);
+        }
     }
 
     #[tokio::test]
