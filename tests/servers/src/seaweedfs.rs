@@ -18,8 +18,23 @@ pub const SECRET_ACCESS_KEY: &str = "secret-of-the-test";
 /// A server of its own, with nothing in it.
 pub struct SeaweedFs {
     address: SocketAddr,
-    _process: Process,
+    ports: [u16; 8],
+    process: Option<Process>,
     _dir: TempDir,
+}
+
+impl Drop for SeaweedFs {
+    /// It leaves sockets behind in /tmp that have its ports in their names.
+    fn drop(&mut self) {
+        self.process = None;
+        for entry in std::fs::read_dir("/tmp").into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let ours = |port: &u16| name.ends_with(&format!("-{port}.sock"));
+            if name.starts_with("seaweedfs-") && self.ports.iter().any(ours) {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
 }
 
 impl SeaweedFs {
@@ -45,7 +60,7 @@ impl SeaweedFs {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports[6]));
         let mut process = Process::start(command.current_dir(dir.path()));
         process.wait_for_http(address);
-        Some(SeaweedFs { address, _process: process, _dir: dir })
+        Some(SeaweedFs { address, ports, process: Some(process), _dir: dir })
     }
 
     /// Where it speaks S3.
