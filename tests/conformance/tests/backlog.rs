@@ -100,20 +100,22 @@ fn mail_whose_body_cannot_be_read_waits() {
     let (blob, key) = (dir.path().join("blob.toml"), dir.path().join("key"));
     std::fs::write(&key, seaweedfs::SECRET_ACCESS_KEY).unwrap();
     let settings = format!(
-        "kind = \"s3\"\ntimeout = \"1 s\"\n[s3]\nbucket = {BUCKET:?}\nregion = \"us-east-1\"\n\
+        "kind = \"s3\"\ntimeout = \"2 s\"\n[s3]\nbucket = {BUCKET:?}\nregion = \"us-east-1\"\n\
          endpoint = \"http://{}\"\naccess_key_id = {:?}\nsecret_access_key.file = {key:?}\n",
         proxy.address(),
         seaweedfs::ACCESS_KEY_ID
     );
     std::fs::write(&blob, settings).unwrap();
     let relay = Some(next.address.to_string());
-    let node = Node::start(NodeOptions { users: 1, blob: Some(blob), relay, ..NodeOptions::default() }).unwrap();
+    let node =
+        Node::start(NodeOptions { users: 1, blob: Some(blob), relay, ..NodeOptions::default() }).unwrap();
 
     let body = format!("Subject: large\r\n\r\n{}", "a line of a large message\r\n".repeat(40_000));
     let mut smtp = Smtp::connect_tls(node.listener("submissions")).unwrap();
     smtp.auth_plain("u0@example.test", "secret").unwrap();
-    let (code, text) = smtp.send("u0@example.test", &["b@elsewhere.test"], body.as_bytes()).unwrap();
-    assert_eq!(code, 250, "{text:?}");
+    let send = |smtp: &mut Smtp| smtp.send("u0@example.test", &["b@elsewhere.test"], body.as_bytes());
+    // It may have to make itself ready at its first object.
+    until("the object store", || Ok((send(&mut smtp)?.0 == 250).then_some(()))).unwrap();
     until("the first attempt", || Ok((next.ended() > 0).then_some(()))).unwrap();
 
     proxy.set(Fault::Refuse);

@@ -80,7 +80,7 @@ fn mail_with_bodies_in_s3() {
     let Some(server) = SeaweedFs::start() else { return };
     let proxy = Proxy::start(server.address());
     let settings = format!(
-        "kind = \"s3\"\ntimeout = \"1 s\"\n[s3]\nbucket = {BUCKET:?}\nregion = \"us-east-1\"\nroot = \"godwit\"\n\
+        "kind = \"s3\"\ntimeout = \"2 s\"\n[s3]\nbucket = {BUCKET:?}\nregion = \"us-east-1\"\nroot = \"godwit\"\n\
          endpoint = \"http://{}\"\naccess_key_id = {:?}\nsecret_access_key.file = \"DIR/key\"\n",
         proxy.address(),
         seaweedfs::ACCESS_KEY_ID
@@ -93,7 +93,7 @@ fn mail_with_bodies_in_azure() {
     let Some(server) = Azurite::start() else { return };
     let proxy = Proxy::start(server.address());
     let settings = format!(
-        "kind = \"azblob\"\ntimeout = \"1 s\"\n[azblob]\ncontainer = {BUCKET:?}\nroot = \"godwit\"\n\
+        "kind = \"azblob\"\ntimeout = \"2 s\"\n[azblob]\ncontainer = {BUCKET:?}\nroot = \"godwit\"\n\
          endpoint = \"http://{}/{account}\"\naccount = {account:?}\naccount_key.file = \"DIR/azure-key\"\n",
         proxy.address(),
         account = azurite::ACCOUNT
@@ -116,7 +116,8 @@ fn mail_with_bodies_in_the_store() {
 }
 
 fn drill(world: &World) {
-    assert_eq!(world.send(0, LARGE).0, 250);
+    // It may have to make itself ready at its first object.
+    until("the object store", || Ok((world.send(0, LARGE).0 == 250).then_some(()))).unwrap();
     assert_eq!(world.send(1, 4_000).0, 250);
     assert_eq!(world.mail(), [0, 1]);
     let mut next = 2;

@@ -9,6 +9,9 @@ use std::time::Duration;
 
 /// More than two parts of an upload in parts.
 const LARGE: usize = 13 << 20;
+/// A request's time for who waits for what works, and for who waits for what does not.
+pub(crate) const PATIENT: Duration = Duration::from_secs(15);
+pub(crate) const IMPATIENT: Duration = Duration::from_millis(1_500);
 /// The breaker's longest pause.
 const PAUSE: Duration = Duration::from_secs(15);
 

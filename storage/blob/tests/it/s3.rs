@@ -1,12 +1,13 @@
 //! On SeaweedFS, which speaks S3.
 
-use crate::faults;
+use crate::faults::{self, IMPATIENT, PATIENT};
 use crate::world::World;
 use godwit_blob::{Error, Place, S3, Secret};
 use servers::seaweedfs::{ACCESS_KEY_ID, SECRET_ACCESS_KEY, SeaweedFs};
 use servers::{BUCKET, Fault, Proxy};
+use std::time::Duration;
 
-fn world(server: &SeaweedFs, secret: &str) -> World {
+fn world(server: &SeaweedFs, secret: &str, timeout: Duration) -> World {
     let proxy = Proxy::start(server.address());
     let place = Place::S3(S3 {
         bucket: BUCKET.to_owned(),
@@ -16,16 +17,16 @@ fn world(server: &SeaweedFs, secret: &str) -> World {
         root: "bodies".to_owned(),
         credentials: Some((ACCESS_KEY_ID.to_owned(), Secret::new(secret))),
     });
-    World::new(proxy, &place)
+    World::new(proxy, &place, timeout)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_in_s3() {
     let Some(server) = SeaweedFs::start() else { return };
-    let world = world(&server, SECRET_ACCESS_KEY);
-    faults::a_day(&world).await;
-    faults::every_fault(&world).await;
-    wrong_bytes_are_not_taken(&world).await;
+    faults::a_day(&world(&server, SECRET_ACCESS_KEY, PATIENT)).await;
+    let impatient = world(&server, SECRET_ACCESS_KEY, IMPATIENT);
+    faults::every_fault(&impatient).await;
+    wrong_bytes_are_not_taken(&impatient).await;
     a_wrong_key_is_refused(&server).await;
 }
 
@@ -37,7 +38,7 @@ async fn wrong_bytes_are_not_taken(world: &World) {
 }
 
 async fn a_wrong_key_is_refused(server: &SeaweedFs) {
-    let world = world(server, "another-secret");
+    let world = world(server, "another-secret", PATIENT);
     let error = world.stage(&world.body(50_000)).await.unwrap_err().to_string();
     assert!(error.contains("upload") && !error.contains("another-secret"), "{error}");
 }

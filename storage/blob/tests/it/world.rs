@@ -21,12 +21,11 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(proxy: Proxy, place: &Place) -> Self {
+    pub(crate) fn new(proxy: Proxy, place: &Place, timeout: Duration) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::new(SystemClock::new().now()));
         let db = kv::memory::database();
-        let options =
-            Options { inline_max: 10_000, timeout: Duration::from_millis(500), ..Options::default() };
+        let options = Options { inline_max: 10_000, timeout, ..Options::default() };
         let rng = Arc::new(SeededRng::new(7));
         let store = Store::open_at(place, dir.path(), db.clone(), clock.clone(), rng, options).unwrap();
         World { store, db, proxy, clock, rng: SeededRng::new(8), _dir: dir }
