@@ -56,6 +56,7 @@ build: build-deps ## the release binary
 
 bench: build bench-deps ## the store's rates, and Godwit beside Debian's Postfix and Dovecot; prints the tables
 	cargo bench $(RUST) -p godwit-kv-embedded
+	cargo bench $(RUST) -p godwit-kv-fdb
 	python3 tests/bench/compare.py --node $(NODE) $(ARGS)
 
 fuzz: ## every fuzz target for TIME seconds (default 60)

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::routing::get;
 use futures::future::BoxFuture;
 use runtime::Shutdown;
 
@@ -58,6 +60,17 @@ impl Health {
         }
         reasons
     }
+}
+
+/// What the admin listener says before there is anything to administer: alive, not started, not ready because of what
+/// `reason` says.
+pub fn waiting(reason: Arc<dyn Fn() -> String + Send + Sync>) -> Router {
+    let not_ready = move || std::future::ready((StatusCode::SERVICE_UNAVAILABLE, reason() + "\n"));
+    Router::new()
+        .route("/livez", get(live))
+        .route("/startupz", get(not_ready.clone()))
+        .route("/readyz", get(not_ready.clone()))
+        .fallback(not_ready)
 }
 
 /// The process runs and answers.

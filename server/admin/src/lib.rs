@@ -19,7 +19,7 @@ mod router;
 #[cfg(test)]
 mod tests;
 
-pub use health::{Health, Probe};
+pub use health::{Health, Probe, waiting};
 pub use problem::Problem;
 pub use router::router;
 

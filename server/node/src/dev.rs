@@ -29,7 +29,8 @@ pub(crate) struct Arguments {
     /// admin +90. 0 for any free ports
     #[arg(long, default_value_t = 2500)]
     port_base: u16,
-    /// The store, as `embedded:DIR` or `postgres://user@host:port/database`; DATA/store if absent
+    /// The store, as `embedded:DIR`, `postgres://user@host:port/database` or `fdb:CLUSTER_FILE` (with `?prefix=…`, to
+    /// share a cluster); DATA/store if absent
     #[arg(long)]
     store: Option<String>,
     /// Where larger bodies lie: a file with the settings of `[blob]`
@@ -91,7 +92,7 @@ fn configuration(arguments: &Arguments, data: &Path) -> anyhow::Result<Config> {
     Ok(Config {
         hostname: format!("mail.{DOMAIN}"),
         data: PathBuf::from(data),
-        store: config::Store { url: arguments.store.clone(), inline_max: None },
+        store: config::Store { url: arguments.store.clone(), ..config::Store::default() },
         blob: blob(arguments.blob.as_deref())?,
         listeners,
         tls: config::TlsFiles::default(),

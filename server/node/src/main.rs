@@ -10,6 +10,7 @@ mod secrets;
 mod serve;
 mod store;
 mod upkeep;
+mod waiting;
 mod wiring;
 
 use std::io::Write;
@@ -63,7 +64,10 @@ enum ConfigCommand {
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse()) {
+    let outcome = run(Arguments::parse());
+    // Nothing of this process uses the store any more. A client that was never loaded has nothing to stop.
+    kv_fdb::stop();
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Nothing is left to do if even this cannot be said.

@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 
 use crate::config::Config;
 use crate::wiring::{self, Services};
-use crate::{http, secrets, store};
+use crate::{http, secrets, store, waiting};
 
 /// Whether this is a demo or the real thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +62,10 @@ pub(crate) async fn start(config: Config, flavour: Flavour) -> anyhow::Result<No
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     std::fs::create_dir_all(&config.data)
         .with_context(|| format!("cannot make {}", config.data.display()))?;
-    let db = store::open(config.store.url.as_deref(), &config.data, &clock, &rng).await?;
+    let db = match flavour {
+        Flavour::Development => store::open(&config.store, &config.data, &clock, &rng).await?,
+        Flavour::Production => waiting::for_store(&config, &clock, &rng).await?,
+    };
     let (tls, certificate) = tls(&config)?;
     let shutdown = Shutdown::new();
     let supervisor = Supervisor::new(shutdown.clone());

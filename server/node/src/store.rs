@@ -1,4 +1,4 @@
-//! Opening the store that a URL names.
+//! Opening the store that the configuration names.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,46 +7,88 @@ use anyhow::{Context, bail};
 use kv::{Backend, Database};
 use runtime::{SharedClock, SharedRng};
 
-/// What a store URL says.
+use crate::config::{self, StoreKind};
+
+/// Which store.
 #[derive(Debug, PartialEq, Eq)]
 enum Location {
     Embedded(PathBuf),
     Postgres(String),
+    FoundationDb(kv_fdb::Options),
 }
 
 impl Location {
-    /// `embedded:DIR`; without a URL, and without DIR, the folder `store` of the data directory.
-    fn parse(url: Option<&str>, data: &Path) -> anyhow::Result<Self> {
-        let own = || data.join("store");
-        match url.map(|url| url.split_once(':').unwrap_or((url, ""))) {
-            None | Some(("embedded", "")) => Ok(Location::Embedded(own())),
-            Some(("embedded", dir)) => Ok(Location::Embedded(dir.into())),
-            Some(("postgres" | "postgresql", _)) => {
-                Ok(Location::Postgres(url.unwrap_or_default().to_owned()))
-            }
-            Some((scheme, _)) => {
-                bail!(
-                    "this version has no store of the kind {scheme:?}; it has embedded:DIR and postgres://…"
-                )
-            }
+    /// By its URL (`embedded:DIR`, `postgres://…`, `fdb:CLUSTER_FILE`), or by the kind alone. Without either, and
+    /// without DIR, it is the folder `store` of the data directory.
+    fn of(store: &config::Store, data: &Path) -> anyhow::Result<Self> {
+        let own = || Location::Embedded(data.join("store"));
+        let Some(url) = store.url.as_deref() else {
+            return match store.backend {
+                None | Some(StoreKind::Embedded) => Ok(own()),
+                Some(StoreKind::Postgres) => bail!("store.backend \"postgres\" wants store.url"),
+                Some(StoreKind::Foundationdb) => Ok(Location::FoundationDb(foundationdb(store))),
+            };
+        };
+        let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
+        let (kind, location) = match scheme {
+            "embedded" if rest.is_empty() => (StoreKind::Embedded, own()),
+            "embedded" => (StoreKind::Embedded, Location::Embedded(rest.into())),
+            "postgres" | "postgresql" => (StoreKind::Postgres, Location::Postgres(url.to_owned())),
+            "fdb" => (StoreKind::Foundationdb, fdb_url(rest, foundationdb(store))?),
+            _ => bail!(
+                "this version has no store of the kind {scheme:?}; it has embedded:DIR, postgres://… and \
+                 fdb:CLUSTER_FILE"
+            ),
+        };
+        if store.backend.is_some_and(|wanted| wanted != kind) {
+            bail!("store.backend and store.url name stores of two kinds");
         }
+        Ok(location)
     }
 }
 
-/// Whether several nodes may use the store that a URL names.
-pub(crate) fn is_shared(url: Option<&str>) -> bool {
-    !matches!(Location::parse(url, Path::new("")), Ok(Location::Embedded(_)))
+/// The section `store.foundationdb`.
+fn foundationdb(store: &config::Store) -> kv_fdb::Options {
+    let section = store.foundationdb.clone();
+    kv_fdb::Options {
+        cluster_file: section.cluster_file,
+        library: section.library,
+        external_clients: section.external_clients,
+        prefix: section.prefix.into_bytes(),
+        datacenter: section.datacenter,
+    }
+}
+
+/// `CLUSTER_FILE?prefix=P&library=FILE`, all of which may be absent.
+fn fdb_url(rest: &str, mut options: kv_fdb::Options) -> anyhow::Result<Location> {
+    let (file, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+    if !file.is_empty() {
+        options.cluster_file = Some(file.into());
+    }
+    for parameter in parameters.split('&').filter(|parameter| !parameter.is_empty()) {
+        match parameter.split_once('=') {
+            Some(("prefix", prefix)) => options.prefix = prefix.into(),
+            Some(("library", file)) => options.library = Some(file.into()),
+            _ => bail!("fdb:CLUSTER_FILE has no parameter {parameter:?}; it has prefix=… and library=…"),
+        }
+    }
+    Ok(Location::FoundationDb(options))
+}
+
+/// Whether the store is on other machines: what is wrong with it may pass, and several nodes may use it.
+pub(crate) fn is_remote(store: &config::Store, data: &Path) -> bool {
+    matches!(Location::of(store, data), Ok(Location::Postgres(_) | Location::FoundationDb(_)))
 }
 
 /// Opens the store.
 pub(crate) async fn open(
-    url: Option<&str>,
+    store: &config::Store,
     data: &Path,
     clock: &SharedClock,
     rng: &SharedRng,
 ) -> anyhow::Result<Database> {
     let (to_clock, to_rng) = (Arc::clone(clock), Arc::clone(rng));
-    let backend: Arc<dyn Backend> = match Location::parse(url, data)? {
+    let backend: Arc<dyn Backend> = match Location::of(store, data)? {
         Location::Embedded(dir) => {
             let options = kv_embedded::Options::new(to_clock, to_rng);
             kv_embedded::open(&dir, options).with_context(|| format!("the store in {}", dir.display()))?
@@ -55,6 +97,9 @@ pub(crate) async fn open(
             let store = kv_postgres::open(&url, kv_postgres::Options::default(), to_clock, to_rng).await;
             store.context("the store in PostgreSQL")?
         }
+        Location::FoundationDb(options) => {
+            kv_fdb::open(options).await.context("the store in FoundationDB")?
+        }
     };
     Ok(Database::new(backend, Arc::clone(clock), Arc::clone(rng)))
 }
@@ -62,15 +107,53 @@ pub(crate) async fn open(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Store;
+
+    fn of(url: Option<&str>) -> Result<Location, String> {
+        let store = Store { url: url.map(str::to_owned), ..Store::default() };
+        Location::of(&store, Path::new("data")).map_err(|e| e.to_string())
+    }
 
     #[test]
     fn urls_name_stores() {
-        let parse = |url| Location::parse(url, Path::new("data")).map_err(|e| e.to_string());
-        assert_eq!(parse(None), Ok(Location::Embedded("data/store".into())));
-        assert_eq!(parse(Some("embedded:")), Ok(Location::Embedded("data/store".into())));
-        assert_eq!(parse(Some("embedded:/x")), Ok(Location::Embedded("/x".into())));
-        assert_eq!(parse(Some("postgres://h/d")), Ok(Location::Postgres("postgres://h/d".into())));
-        assert!(is_shared(Some("postgres://h/d")) && !is_shared(Some("embedded:/x")) && !is_shared(None));
-        assert!(parse(Some("oracle:x")).unwrap_err().contains("oracle"));
+        assert_eq!(of(None), Ok(Location::Embedded("data/store".into())));
+        assert_eq!(of(Some("embedded:")), Ok(Location::Embedded("data/store".into())));
+        assert_eq!(of(Some("embedded:/x")), Ok(Location::Embedded("/x".into())));
+        assert_eq!(of(Some("postgres://h/d")), Ok(Location::Postgres("postgres://h/d".into())));
+        assert!(of(Some("oracle:x")).unwrap_err().contains("oracle"));
+    }
+
+    #[test]
+    fn nodes_share_what_is_on_other_machines() {
+        let remote = |url: &str| {
+            let store = Store { url: Some(url.to_owned()), ..Store::default() };
+            is_remote(&store, Path::new("data"))
+        };
+        assert!(remote("postgres://h/d") && remote("fdb:/c") && !remote("embedded:/x"));
+        assert!(!is_remote(&Store::default(), Path::new("data")));
+    }
+
+    #[test]
+    fn a_url_of_foundationdb_names_file_prefix_and_library() {
+        let location = |options| Ok(Location::FoundationDb(options));
+        let file = kv_fdb::Options { cluster_file: Some("/c".into()), ..kv_fdb::Options::default() };
+        assert_eq!(of(Some("fdb:")), location(kv_fdb::Options::default()));
+        assert_eq!(of(Some("fdb:/c")), location(file.clone()));
+        let all = kv_fdb::Options { prefix: b"p/".into(), library: Some("/l.so".into()), ..file };
+        assert_eq!(of(Some("fdb:/c?prefix=p/&library=/l.so")), location(all));
+        assert!(of(Some("fdb:/c?color=red")).unwrap_err().contains("color"));
+    }
+
+    #[test]
+    fn the_kind_goes_with_the_url() {
+        let of = |kind, url: Option<&str>| {
+            let store = Store { backend: Some(kind), url: url.map(str::to_owned), ..Store::default() };
+            Location::of(&store, Path::new("data")).map_err(|e| e.to_string())
+        };
+        assert_eq!(of(StoreKind::Embedded, None), Ok(Location::Embedded("data/store".into())));
+        assert_eq!(of(StoreKind::Foundationdb, None), Ok(Location::FoundationDb(kv_fdb::Options::default())));
+        assert!(of(StoreKind::Foundationdb, Some("fdb:/c")).is_ok());
+        assert!(of(StoreKind::Foundationdb, Some("embedded:/x")).unwrap_err().contains("two kinds"));
+        assert!(of(StoreKind::Postgres, None).unwrap_err().contains("store.url"));
     }
 }

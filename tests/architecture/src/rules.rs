@@ -39,6 +39,7 @@ pub fn violation(from: Folder<'_>, to: Folder<'_>, dev: bool) -> Option<&'static
         _ if is_backend(to) && !matches!(from_layer, "server" | "tests") => {
             Some("only server and tests choose a kv backend")
         }
+        _ if to_name.ends_with("-sys") && !is_backend(from) => Some("only a kv backend uses a binding to C"),
         ("storage", "storage") => storage(from_name, to_name),
         ("protocols", "protocols") => protocols(from_name, to_name),
         _ => (rank(from_layer) < rank(to_layer)).then_some("arrows go one way"),
@@ -95,6 +96,7 @@ mod tests {
     const ALLOWED: &[(&str, &str)] = &[
         ("storage/kv", "ops/runtime"),
         ("storage/kv-embedded", "storage/kv"),
+        ("storage/kv-fdb", "storage/foundationdb-sys"),
         ("storage/schema", "storage/kv"),
         ("storage/changes", "storage/schema"),
         ("storage/mail", "storage/changes"),
@@ -123,6 +125,7 @@ mod tests {
         ("storage/changes", "storage/mail"),
         ("storage/kv-embedded", "storage/schema"),
         ("storage/mail", "storage/kv-embedded"),
+        ("storage/mail", "storage/foundationdb-sys"),
         ("storage/schema", "storage/content-mail"),
         ("storage/content-mail", "ops/runtime"),
         ("storage/mail", "protocols/smtp-proto"),

@@ -26,8 +26,8 @@ pub(crate) struct Config {
     /// Where the node keeps files: its certificate, the admin password, spill files, and with an embedded store all
     /// mail. Since v0.1
     pub(crate) data: PathBuf,
-    /// The store. Since v0.1
-    #[serde(default)]
+    /// The store; the section may also be called `storage`. Since v0.1
+    #[serde(default, alias = "storage")]
     pub(crate) store: Store,
     /// Where the bodies of messages lie. Since v0.1
     #[serde(default)]
@@ -71,13 +71,48 @@ fn default_grace() -> HumanDuration {
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Store {
-    /// `embedded:DIR` for one machine, `postgres://…` for PostgreSQL; `embedded:` and DATA/store if absent. Since v0.1
+    /// Its kind; what `url` says if absent. Since v0.1
+    #[serde(default)]
+    pub(crate) backend: Option<StoreKind>,
+    /// `embedded:DIR` for one machine, `postgres://…` or `fdb:CLUSTER_FILE`; `embedded:` and DATA/store if absent.
+    /// Since v0.1
     #[serde(default)]
     pub(crate) url: Option<String>,
+    /// A store on FoundationDB. Since v0.1
+    #[serde(default)]
+    pub(crate) foundationdb: FoundationDb,
     /// Bodies up to this size are kept in the store, larger ones where `[blob]` says. Since v0.1
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub(crate) inline_max: Option<ByteSize>,
+}
+
+/// Kinds of stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum StoreKind {
+    /// On this machine.
+    Embedded,
+    /// PostgreSQL.
+    Postgres,
+    /// FoundationDB.
+    Foundationdb,
+}
+
+/// A store on FoundationDB.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct FoundationDb {
+    /// The cluster file, which the process must be able to write; /etc/foundationdb/fdb.cluster if absent. Since v0.1
+    pub(crate) cluster_file: Option<PathBuf>,
+    /// The client library libfdb_c.so; looked for in the usual places if absent. Since v0.1
+    pub(crate) library: Option<PathBuf>,
+    /// A directory with client libraries of other versions, for the upgrade of a cluster. Since v0.1
+    pub(crate) external_clients: Option<PathBuf>,
+    /// Comes before every key: deployments that share a cluster have prefixes none of which begins another. Since v0.1
+    pub(crate) prefix: String,
+    /// The datacenter that this node is in, as the cluster's processes name theirs. Since v0.1
+    pub(crate) datacenter: Option<String>,
 }
 
 /// Where the node listens.
@@ -264,6 +299,15 @@ mod tests {
         assert!(Config::parse("hostname = \"a b\"\ndata = \"x\"\n").is_err());
         assert!(Config::parse(&format!("{SMALL}[listeners]\nproxies = [\"x\"]\n")).is_err());
         assert!(Config::parse(&format!("{SMALL}[blob]\nkind = \"s3\"\n")).is_err());
+    }
+
+    #[test]
+    fn the_store_may_be_foundationdb() {
+        let section = "[storage]\nbackend = \"foundationdb\"\n[storage.foundationdb]\nprefix = \"a/\"\n";
+        let config = Config::parse(&format!("{SMALL}{section}")).unwrap();
+        assert_eq!(config.store.backend, Some(StoreKind::Foundationdb));
+        assert_eq!(config.store.foundationdb.prefix, "a/");
+        assert!(Config::parse(&format!("{SMALL}[store]\nbackend = \"oracle\"\n")).is_err());
     }
 
     #[test]

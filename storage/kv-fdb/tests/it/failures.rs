@@ -1,0 +1,121 @@
+//! Processes that are killed and that stand still, under load.
+
+use crate::ledger::Load;
+use crate::server::{self, Cluster};
+use crate::{connect, fresh};
+use std::time::{Duration, Instant};
+
+/// Five processes, three of which coordinate; two copies of everything, on disk.
+fn five() -> Option<Cluster> {
+    server::cluster(5, 3, "double ssd")
+}
+
+/// One process, whose disk is all there is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_is_killed_loses_nothing_and_repeats_nothing() {
+    let Some(mut cluster) = server::cluster(1, 1, "single ssd") else { return };
+    let db = connect(fresh(&cluster)).await.unwrap();
+    let load = Load::start(&db, 8);
+    for _ in 0..3 {
+        load.acknowledged(100).await;
+        cluster.kill(0);
+        cluster.run(0);
+    }
+    load.acknowledged(50).await;
+    eprintln!("{}", load.settle(&db).await);
+}
+
+/// Each process in turn, two rounds: killed and started again, and left standing for a while.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_goes_on_without_each_of_its_processes() {
+    let Some(mut cluster) = five() else { return };
+    let db = connect(fresh(&cluster)).await.unwrap();
+    let load = Load::start(&db, 16);
+    for n in 0..cluster.size() {
+        load.acknowledged(100).await;
+        cluster.kill(n);
+        load.acknowledged(50).await;
+        cluster.run(n);
+    }
+    for n in 0..cluster.size() {
+        cluster.signal(n, "-STOP");
+        load.acknowledged(50).await;
+        cluster.signal(n, "-CONT");
+    }
+    load.acknowledged(100).await;
+    eprintln!("{}", load.settle(&db).await);
+}
+
+/// All at once, as when the power goes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_that_is_killed_as_a_whole_loses_nothing() {
+    let Some(mut cluster) = five() else { return };
+    let db = connect(fresh(&cluster)).await.unwrap();
+    let load = Load::start(&db, 16);
+    for _ in 0..2 {
+        load.acknowledged(200).await;
+        (0..cluster.size()).for_each(|n| cluster.signal(n, "-STOP"));
+        (0..cluster.size()).for_each(|n| cluster.kill(n));
+        (0..cluster.size()).for_each(|n| cluster.run(n));
+    }
+    load.acknowledged(100).await;
+    eprintln!("{}", load.settle(&db).await);
+}
+
+/// The process that the coordinators elected, killed: all roles are given anew, and watches hear of what comes after.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_recovers_from_the_loss_of_its_controller() {
+    let Some(mut cluster) = five() else { return };
+    let options = fresh(&cluster);
+    let db = connect(options.clone()).await.unwrap();
+    let load = Load::start(&db, 16);
+    for _ in 0..3 {
+        load.acknowledged(100).await;
+        let watched = db
+            .transact("watch", |txn| async move { Ok::<_, kv::Error>(txn.watch(b"watched")) })
+            .await
+            .unwrap();
+        let controller = leader(&cluster);
+        cluster.kill(controller);
+        load.acknowledged(100).await;
+        db.transact("change", |txn| async move {
+            txn.add_i64(b"watched", 1);
+            Ok::<_, kv::Error>(())
+        })
+        .await
+        .unwrap();
+        // Woken, or told to look again.
+        let _ = tokio::time::timeout(Duration::from_secs(30), watched).await.expect("the watch sleeps on");
+        cluster.run(controller);
+    }
+    eprintln!("{}", load.settle(&db).await);
+    let other = connect(options).await.unwrap();
+    let value = other.read("get", |txn| async move { txn.get(b"watched").await }).await.unwrap();
+    assert_eq!(value.as_deref(), Some(&3i64.to_le_bytes()[..]));
+}
+
+/// Waits for a cluster controller, which may be moving.
+fn leader(cluster: &Cluster) -> usize {
+    let begun = Instant::now();
+    loop {
+        if let Some(controller) = controller(cluster) {
+            return controller;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "nobody leads");
+    }
+}
+
+/// The process with the cluster controller, by the cluster's own status.
+fn controller(cluster: &Cluster) -> Option<usize> {
+    let text = cluster.cli("status json");
+    let status: serde_json::Value = serde_json::from_str(&text[text.find('{')?..]).ok()?;
+    let processes = status.pointer("/cluster/processes")?.as_object()?;
+    let leads = |process: &serde_json::Value| {
+        let roles = process.get("roles").and_then(serde_json::Value::as_array);
+        roles.is_some_and(|roles| {
+            roles.iter().any(|role| role.get("role").is_some_and(|r| r == "cluster_controller"))
+        })
+    };
+    let leader = processes.values().find(|process| leads(process))?;
+    cluster.process_at(leader.get("address")?.as_str()?)
+}

@@ -1,0 +1,181 @@
+//! A cluster of a test's own: one or several processes of fdbserver on loopback, in a folder of their own.
+
+use std::fmt::Write as _;
+use std::fs::OpenOptions;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// How long a cluster may take to form, on a machine that does other things too.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where the programs and the library are.
+#[derive(Clone)]
+struct Installed {
+    fdbserver: PathBuf,
+    fdbcli: PathBuf,
+    library: PathBuf,
+}
+
+/// A cluster that ends with the test.
+pub(crate) struct Cluster {
+    dir: TempDir,
+    installed: Installed,
+    ports: Vec<u16>,
+    processes: Vec<Option<Child>>,
+}
+
+/// A new cluster of one process in memory, or `None` (with a word on standard error) where FoundationDB is not
+/// installed.
+pub(crate) fn start() -> Option<Cluster> {
+    cluster(1, 1, "single memory")
+}
+
+/// A new cluster of `processes`, the first `coordinators` of which coordinate.
+pub(crate) fn cluster(processes: usize, coordinators: usize, configuration: &str) -> Option<Cluster> {
+    let Some(installed) = installed() else {
+        eprintln!("skipped: no FoundationDB");
+        return None;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    // Bound all at once, so that they differ.
+    let listeners: Vec<_> = (0..processes).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let ports: Vec<u16> = listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
+    drop(listeners);
+    let mut text = "test:test@".to_owned();
+    for (n, port) in ports.iter().take(coordinators).enumerate() {
+        let _ = write!(text, "{}127.0.0.1:{port}", if n == 0 { "" } else { "," });
+    }
+    std::fs::write(dir.path().join("fdb.cluster"), text).unwrap();
+    let processes = ports.iter().map(|_| None).collect();
+    let mut cluster = Cluster { dir, installed, ports, processes };
+    (0..cluster.processes.len()).for_each(|n| cluster.run(n));
+    let begun = Instant::now();
+    while !cluster.cli(&format!("configure new {configuration}")).contains("Database created") {
+        // Too early, or done by an earlier attempt that timed out.
+        if cluster.cli("status minimal").contains("The database is available") {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "FoundationDB does not start: {}", cluster.cli("status"));
+    }
+    Some(cluster)
+}
+
+fn installed() -> Option<Installed> {
+    Some(Installed { fdbserver: find("fdbserver")?, fdbcli: find("fdbcli")?, library: find("libfdb_c.so")? })
+}
+
+/// In the folder that is named, or where packages put it.
+fn find(name: &str) -> Option<PathBuf> {
+    let own = std::env::var_os("GODWIT_FDB_DIR").map(PathBuf::from);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<PathBuf> = match own {
+        Some(own) => ["", "bin", "sbin", "lib"].map(|folder| own.join(folder)).into(),
+        None => std::env::split_paths(&path)
+            .chain(
+                ["/usr/sbin", "/usr/local/sbin", "/usr/lib", "/usr/lib64", "/usr/local/lib"]
+                    .map(PathBuf::from),
+            )
+            .collect(),
+    };
+    folders.iter().map(|folder| folder.join(name)).find(|path| path.is_file())
+}
+
+/// The client library, where there is one.
+pub(crate) fn library() -> Option<PathBuf> {
+    let library = find("libfdb_c.so");
+    if library.is_none() {
+        eprintln!("skipped: no FoundationDB");
+    }
+    library
+}
+
+impl Cluster {
+    pub(crate) fn file(&self) -> PathBuf {
+        self.dir.path().join("fdb.cluster")
+    }
+
+    pub(crate) fn library(&self) -> PathBuf {
+        self.installed.library.clone()
+    }
+
+    /// How many processes it was made of.
+    pub(crate) fn size(&self) -> usize {
+        self.processes.len()
+    }
+
+    /// Starts the process `n`; its files are kept from one start to the next.
+    pub(crate) fn run(&mut self, n: usize) {
+        let folder = self.dir.path().join(n.to_string());
+        std::fs::create_dir_all(&folder).unwrap();
+        let log = OpenOptions::new().create(true).append(true).open(folder.join("words")).unwrap();
+        let address = format!("127.0.0.1:{}", self.ports[n]);
+        // Ends with this process, whatever happens to it. Each is a machine of its own for the replication.
+        let child = Command::new("setpriv")
+            .arg("--pdeathsig=KILL")
+            .arg(&self.installed.fdbserver)
+            .args(["-p", &address, "-l", &address])
+            .args([format!("--locality-machineid=machine{n}"), format!("--locality-zoneid=zone{n}")])
+            .arg("-C")
+            .arg(self.file())
+            .arg("-d")
+            .arg(&folder)
+            .arg("-L")
+            .arg(&folder)
+            .args(["--knob_disable_posix_kernel_aio=1", "--memory", "2GiB", "--cache-memory", "256MiB"])
+            .current_dir(&folder)
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.processes[n] = Some(child);
+    }
+
+    /// Kills the process `n` without warning.
+    pub(crate) fn kill(&mut self, n: usize) {
+        self.signal(n, "-KILL");
+        if let Some(mut child) = self.processes[n].take() {
+            let _ = child.wait();
+        }
+    }
+
+    /// Sends a signal to the process `n`.
+    pub(crate) fn signal(&self, n: usize, signal: &str) {
+        if let Some(child) = &self.processes[n] {
+            let _ = Command::new("kill").args([signal, &child.id().to_string()]).status();
+        }
+    }
+
+    /// Which process has the address `127.0.0.1:port`.
+    pub(crate) fn process_at(&self, address: &str) -> Option<usize> {
+        self.ports.iter().position(|port| address.starts_with(&format!("127.0.0.1:{port}")))
+    }
+
+    /// What fdbcli says to `command`.
+    pub(crate) fn cli(&self, command: &str) -> String {
+        let output = Command::new(&self.installed.fdbcli)
+            .arg("-C")
+            .arg(self.file())
+            .args(["--timeout", "20", "--exec", command])
+            .current_dir(self.dir.path())
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for n in 0..self.size() {
+                let words = std::fs::read_to_string(self.dir.path().join(format!("{n}/words")));
+                eprintln!("fdbserver {n} said: {}", words.unwrap_or_default());
+            }
+            eprintln!("{}", self.cli("status details"));
+        }
+        (0..self.size()).for_each(|n| self.kill(n));
+    }
+}

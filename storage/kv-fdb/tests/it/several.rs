@@ -1,0 +1,43 @@
+//! Several handles to one store as one: each transaction goes to the next of them.
+
+use futures::future::BoxFuture;
+use kv::{Backend, BackendTransaction, Database, Error, TransactionOptions};
+use runtime::{SystemClock, SystemRng};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+pub(crate) struct Several {
+    backends: Vec<Arc<dyn Backend>>,
+    next: AtomicUsize,
+}
+
+impl Several {
+    pub(crate) fn new(databases: &[Database]) -> Arc<Self> {
+        let backends = databases.iter().map(|db| Arc::clone(db.backend())).collect();
+        Arc::new(Several { backends, next: AtomicUsize::new(0) })
+    }
+
+    pub(crate) fn database(self: &Arc<Self>) -> Database {
+        Database::new(self.clone(), SystemClock::shared(), SystemRng::shared())
+    }
+}
+
+impl Backend for Several {
+    fn name(&self) -> &'static str {
+        "several"
+    }
+
+    #[allow(clippy::disallowed_methods)]
+    fn begin(&self, options: &TransactionOptions) -> Box<dyn BackendTransaction> {
+        let next = self.next.fetch_add(1, Ordering::Relaxed);
+        self.backends[next % self.backends.len()].begin(options)
+    }
+
+    fn outcome_can_be_unknown(&self) -> bool {
+        true
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
