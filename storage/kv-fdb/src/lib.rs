@@ -3,7 +3,7 @@
 //! FoundationDB is what the contract of `kv` is shaped on, so this crate adds little: it finds the library and the
 //! cluster and says what is missing (`client`, `cluster`), puts a prefix before each key, sorts errors into those that
 //! help when tried again and those that do not (`error`), and knows which of a transaction's own writes cannot be read
-//! back (`stamps`). Read decision 005 for the choices.
+//! back (`stamps`). Read decision 006 for the choices.
 //!
 //! What always holds:
 //! - Nothing is linked: without [`open`] the process never touches the library.

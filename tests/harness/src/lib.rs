@@ -13,5 +13,5 @@ pub mod wait;
 
 pub use imap::Imap;
 pub use line::Line;
-pub use node::{Node, NodeOptions};
+pub use node::{Node, NodeOptions, binary};
 pub use smtp::Smtp;

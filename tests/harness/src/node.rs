@@ -1,6 +1,7 @@
 //! One `godwit dev` process with a data directory of its own.
 
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -21,6 +22,9 @@ pub struct NodeOptions {
     pub ulimit: Option<String>,
     /// The data directory; a temporary one unless named.
     pub data: Option<PathBuf>,
+    /// `--store URL`. Unless named it is what `GODWIT_STORE` says, in which `{}` becomes a word of this node's own, and
+    /// the embedded one without.
+    pub store: Option<String>,
 }
 
 /// The one JSON document that `godwit dev --json` prints.
@@ -59,7 +63,7 @@ impl Node {
     ///
     /// # Errors
     /// When the binary is missing or does not announce itself; its last words are in the error.
-    pub fn start(options: NodeOptions) -> anyhow::Result<Self> {
+    pub fn start(mut options: NodeOptions) -> anyhow::Result<Self> {
         let (data, scratch) = match &options.data {
             Some(dir) => (dir.clone(), None),
             None => {
@@ -67,6 +71,9 @@ impl Node {
                 (dir.path().join("data"), Some(dir))
             }
         };
+        if options.store.is_none() {
+            options.store = shared_store(&data);
+        }
         let (child, announced) = spawn(&options, &data)?;
         Ok(Self { child, announced, options, data, _scratch: scratch })
     }
@@ -170,6 +177,14 @@ pub fn binary() -> anyhow::Result<PathBuf> {
     found.context("no godwit binary beside the test: `make conformance` builds it first")
 }
 
+/// A part of the store that all tests are to run on. A node that comes back to its data directory finds the same part.
+fn shared_store(data: &Path) -> Option<String> {
+    let url = std::env::var("GODWIT_STORE").ok()?;
+    let mut hash = std::hash::DefaultHasher::new();
+    data.hash(&mut hash);
+    Some(url.replace("{}", &format!("{:016x}", hash.finish())))
+}
+
 fn log_path(data: &Path) -> PathBuf {
     data.with_extension("log")
 }
@@ -190,6 +205,9 @@ fn command(options: &NodeOptions, data: &Path) -> anyhow::Result<Command> {
     }
     if let Some(file) = &options.blob {
         command.arg("--blob").arg(file);
+    }
+    if let Some(store) = &options.store {
+        command.args(["--store", store]);
     }
     Ok(command)
 }
