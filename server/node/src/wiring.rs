@@ -143,6 +143,8 @@ fn bodies(
 ) -> anyhow::Result<blob::Store> {
     let mut options = blob::Options {
         compress: config.blob.compress,
+        // The embedded store compresses its values itself, and faster.
+        compress_inline: config.blob.compress && store::is_remote(&config.store, &config.data),
         timeout: config.blob.timeout.get(),
         ..blob::Options::default()
     };

@@ -101,10 +101,10 @@ impl Store {
         nonce: u64,
         received: Received,
     ) -> Result<Staged, Error> {
-        let compress = self.options().compress;
+        let (compress, inline) = (self.options().compress, self.options().compress_inline);
         let body = match received {
             Received::Raw(bytes) if size <= inline_max => {
-                if !compress || bytes.len() < block::WORTH_TRYING {
+                if !inline || bytes.len() < block::WORTH_TRYING {
                     Body::Inline(bytes, None)
                 } else if bytes.len() < AT_ONCE {
                     let blocks = block::encode_all(nonce, &bytes, true);
@@ -118,7 +118,7 @@ impl Store {
                 }
             }
             Received::Spilled(spilled) if size <= inline_max => {
-                blocking(move || come_back(hash, size, nonce, spilled)).await?
+                blocking(move || come_back(hash, size, (nonce, inline), spilled)).await?
             }
             received => {
                 let name = ObjectName { hash, staged: self.now(), nonce };
@@ -149,12 +149,20 @@ fn rows(nonce: u64, bytes: Bytes, blocks: Vec<Vec<u8>>) -> Body {
 }
 
 /// A body that was spilled and turns out to be small. Blocks.
-fn come_back(hash: BlobHash, size: u64, nonce: u64, spilled: Spilled) -> Result<Body, Error> {
+fn come_back(
+    hash: BlobHash,
+    size: u64,
+    (nonce, compress): (u64, bool),
+    spilled: Spilled,
+) -> Result<Body, Error> {
     let Spilled { mut spill, stored, .. } = spilled;
     let mut rest = Bytes::from(spill.read_back()?);
     let layout = Layout::new(size, stored);
     let all = layout.blocks(&(0..size));
     let raw = layout.decode(nonce, all.clone(), &rest).map_err(|what| Error::Corrupt { hash, what })?;
+    if !compress {
+        return Ok(Body::Inline(raw.into(), None));
+    }
     let blocks = all.map(|index| rest.split_to(layout.stored(index).min(rest.len())).to_vec()).collect();
     Ok(rows(nonce, raw.into(), blocks))
 }

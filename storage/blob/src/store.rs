@@ -24,6 +24,8 @@ pub struct Options {
     pub grace: Duration,
     /// Whether bodies are compressed where that saves an eighth of their bytes.
     pub compress: bool,
+    /// The same for bodies in the key-value store: not where that compresses its values itself.
+    pub compress_inline: bool,
     /// How long one request to an object store may take; it is tried a few times.
     pub timeout: Duration,
 }
@@ -34,6 +36,7 @@ impl Default for Options {
             inline_max: 512 << 10,
             grace: Duration::from_secs(24 * 3600),
             compress: true,
+            compress_inline: true,
             timeout: Duration::from_secs(10),
         }
     }
