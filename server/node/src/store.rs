@@ -52,14 +52,14 @@ fn foundationdb(store: &config::Store) -> kv_fdb::Options {
     let section = store.foundationdb.clone();
     kv_fdb::Options {
         cluster_file: section.cluster_file,
-        library: section.library,
+        client_library: section.client_library,
         external_clients: section.external_clients,
         prefix: section.prefix.into_bytes(),
         datacenter: section.datacenter,
     }
 }
 
-/// `CLUSTER_FILE?prefix=P&library=FILE`, all of which may be absent.
+/// `CLUSTER_FILE?prefix=P&client_library=FILE`, all of which may be absent.
 fn fdb_url(rest: &str, mut options: kv_fdb::Options) -> anyhow::Result<Location> {
     let (file, parameters) = rest.split_once('?').unwrap_or((rest, ""));
     if !file.is_empty() {
@@ -68,8 +68,10 @@ fn fdb_url(rest: &str, mut options: kv_fdb::Options) -> anyhow::Result<Location>
     for parameter in parameters.split('&').filter(|parameter| !parameter.is_empty()) {
         match parameter.split_once('=') {
             Some(("prefix", prefix)) => options.prefix = prefix.into(),
-            Some(("library", file)) => options.library = Some(file.into()),
-            _ => bail!("fdb:CLUSTER_FILE has no parameter {parameter:?}; it has prefix=… and library=…"),
+            Some(("client_library", file)) => options.client_library = Some(file.into()),
+            _ => {
+                bail!("fdb:CLUSTER_FILE has no parameter {parameter:?}; it has prefix=… and client_library=…")
+            }
         }
     }
     Ok(Location::FoundationDb(options))
@@ -139,8 +141,8 @@ mod tests {
         let file = kv_fdb::Options { cluster_file: Some("/c".into()), ..kv_fdb::Options::default() };
         assert_eq!(of(Some("fdb:")), location(kv_fdb::Options::default()));
         assert_eq!(of(Some("fdb:/c")), location(file.clone()));
-        let all = kv_fdb::Options { prefix: b"p/".into(), library: Some("/l.so".into()), ..file };
-        assert_eq!(of(Some("fdb:/c?prefix=p/&library=/l.so")), location(all));
+        let all = kv_fdb::Options { prefix: b"p/".into(), client_library: Some("/l.so".into()), ..file };
+        assert_eq!(of(Some("fdb:/c?prefix=p/&client_library=/l.so")), location(all));
         assert!(of(Some("fdb:/c?color=red")).unwrap_err().contains("color"));
     }
 

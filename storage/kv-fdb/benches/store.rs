@@ -44,7 +44,7 @@ fn main() {
     };
     let options = Options {
         cluster_file: Some(cluster_file),
-        library: server::library(),
+        client_library: server::client_library(),
         prefix: PREFIX.to_vec(),
         ..Options::default()
     };

@@ -51,7 +51,7 @@ pub struct Options {
     /// coordinators move, so the process must be able to write it.
     pub cluster_file: Option<PathBuf>,
     /// The client library; looked for in the usual places if absent.
-    pub library: Option<PathBuf>,
+    pub client_library: Option<PathBuf>,
     /// A directory with client libraries of other versions, for clusters that are about to be upgraded.
     pub external_clients: Option<PathBuf>,
     /// Comes before every key, so that several deployments share one cluster.
@@ -85,7 +85,7 @@ pub async fn open(options: Options) -> Result<Arc<Fdb>, Error> {
         return Err(Error::fatal(format!("FoundationDB: {what}")));
     }
     let cluster = ClusterFile::read(options.cluster_file.as_deref())?;
-    client::start(options.library.as_deref(), options.external_clients.as_deref())?;
+    client::start(options.client_library.as_deref(), options.external_clients.as_deref())?;
     let database = database(&cluster, options.datacenter)?;
     let fdb = Fdb {
         shared: Arc::new(Shared {

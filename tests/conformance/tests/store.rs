@@ -51,7 +51,7 @@ fn get(port: u16, path: &str) -> anyhow::Result<String> {
 fn foundationdb(dir: &Path, library: &str) -> anyhow::Result<String> {
     let cluster = dir.join("fdb.cluster");
     std::fs::write(&cluster, "test:test@127.0.0.1:1\n")?;
-    let section = format!("cluster_file = {cluster:?}\nlibrary = {library:?}\n");
+    let section = format!("cluster_file = {cluster:?}\nclient_library = {library:?}\n");
     Ok(format!("[storage]\nbackend = \"foundationdb\"\n[storage.foundationdb]\n{section}"))
 }
 

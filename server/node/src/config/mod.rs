@@ -106,7 +106,7 @@ pub(crate) struct FoundationDb {
     /// The cluster file, which the process must be able to write; /etc/foundationdb/fdb.cluster if absent. Since v0.1
     pub(crate) cluster_file: Option<PathBuf>,
     /// The client library libfdb_c.so; looked for in the usual places if absent. Since v0.1
-    pub(crate) library: Option<PathBuf>,
+    pub(crate) client_library: Option<PathBuf>,
     /// A directory with client libraries of other versions, for the upgrade of a cluster. Since v0.1
     pub(crate) external_clients: Option<PathBuf>,
     /// Comes before every key: deployments that share a cluster have prefixes none of which begins another. Since v0.1

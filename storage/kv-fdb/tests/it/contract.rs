@@ -1,10 +1,10 @@
 //! The contract, and random histories.
 
 use crate::server::{self, Cluster};
-use crate::several::Several;
 use crate::{connect, database, fresh, whole};
 use godwit_kv_fdb::open;
 use kv::Database;
+use kv::contract::several::Several;
 use kv::contract::{self, history};
 use kv::fault::Plan;
 use tokio::runtime::Handle;

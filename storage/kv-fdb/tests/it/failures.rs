@@ -1,8 +1,8 @@
 //! Processes that are killed and that stand still, under load.
 
-use crate::ledger::Load;
 use crate::server::{self, Cluster};
 use crate::{connect, fresh};
+use kv::contract::ledger::Load;
 use std::time::{Duration, Instant};
 
 /// Five processes, three of which coordinate; two copies of everything, on disk.

@@ -6,9 +6,7 @@
 
 mod contract;
 mod failures;
-mod ledger;
 mod server;
-mod several;
 mod single;
 mod without;
 
@@ -26,7 +24,11 @@ pub(crate) fn fresh(cluster: &Cluster) -> Options {
 
 /// All of the cluster.
 pub(crate) fn whole(cluster: &Cluster) -> Options {
-    Options { cluster_file: Some(cluster.file()), library: Some(cluster.library()), ..Options::default() }
+    Options {
+        cluster_file: Some(cluster.file()),
+        client_library: Some(cluster.client_library()),
+        ..Options::default()
+    }
 }
 
 pub(crate) async fn connect(options: Options) -> Result<Database, Error> {

@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Installed {
     fdbserver: PathBuf,
     fdbcli: PathBuf,
-    library: PathBuf,
+    client_library: PathBuf,
 }
 
 /// A cluster that ends with the test.
@@ -64,7 +64,11 @@ pub(crate) fn cluster(processes: usize, coordinators: usize, configuration: &str
 }
 
 fn installed() -> Option<Installed> {
-    Some(Installed { fdbserver: find("fdbserver")?, fdbcli: find("fdbcli")?, library: find("libfdb_c.so")? })
+    Some(Installed {
+        fdbserver: find("fdbserver")?,
+        fdbcli: find("fdbcli")?,
+        client_library: find("libfdb_c.so")?,
+    })
 }
 
 /// In the folder that is named, or where packages put it.
@@ -84,7 +88,7 @@ fn find(name: &str) -> Option<PathBuf> {
 }
 
 /// The client library, where there is one.
-pub(crate) fn library() -> Option<PathBuf> {
+pub(crate) fn client_library() -> Option<PathBuf> {
     let library = find("libfdb_c.so");
     if library.is_none() {
         eprintln!("skipped: no FoundationDB");
@@ -97,8 +101,8 @@ impl Cluster {
         self.dir.path().join("fdb.cluster")
     }
 
-    pub(crate) fn library(&self) -> PathBuf {
-        self.installed.library.clone()
+    pub(crate) fn client_library(&self) -> PathBuf {
+        self.installed.client_library.clone()
     }
 
     /// How many processes it was made of.

@@ -49,7 +49,7 @@ async fn another_library_is_refused() {
     let Some(cluster) = server::start() else { return };
     let db = connect(fresh(&cluster)).await.unwrap();
     let mut options = fresh(&cluster);
-    options.library = Some("/nowhere/libfdb_c.so".into());
+    options.client_library = Some("/nowhere/libfdb_c.so".into());
     let error = connect(options).await.unwrap_err();
     assert!(error.to_string().contains("already"), "{error}");
     put(&db, b"k", b"v").await.unwrap();
@@ -179,7 +179,7 @@ async fn ranges_end_at_what_cannot_be_read() {
 async fn external_clients_are_used() {
     let Some(cluster) = server::start() else { return };
     let folder = tempfile::tempdir().unwrap();
-    std::fs::copy(cluster.library(), folder.path().join("libfdb_c_other.so")).unwrap();
+    std::fs::copy(cluster.client_library(), folder.path().join("libfdb_c_other.so")).unwrap();
     let mut options = fresh(&cluster);
     options.external_clients = Some(folder.path().to_owned());
     let db = connect(options.clone()).await.unwrap();

@@ -32,7 +32,8 @@ async fn a_cluster_file_that_is_missing_is_named() {
 async fn a_library_that_is_missing_is_named() {
     let (_dir, file) = cluster_file(1);
     let library = Some("/nowhere/libfdb_c.so".into());
-    let error = refused(Options { cluster_file: Some(file), library, ..Options::default() }).await;
+    let error =
+        refused(Options { cluster_file: Some(file), client_library: library, ..Options::default() }).await;
     assert_eq!(error.kind(), ErrorKind::Fatal);
     let text = error.to_string();
     assert!(text.contains("/nowhere/libfdb_c.so") && text.contains("foundationdb-clients"), "{text}");
@@ -43,9 +44,12 @@ async fn a_file_that_is_no_library_is_named() {
     let (dir, file) = cluster_file(1);
     let library = dir.path().join("libfdb_c.so");
     std::fs::write(&library, b"not a library").unwrap();
-    let error =
-        refused(Options { cluster_file: Some(file), library: Some(library.clone()), ..Options::default() })
-            .await;
+    let error = refused(Options {
+        cluster_file: Some(file),
+        client_library: Some(library.clone()),
+        ..Options::default()
+    })
+    .await;
     assert!(error.to_string().contains(library.to_str().unwrap()), "{error}");
 }
 
@@ -60,14 +64,14 @@ async fn a_prefix_has_a_longest_length_and_is_no_system_key() {
 /// Nobody there, and somebody who does not answer: both are said in time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_that_does_not_answer_is_given_up() {
-    let Some(library) = server::library() else { return };
+    let Some(library) = server::client_library() else { return };
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     for port in [1, silent.local_addr().unwrap().port()] {
         let (_dir, file) = cluster_file(port);
         let begun = Instant::now();
         let options = Options {
             cluster_file: Some(file.clone()),
-            library: Some(library.clone()),
+            client_library: Some(library.clone()),
             ..Options::default()
         };
         let error = connect(options).await.unwrap_err();
@@ -84,11 +88,15 @@ async fn a_cluster_that_does_not_answer_is_given_up() {
 
 #[tokio::test]
 async fn external_clients_that_are_missing_are_said() {
-    let Some(library) = server::library() else { return };
+    let Some(library) = server::client_library() else { return };
     let (dir, file) = cluster_file(1);
     let external_clients = Some(dir.path().to_owned());
-    let options =
-        Options { cluster_file: Some(file), library: Some(library), external_clients, ..Options::default() };
+    let options = Options {
+        cluster_file: Some(file),
+        client_library: Some(library),
+        external_clients,
+        ..Options::default()
+    };
     let error = refused(options).await;
     assert_eq!(error.kind(), ErrorKind::Fatal);
     assert!(error.to_string().contains("external clients in"), "{error}");

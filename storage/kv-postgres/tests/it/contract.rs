@@ -46,7 +46,7 @@ async fn histories_of_several_processes_can_be_explained() {
         for _ in 0..3 {
             backends.push(database(open(&server.url(), other()).await.unwrap()));
         }
-        let several = crate::several::Several::new(&backends);
+        let several = contract::several::Several::new(&backends);
         let (db, faults) =
             contract::wrap(&several.database(), if seed % 2 == 0 { Plan::NONE } else { Plan::HARSH }, seed);
         let options = history::Options { seed, faults: Some(faults), ..history::Options::default() };

@@ -1,7 +1,7 @@
 //! Servers and connections that die under load.
 
-use crate::ledger::Load;
 use crate::{QUICK, database, fresh, open, server};
+use kv::contract::ledger::Load;
 use kv::{Database, Error};
 use std::time::Duration;
 

@@ -5,9 +5,7 @@
 
 mod contract;
 mod failures;
-mod ledger;
 mod server;
-mod several;
 mod single;
 
 use godwit_kv_postgres::{Options, Postgres};

@@ -15,8 +15,10 @@
 mod atomics;
 pub mod history;
 mod isolation;
+pub mod ledger;
 mod limits;
 mod reads;
+pub mod several;
 mod versionstamps;
 mod watches;
 

@@ -1,23 +1,26 @@
 //! Several handles to one store as one: each transaction goes to the next of them.
 
+use crate::{Backend, BackendTransaction, Database, Error, TransactionOptions};
 use futures::future::BoxFuture;
-use kv::{Backend, BackendTransaction, Database, Error, TransactionOptions};
 use runtime::{SystemClock, SystemRng};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-pub(crate) struct Several {
+/// The handles.
+pub struct Several {
     backends: Vec<Arc<dyn Backend>>,
     next: AtomicUsize,
 }
 
 impl Several {
-    pub(crate) fn new(databases: &[Database]) -> Arc<Self> {
+    /// Over the backends of these databases.
+    pub fn new(databases: &[Database]) -> Arc<Self> {
         let backends = databases.iter().map(|db| Arc::clone(db.backend())).collect();
         Arc::new(Several { backends, next: AtomicUsize::new(0) })
     }
 
-    pub(crate) fn database(self: &Arc<Self>) -> Database {
+    /// All of them as one database.
+    pub fn database(self: &Arc<Self>) -> Database {
         Database::new(self.clone(), SystemClock::shared(), SystemRng::shared())
     }
 }

@@ -1,6 +1,6 @@
 //! Clients that write marks while things go wrong, and the account that is settled afterwards.
 
-use kv::{Database, Error, ErrorKind, TransactionOptions, Versionstamp};
+use crate::{Database, Error, ErrorKind, TransactionOptions, Versionstamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,8 @@ enum Fate {
     Failed(ErrorKind),
 }
 
-pub(crate) struct Load {
+/// Clients at work.
+pub struct Load {
     clients: JoinSet<Vec<(String, Fate)>>,
     stop: Arc<AtomicBool>,
     acknowledged: watch::Sender<u64>,
@@ -23,7 +24,7 @@ pub(crate) struct Load {
 
 impl Load {
     /// Starts `clients`, each of which commits one mark after the other.
-    pub(crate) fn start(db: &Database, clients: usize) -> Self {
+    pub fn start(db: &Database, clients: usize) -> Self {
         let (stop, acknowledged) = (Arc::new(AtomicBool::new(false)), watch::Sender::new(0));
         let mut load = Load { clients: JoinSet::new(), stop, acknowledged };
         let options = TransactionOptions { timeout: Duration::from_secs(3), ..TransactionOptions::default() };
@@ -50,7 +51,7 @@ impl Load {
     }
 
     /// Waits until `more` further marks were acknowledged.
-    pub(crate) async fn acknowledged(&self, more: u64) {
+    pub async fn acknowledged(&self, more: u64) {
         let mut count = self.acknowledged.subscribe();
         let goal = *count.borrow() + more;
         let reached = count.wait_for(|count| *count >= goal);
@@ -62,7 +63,7 @@ impl Load {
 
     /// Ends the load and checks what `db` holds: each acknowledged mark at its version, no failed one, and
     /// each applied once.
-    pub(crate) async fn settle(mut self, db: &Database) -> String {
+    pub async fn settle(mut self, db: &Database) -> String {
         self.stop.store(true, Ordering::SeqCst);
         let mut fates = Vec::new();
         while let Some(of_client) = self.clients.join_next().await {
@@ -103,7 +104,7 @@ async fn commit(db: &Database, mark: &str) -> Result<Versionstamp, Error> {
     write.await.map(|((), stamp)| stamp)
 }
 
-async fn read(txn: kv::Transaction) -> Result<(BTreeMap<String, Versionstamp>, u64), Error> {
+async fn read(txn: crate::Transaction) -> Result<(BTreeMap<String, Versionstamp>, u64), Error> {
     let rows = txn.scan_prefix(b"mark/").collect().await?;
     let mark = |(key, value): (bytes::Bytes, bytes::Bytes)| {
         (String::from_utf8(key.to_vec()).unwrap(), Versionstamp::from_slice(&value).unwrap())
