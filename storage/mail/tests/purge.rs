@@ -4,47 +4,19 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
-use changes::LocalFeed;
 use content_mail::{Limits, summarize};
-use godwit_mail::{Error, FlagChange, Incoming, MailboxPath, MailboxRef, Purge, Step, Store, UidSet, verify};
-use kv::Database;
-use kv::fault::{FaultBackend, Plan};
-use runtime::{ManualClock, Rng, SeededRng, SystemClock, SystemRng, Timestamp};
+use godwit_mail::{Error, FlagChange, Incoming, MailboxPath, MailboxRef, Purge, Step, Store, UidSet};
+use kv::fault::Plan;
+use runtime::{Rng, SeededRng};
 use schema::keys::blob::{BlobOwner, BlobReferenceKey};
 use schema::keys::mail::account_range;
 use schema::{AccountId, Flags, Key, Keyword, SystemFlags};
 
-const GONE: AccountId = AccountId(7);
-/// Its range lies right behind.
-const OTHER: AccountId = AccountId(8);
+mod support;
 
-struct World {
-    store: Store,
-    db: Database,
-    clock: Arc<ManualClock>,
-    faults: Arc<FaultBackend>,
-    _dir: tempfile::TempDir,
-}
-
-async fn world(seed: u64) -> World {
-    let rng = Arc::new(SeededRng::new(seed));
-    let memory = Arc::new(kv::memory::Memory::new());
-    let faults = Arc::new(FaultBackend::new(memory, rng.clone(), Plan::NONE));
-    let db = Database::new(faults.clone(), SystemClock::shared(), SystemRng::shared());
-    let dir = tempfile::tempdir().unwrap();
-    let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_800_000_000)));
-    let options = blob::Options::default();
-    let blobs = blob::Store::open(dir.path(), db.clone(), clock.clone(), rng.clone(), options).unwrap();
-    let store = Store::new(db.clone(), blobs, Arc::new(LocalFeed::new()), clock.clone(), rng);
-    for account in [GONE, OTHER] {
-        let store = &store;
-        db.transact("test", |txn| async move { store.provision_in(&txn, account).await }).await.unwrap();
-    }
-    World { store, db, clock, faults, _dir: dir }
-}
+use support::{ACCOUNT as GONE, OTHER, World, crash_after, world};
 
 async fn mailbox(store: &Store, account: AccountId, name: &str) -> MailboxRef {
     let found = store.resolve(account, &MailboxPath::parse(name).unwrap()).await.unwrap().unwrap();
@@ -62,7 +34,7 @@ fn keyword(n: u64) -> Flags {
 }
 
 impl World {
-    async fn append(&self, at: MailboxRef, numbers: std::ops::Range<u64>) {
+    async fn stock(&self, at: MailboxRef, numbers: std::ops::Range<u64>) {
         for n in numbers {
             let message = incoming(&self.store, n).await;
             self.store.append(at, &message, &keyword(n % 3), 1).await.unwrap();
@@ -88,34 +60,16 @@ impl World {
         steps
     }
 
-    async fn keys(&self, begin: Vec<u8>, end: Vec<u8>) -> Vec<String> {
-        let (begin, end) = (&begin, &end);
-        let rows = self.db.read("test", |txn| async move {
-            Ok::<_, Error>(txn.range(begin, end).snapshot().collect().await?)
-        });
-        rows.await.unwrap().iter().map(|(key, _)| schema::explain(key)).collect()
-    }
-
     /// What is left of the account that was removed: its own rows, its job, and its references to bodies.
     async fn left(&self) -> Vec<String> {
         let (begin, end) = account_range(GONE);
-        let mut left = self.keys(begin, end).await;
+        let mut left = self.keys((begin, end)).await;
         left.extend(self.store.purges(None, 10).await.unwrap().into_iter().map(|job| format!("{job:?}")));
         let holds = format!("Email({GONE:?}");
         left.extend(
-            self.keys(b"Bh".to_vec(), b"Bi".to_vec()).await.into_iter().filter(|k| k.contains(&holds)),
+            self.keys((b"Bh".to_vec(), b"Bi".to_vec())).await.into_iter().filter(|k| k.contains(&holds)),
         );
         left
-    }
-
-    async fn sound(&self, account: AccountId) {
-        assert_eq!(verify(&self.store, account).await.unwrap(), Vec::<String>::new());
-    }
-
-    /// Faults end, and commits that are still under way arrive.
-    async fn calm(&self) {
-        self.faults.deliver().await;
-        self.faults.set_plan(Plan::NONE);
     }
 }
 
@@ -124,8 +78,8 @@ async fn nothing_is_left_and_others_keep_what_is_theirs() {
     let w = world(1).await;
     let (inbox, archive) = (mailbox(&w.store, GONE, "INBOX").await, mailbox(&w.store, GONE, "Archive").await);
     let other = mailbox(&w.store, OTHER, "INBOX").await;
-    w.append(inbox, 0..250).await;
-    w.append(other, 200..260).await;
+    w.stock(inbox, 0..250).await;
+    w.stock(other, 200..260).await;
     let some: UidSet = (1..=40).collect();
     w.store.copy(inbox, &some, archive).await.unwrap();
     w.store.move_(inbox, &some, other).await.unwrap();
@@ -156,7 +110,7 @@ async fn nothing_is_left_and_others_keep_what_is_theirs() {
     assert_eq!(w.left().await, [""; 0]);
     assert_eq!(w.store.purge_step(GONE).await.unwrap(), Step::Absent);
 
-    w.sound(OTHER).await;
+    w.sound().await;
     assert_eq!(w.store.usage(OTHER).await.unwrap(), before);
     w.clock.advance(Duration::from_secs(30 * 86_400));
     while w.store.blobs().collect(1000).await.unwrap().deleted > 0 {}
@@ -165,7 +119,7 @@ async fn nothing_is_left_and_others_keep_what_is_theirs() {
     for hash in &held {
         assert!(w.store.body(*hash, 0..u64::MAX).await.unwrap().starts_with(b"Subject"));
     }
-    let metas = w.keys(b"Bh".to_vec(), b"Bi".to_vec()).await;
+    let metas = w.keys((b"Bh".to_vec(), b"Bi".to_vec())).await;
     assert_eq!(metas.iter().filter(|k| k.starts_with("BlobMeta")).count(), held.len(), "no other body stays");
 }
 
@@ -173,8 +127,8 @@ async fn nothing_is_left_and_others_keep_what_is_theirs() {
 async fn a_removed_account_takes_nothing() {
     let w = world(2).await;
     let (inbox, other) = (mailbox(&w.store, GONE, "INBOX").await, mailbox(&w.store, OTHER, "INBOX").await);
-    w.append(inbox, 0..3).await;
-    w.append(other, 0..1).await;
+    w.stock(inbox, 0..3).await;
+    w.stock(other, 0..1).await;
     w.remove().await.unwrap();
     // The same before the purge, during it and after it.
     for _ in 0..3 {
@@ -206,7 +160,7 @@ async fn a_removed_account_takes_nothing() {
         w.purge_or_find_none().await;
     }
     assert_eq!(w.left().await, [""; 0]);
-    w.sound(OTHER).await;
+    w.sound().await;
 }
 
 impl World {
@@ -243,20 +197,6 @@ async fn write(store: Store, at: MailboxRef, to: MailboxRef, seed: u64) {
     }
 }
 
-/// Polls a future so often, and drops it then: what a crash leaves is what was committed.
-async fn crash_after<F: Future>(polls: u64, work: F) -> Option<F::Output> {
-    let (mut work, mut left) = (std::pin::pin!(work), polls);
-    std::future::poll_fn(|context| match work.as_mut().poll(context) {
-        Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending if left == 0 => Poll::Ready(None),
-        Poll::Pending => {
-            left -= 1;
-            Poll::Pending
-        }
-    })
-    .await
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_purge_survives_its_crashes_and_those_who_write_meanwhile() {
     let (mut crashes, mut unknown) = (0, 0);
@@ -264,8 +204,8 @@ async fn a_purge_survives_its_crashes_and_those_who_write_meanwhile() {
         let w = world(seed).await;
         let (inbox, other) =
             (mailbox(&w.store, GONE, "INBOX").await, mailbox(&w.store, OTHER, "INBOX").await);
-        w.append(inbox, 0..10).await;
-        w.append(other, 5..15).await;
+        w.stock(inbox, 0..10).await;
+        w.stock(other, 5..15).await;
         w.faults.set_plan(Plan::HARSH);
         let writers: Vec<_> =
             (0..4).map(|n| tokio::spawn(write(w.store.clone(), inbox, other, seed * 10 + n))).collect();
@@ -285,7 +225,7 @@ async fn a_purge_survives_its_crashes_and_those_who_write_meanwhile() {
         }
         w.calm().await;
         assert_eq!(w.left().await, [""; 0], "seed {seed}");
-        w.sound(OTHER).await;
+        w.sound().await;
         unknown +=
             w.faults.injected().iter().filter(|(k, _)| k.starts_with("unknown")).map(|(_, n)| n).sum::<u64>();
     }
@@ -296,7 +236,7 @@ async fn a_purge_survives_its_crashes_and_those_who_write_meanwhile() {
 #[tokio::test(start_paused = true)]
 async fn two_nodes_purge_together() {
     let w = world(5).await;
-    w.append(mailbox(&w.store, GONE, "INBOX").await, 0..150).await;
+    w.stock(mailbox(&w.store, GONE, "INBOX").await, 0..150).await;
     w.remove().await.unwrap();
     w.faults.set_plan(Plan::STALLS);
     let node = |store: Store| async move {
