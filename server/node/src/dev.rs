@@ -29,8 +29,8 @@ pub(crate) struct Arguments {
     /// admin +90. 0 for any free ports
     #[arg(long, default_value_t = 2500)]
     port_base: u16,
-    /// The store, as `embedded:DIR`, `postgres://user@host:port/database` or `fdb:CLUSTER_FILE` (with `?prefix=…`, to
-    /// share a cluster); DATA/store if absent
+    /// The store, as `embedded:DIR`, `postgres://user@host:port/database` (with `?schema=…`, to share a database) or
+    /// `fdb:CLUSTER_FILE` (with `?prefix=…`, to share a cluster); DATA/store if absent
     #[arg(long)]
     store: Option<String>,
     /// Where larger bodies lie: a file with the settings of `[blob]`

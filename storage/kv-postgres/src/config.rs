@@ -25,16 +25,18 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(5);
 pub(crate) struct Connector {
     pub(crate) config: tokio_postgres::Config,
     pub(crate) tls: MakeRustlsConnect,
+    /// The schema, where the URL names one.
+    pub(crate) schema: Option<String>,
 }
 
 impl Connector {
     /// Reads `postgres://user:password@host:port,host:port/database?parameter=value`.
     ///
-    /// The parameters are libpq's as far as tokio-postgres has them, and `sslrootcert`. Wherever TLS is used the
+    /// The parameters are libpq's as far as tokio-postgres has them, `sslrootcert`, and `schema`. Wherever TLS is used the
     /// server's certificate is verified, with its name. Without `sslmode` TLS is required, except for sockets
     /// and loopback addresses. Of several hosts the one that is writable is used.
     pub(crate) fn new(url: &str) -> Result<Self, Error> {
-        let Url { rest, mode, root } = Url::split(url)?;
+        let Url { rest, mode, root, schema } = Url::split(url)?;
         let mut config: tokio_postgres::Config = rest
             .parse()
             .map_err(|e| Error::fatal(format!("PostgreSQL URL: {}", crate::error::describe(&e))))?;
@@ -57,7 +59,7 @@ impl Connector {
             config.application_name("godwit");
         }
         let direct = config.get_ssl_negotiation() == SslNegotiation::Direct;
-        Ok(Connector { tls: tls(mode, root.as_deref(), direct)?, config })
+        Ok(Connector { tls: tls(mode, root.as_deref(), direct)?, config, schema })
     }
 
     /// How long it may take to find the primary among all hosts.
@@ -72,6 +74,7 @@ struct Url {
     rest: String,
     mode: Option<SslMode>,
     root: Option<String>,
+    schema: Option<String>,
 }
 
 impl Url {
@@ -79,7 +82,7 @@ impl Url {
         if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
             return Err(Error::fatal("PostgreSQL URL: it must begin with postgres://"));
         }
-        let (mut mode, mut root, mut kept) = (None, None, Vec::new());
+        let (mut mode, mut root, mut schema, mut kept) = (None, None, None, Vec::new());
         let (base, query) = url.split_once('?').unwrap_or((url, ""));
         for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
             match parameter.split_once('=') {
@@ -92,11 +95,12 @@ impl Url {
                     )));
                 }
                 Some(("sslrootcert", path)) => root = Some(decoded(path)),
+                Some(("schema", name)) => schema = Some(decoded(name)),
                 _ => kept.push(parameter),
             }
         }
         let rest = if kept.is_empty() { base.to_owned() } else { format!("{base}?{}", kept.join("&")) };
-        Ok(Url { rest, mode, root })
+        Ok(Url { rest, mode, root, schema })
     }
 }
 
@@ -179,6 +183,14 @@ mod tests {
         assert_eq!(config.get_ssl_mode(), SslMode::Require);
         assert_eq!(config.get_connect_timeout(), Some(&Duration::from_secs(7)));
         assert_eq!(config.get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
+    }
+
+    #[test]
+    fn a_schema_is_ours_to_read() {
+        let connector = Connector::new("postgres://u@localhost/d?schema=mail_2&connect_timeout=7").unwrap();
+        assert_eq!(connector.schema.as_deref(), Some("mail_2"));
+        assert_eq!(connector.config.get_dbname(), Some("d"));
+        assert_eq!(Connector::new("postgres://u@localhost/d").unwrap().schema, None);
     }
 
     #[test]

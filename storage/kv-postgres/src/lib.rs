@@ -59,7 +59,7 @@ const TRIM: Duration = Duration::from_secs(5);
 /// How the store is used.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The schema that holds the tables; a-z, 0-9 and _.
+    /// The schema that holds the tables, unless the URL names one; a-z, 0-9 and _.
     pub schema: String,
     /// Most connections for transactions of this process; one more listens. Each transaction holds one from
     /// its first read to its commit.
@@ -88,7 +88,7 @@ struct Shared {
     commits: mpsc::UnboundedSender<Request>,
 }
 
-/// Opens the store at `url`: `postgres://user:password@host:port,host:port/database?sslmode=…`.
+/// Opens the store at `url`: `postgres://user:password@host:port,host:port/database?sslmode=…&schema=…`.
 ///
 /// Of several hosts the one that is primary is used, now and after each promotion. Tables are made in a fresh
 /// database and kept in one that has them. The error says whether the server cannot be reached (retryable) or
@@ -100,7 +100,7 @@ pub async fn open(
     rng: SharedRng,
 ) -> Result<Arc<Postgres>, Error> {
     let connector = Connector::new(url)?;
-    let sql = Arc::new(Sql::new(&options.schema)?);
+    let sql = Arc::new(Sql::new(connector.schema.as_ref().unwrap_or(&options.schema))?);
     let patience = connector.longest_connect() + WAIT;
     tokio::time::timeout(patience, prepare(&connector, &sql)).await.map_err(|_| error::silent())??;
     let pool = pool(&connector, &sql, options.connections)?;

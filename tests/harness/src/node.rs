@@ -8,6 +8,8 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, bail};
 use serde::Deserialize;
+use servers::PostgreSql;
+use servers::postgres::QUICK;
 
 /// What a node is started with; the default is what `godwit dev` does by itself, on free ports.
 #[derive(Debug, Clone, Default)]
@@ -22,8 +24,8 @@ pub struct NodeOptions {
     pub ulimit: Option<String>,
     /// The data directory; a temporary one unless named.
     pub data: Option<PathBuf>,
-    /// `--store URL`. Unless named it is what `GODWIT_STORE` says, in which `{}` becomes a word of this node's own, and
-    /// the embedded one without.
+    /// `--store URL`, or `postgres:` for a PostgreSQL that is started for this node alone and ends with it. Unless named
+    /// it is what `GODWIT_STORE` says, in which `{}` becomes a word of this node's own, and the embedded one without.
     pub store: Option<String>,
 }
 
@@ -55,6 +57,7 @@ pub struct Node {
     pub announced: Announcement,
     options: NodeOptions,
     data: PathBuf,
+    _server: Option<PostgreSql>,
     _scratch: Option<tempfile::TempDir>,
 }
 
@@ -74,8 +77,9 @@ impl Node {
         if options.store.is_none() {
             options.store = shared_store(&data);
         }
+        let server = own_server(&mut options)?;
         let (child, announced) = spawn(&options, &data)?;
-        Ok(Self { child, announced, options, data, _scratch: scratch })
+        Ok(Self { child, announced, options, data, _server: server, _scratch: scratch })
     }
 
     /// `host:port` of a listener.
@@ -183,6 +187,16 @@ fn shared_store(data: &Path) -> Option<String> {
     let mut hash = std::hash::DefaultHasher::new();
     data.hash(&mut hash);
     Some(url.replace("{}", &format!("{:016x}", hash.finish())))
+}
+
+/// The PostgreSQL that the store `postgres:` asks for.
+fn own_server(options: &mut NodeOptions) -> anyhow::Result<Option<PostgreSql>> {
+    if options.store.as_deref() != Some("postgres:") {
+        return Ok(None);
+    }
+    let server = PostgreSql::start(QUICK).context("no PostgreSQL is installed")?;
+    options.store = Some(server.url());
+    Ok(Some(server))
 }
 
 fn log_path(data: &Path) -> PathBuf {

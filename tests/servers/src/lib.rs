@@ -1,15 +1,17 @@
-//! Other people's object stores for the tests, and a proxy that fails on purpose.
+//! Other people's servers for the tests, PostgreSQL and object stores, and a proxy that fails on purpose.
 //!
-//! The servers are installed by `make test-deps`, which says in environment variables where they are. Without them the
-//! tests that need one say that they were skipped.
+//! The servers are installed by `make test-deps`; where the object stores are is said in environment variables. Without
+//! them the tests that need one say that they were skipped.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it is stuck")]
 
 pub mod azurite;
+pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod seaweedfs;
 
+pub use postgres::PostgreSql;
 pub use proxy::{Fault, Proxy};
 
 use std::path::PathBuf;

@@ -74,8 +74,8 @@ pub(crate) struct Store {
     /// Its kind; what `url` says if absent. Since v0.1
     #[serde(default)]
     pub(crate) backend: Option<StoreKind>,
-    /// `embedded:DIR` for one machine, `postgres://…` or `fdb:CLUSTER_FILE`; `embedded:` and DATA/store if absent.
-    /// Since v0.1
+    /// `embedded:DIR` for one machine, `postgres://USER:PASSWORD@HOST:PORT/DATABASE` (with `?schema=…`, to share a
+    /// database) or `fdb:CLUSTER_FILE`; `embedded:` and DATA/store if absent. Since v0.1
     #[serde(default)]
     pub(crate) url: Option<String>,
     /// A store on FoundationDB. Since v0.1

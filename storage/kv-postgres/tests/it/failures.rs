@@ -1,8 +1,10 @@
 //! Servers and connections that die under load.
 
-use crate::{QUICK, database, fresh, open, server};
+use crate::{database, fresh, open};
 use kv::contract::ledger::Load;
 use kv::{Database, Error};
+use servers::PostgreSql;
+use servers::postgres::QUICK;
 use std::time::Duration;
 
 const KILL_BACKENDS: &str =
@@ -10,7 +12,7 @@ const KILL_BACKENDS: &str =
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_die_lose_nothing_and_repeat_nothing() {
-    let Some(server) = server::start(QUICK) else { return };
+    let Some(server) = PostgreSql::start(QUICK) else { return };
     let db = database(open(&server.url(), fresh()).await.unwrap());
     let load = Load::start(&db, 8);
     for _ in 0..12 {
@@ -24,7 +26,7 @@ async fn connections_that_die_lose_nothing_and_repeat_nothing() {
 /// With fsync, as in production.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_killed_loses_nothing_and_repeats_nothing() {
-    let Some(mut server) = server::start(&[]) else { return };
+    let Some(mut server) = PostgreSql::start(&[]) else { return };
     let db = database(open(&server.url(), fresh()).await.unwrap());
     let load = Load::start(&db, 8);
     for round in 0..3 {
@@ -44,14 +46,14 @@ async fn a_server_that_is_killed_loses_nothing_and_repeats_nothing() {
 /// The primary dies under load, the synchronous standby is promoted, and the same store goes on there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_promoted_standby_has_all_that_was_acknowledged() {
-    let Some(mut primary) = server::start(QUICK) else { return };
+    let Some(mut primary) = PostgreSql::start(QUICK) else { return };
     let standby = primary.standby("s1");
     primary.sql("ALTER SYSTEM SET synchronous_standby_names = 's1'");
     primary.sql("SELECT pg_reload_conf()");
     while primary.sql("SELECT sync_state FROM pg_stat_replication") != "sync" {
         tokio::task::yield_now().await;
     }
-    let hosts = format!("127.0.0.1:{},127.0.0.1:{}", primary.port, standby.port);
+    let hosts = format!("127.0.0.1:{},127.0.0.1:{}", primary.port(), standby.port());
     let url = format!("postgres://godwit@{hosts}/postgres");
     let options = fresh();
     let db = database(open(&url, options.clone()).await.unwrap());
@@ -71,7 +73,7 @@ async fn a_promoted_standby_has_all_that_was_acknowledged() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn watches_hear_of_other_processes_and_outlive_connections() {
-    let Some(server) = server::start(QUICK) else { return };
+    let Some(server) = PostgreSql::start(QUICK) else { return };
     let options = fresh();
     let one = database(open(&server.url(), options.clone()).await.unwrap());
     let other = database(open(&server.url(), options).await.unwrap());
@@ -106,7 +108,7 @@ async fn set(db: &Database, key: &[u8], value: &[u8]) {
 
 #[tokio::test]
 async fn tls_is_verified() {
-    let Some(mut server) = server::start(QUICK) else { return };
+    let Some(mut server) = PostgreSql::start(QUICK) else { return };
     let certified = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
     let certificate = server.write("server.crt", &certified.cert.pem());
     server.write("server.key", &certified.signing_key.serialize_pem());

@@ -5,7 +5,6 @@
 
 mod contract;
 mod failures;
-mod server;
 mod single;
 
 use godwit_kv_postgres::{Options, Postgres};
@@ -13,8 +12,6 @@ use kv::{Database, Error};
 use runtime::{SystemClock, SystemRng};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-
-pub(crate) const QUICK: &[&str] = &["fsync=off", "max_connections=200"];
 
 /// A schema that nobody else uses.
 pub(crate) fn fresh() -> Options {

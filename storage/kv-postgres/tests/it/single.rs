@@ -1,8 +1,10 @@
 //! One server: what is kept, what goes wrong, and how it is said.
 
-use crate::{QUICK, database, fresh, open, server};
+use crate::{database, fresh, open};
 use godwit_kv_postgres::Options;
 use kv::{Cause, Database, Error, ErrorKind};
+use servers::PostgreSql;
+use servers::postgres::QUICK;
 
 async fn put(db: &Database, key: &[u8], value: &[u8]) -> Result<(), Error> {
     db.transact("put", |txn| async move {
@@ -19,7 +21,7 @@ async fn get(db: &Database, key: &[u8]) -> Option<Vec<u8>> {
 
 #[tokio::test]
 async fn a_store_is_kept_and_an_unknown_one_refused() {
-    let Some(server) = server::start(QUICK) else { return };
+    let Some(server) = PostgreSql::start(QUICK) else { return };
     let options = fresh();
     let first = database(open(&server.url(), options.clone()).await.unwrap());
     put(&first, b"k", b"v").await.unwrap();
@@ -37,7 +39,7 @@ async fn a_store_is_kept_and_an_unknown_one_refused() {
 /// No B-tree entry is that long, and these do not compress.
 #[tokio::test]
 async fn the_longest_keys_are_rows_like_others() {
-    let Some(server) = server::start(QUICK) else { return };
+    let Some(server) = PostgreSql::start(QUICK) else { return };
     let db = database(open(&server.url(), fresh()).await.unwrap());
     let long = |seed: u64| {
         let (mut key, mut x) = (vec![b'k'; 2_500], seed);
@@ -92,7 +94,7 @@ async fn the_longest_keys_are_rows_like_others() {
 
 #[tokio::test]
 async fn errors_say_what_is_wrong() {
-    let Some(mut server) = server::start(QUICK) else { return };
+    let Some(mut server) = PostgreSql::start(QUICK) else { return };
     let refused = |url: String| async move { open(&url, Options::default()).await.err().unwrap() };
     let error = refused(server.url().replace("/postgres", "/nowhere")).await;
     assert!(error.kind() == ErrorKind::Fatal && error.to_string().contains("nowhere"), "{error}");

@@ -1,35 +1,28 @@
 //! A PostgreSQL of a test's own, from Debian's package, in a folder of its own.
 
 use std::fs::{OpenOptions, Permissions};
-use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
 use tempfile::TempDir;
 
-/// A server that ends with the test.
-pub(crate) struct Server {
+use crate::process::free_ports;
+
+/// Settings for tests that do not cut the power: without fsync, and with connections for many nodes.
+pub const QUICK: &[&str] = &["fsync=off", "max_connections=400"];
+
+/// A server that ends with its value.
+#[derive(Debug)]
+pub struct PostgreSql {
     dir: TempDir,
     bin: PathBuf,
     /// PostgreSQL refuses to run as root; then it runs as this user and group.
     user: Option<u32>,
-    pub(crate) port: u16,
+    port: u16,
     settings: Vec<String>,
     process: Option<Child>,
-}
-
-/// A new server, or `None` (with a word on standard error) where PostgreSQL is not installed.
-pub(crate) fn start(settings: &[&str]) -> Option<Server> {
-    let Some(bin) = installed() else {
-        eprintln!("skipped: no PostgreSQL");
-        return None;
-    };
-    let mut server = Server::new(bin, settings);
-    let data = server.data();
-    server.tool("initdb", &["-D", &data, "-U", "godwit", "-A", "trust", "-N", "--no-locale", "-E", "UTF8"]);
-    server.run();
-    Some(server)
 }
 
 /// The newest of the installed versions.
@@ -44,21 +37,36 @@ fn installed() -> Option<PathBuf> {
     versions.pop().map(|(_, bin)| bin)
 }
 
-impl Server {
+impl PostgreSql {
+    /// A new server with `settings` (`name=value`), one user `godwit` whom it trusts, and the database `postgres`; `None`
+    /// (with a word on standard error) where PostgreSQL is not installed.
+    pub fn start(settings: &[&str]) -> Option<Self> {
+        let Some(bin) = installed() else {
+            eprintln!("skipped: no PostgreSQL");
+            return None;
+        };
+        let mut server = Self::new(bin, settings);
+        let data = server.data();
+        server
+            .tool("initdb", &["-D", &data, "-U", "godwit", "-A", "trust", "-N", "--no-locale", "-E", "UTF8"]);
+        server.run();
+        Some(server)
+    }
+
     fn new(bin: PathBuf, settings: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let user = id("-u", None).filter(|uid| *uid == 0).and_then(|_| id("-u", Some("nobody")));
         if let Some(user) = user {
             chown(dir.path(), Some(user), Some(user)).unwrap();
         }
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let [port] = free_ports();
         let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
-        Server { dir, bin, user, port, settings, process: None }
+        Self { dir, bin, user, port, settings, process: None }
     }
 
     /// A standby of this server that streams from it, under the name `name`.
-    pub(crate) fn standby(&self, name: &str) -> Server {
-        let mut standby = Server::new(self.bin.clone(), &[]);
+    pub fn standby(&self, name: &str) -> Self {
+        let mut standby = Self::new(self.bin.clone(), &[]);
         standby.settings.clone_from(&self.settings);
         let (data, port) = (standby.data(), self.port.to_string());
         standby.tool(
@@ -71,12 +79,23 @@ impl Server {
         standby
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// Its port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its database, as its user.
+    pub fn url(&self) -> String {
         format!("postgres://godwit@127.0.0.1:{}/postgres", self.port)
     }
 
-    /// A file of the server's.
-    pub(crate) fn write(&self, name: &str, content: &str) -> PathBuf {
+    /// The folder with its Unix socket.
+    pub fn sockets(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// A file of the server's, beside its folder `data`; for its eyes only.
+    pub fn write(&self, name: &str, content: &str) -> PathBuf {
         let path = self.dir.path().join(name);
         std::fs::write(&path, content).unwrap();
         std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
@@ -86,12 +105,13 @@ impl Server {
         path
     }
 
-    pub(crate) fn set(&mut self, setting: &str) {
+    /// One more setting (`name=value`), from the next [`PostgreSql::run`] on.
+    pub fn set(&mut self, setting: &str) {
         self.settings.push(setting.to_owned());
     }
 
     /// Starts it and waits until it answers.
-    pub(crate) fn run(&mut self) {
+    pub fn run(&mut self) {
         let (begun, port) = (Instant::now(), self.port.to_string());
         let ready = ["-q", "-U", "godwit", "-h", "127.0.0.1", "-p", &port];
         while self.process.is_none() || !self.command("pg_isready", &ready).status().unwrap().success() {
@@ -114,13 +134,13 @@ impl Server {
         self.command("postgres", &args).stderr(log).stdout(Stdio::null()).spawn().unwrap()
     }
 
-    /// Kills it without warning.
-    pub(crate) fn kill(&mut self) {
+    /// Kills it without warning; [`PostgreSql::run`] starts it again.
+    pub fn kill(&mut self) {
         self.end("-KILL");
     }
 
     /// Kills the process behind one connection, as the kernel does when memory is short.
-    pub(crate) fn kill_a_helper(&self) {
+    pub fn kill_a_helper(&self) {
         let pid = self.sql("SELECT min(pid) FROM pg_stat_activity WHERE application_name = 'godwit'");
         assert!(Command::new("kill").args(["-KILL", &pid]).status().unwrap().success());
     }
@@ -132,12 +152,13 @@ impl Server {
         }
     }
 
-    pub(crate) fn promote(&self) {
+    /// Makes a standby the primary.
+    pub fn promote(&self) {
         self.tool("pg_ctl", &["promote", "-w", "-s", "-D", &self.data()]);
     }
 
     /// What psql says to `query`.
-    pub(crate) fn sql(&self, query: &str) -> String {
+    pub fn sql(&self, query: &str) -> String {
         let port = self.port.to_string();
         let args = ["-XAtq", "-h", "127.0.0.1", "-p", &port, "-U", "godwit", "-d", "postgres", "-c", query];
         let output = self.command("psql", &args).output().unwrap();
@@ -148,7 +169,8 @@ impl Server {
         self.dir.path().join("data").to_str().unwrap().to_owned()
     }
 
-    pub(crate) fn log(&self) -> String {
+    /// What it has written to its log.
+    pub fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("server.log")).unwrap_or_default()
     }
 
@@ -173,7 +195,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for PostgreSql {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("PostgreSQL's log:\n{}", self.log());
