@@ -30,7 +30,7 @@ impl Delivery {
             let shared = Arc::clone(&committing);
             async move { commit::commit(&shared, &items).await }.boxed()
         });
-        Self { shared, combiner: Combiner::new(limits, supervisor, commit) }
+        Self { shared, combiner: Combiner::new(limits, supervisor, commit, Error::is_of_a_part) }
     }
 
     async fn verdict(&self, session: &SessionInfo, envelope: &Envelope, rcpt: &Rcpt) -> RecipientVerdict {

@@ -5,7 +5,10 @@
 //! side by side; two messages for one account never do, so that 64 connections which deliver to one mailbox do
 //! not conflict there, they queue here.
 //!
-//! A batch that fails is done again one by one, so that a message that cannot be committed fails alone.
+//! A batch that loses to another transaction, or has something in it that cannot be committed, is done again in parts:
+//! what goes to different accounts side by side, what goes to one account by halves, in order. So a message that cannot
+//! be committed fails alone, and an account that others write to all the time holds up nobody else: parts do not count
+//! among the commits that run at once. Where the store is away nothing is parted, and all hear of it.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -37,6 +40,9 @@ impl Default for CombinerLimits {
 /// What a batch is committed with: outcomes in the order of the items, or an error for all of them.
 pub(crate) type Commit<T, R, E> = dyn Fn(Arc<Vec<T>>) -> BoxFuture<'static, Result<Vec<R>, E>> + Send + Sync;
 
+/// Whether after this error a part of the batch may go through.
+pub(crate) type OfAPart<E> = fn(&E) -> bool;
+
 /// Combines items into batches. A cheap handle.
 pub(crate) struct Combiner<T, R, E>(Arc<Inner<T, R, E>>);
 
@@ -50,6 +56,7 @@ struct Inner<T, R, E> {
     limits: CombinerLimits,
     supervisor: Supervisor,
     commit: Box<Commit<T, R, E>>,
+    of_a_part: OfAPart<E>,
     state: Mutex<State<T, R, E>>,
 }
 
@@ -64,18 +71,23 @@ struct Job<T, R, E> {
     accounts: Vec<AccountId>,
     bytes: usize,
     item: T,
-    outcome: oneshot::Sender<Result<R, E>>,
+    outcome: oneshot::Sender<Result<R, Arc<E>>>,
 }
 
 impl<T, R, E> Combiner<T, R, E>
 where
     T: Clone + Send + Sync + 'static,
     R: Send + 'static,
-    E: Send + 'static,
+    E: Send + Sync + 'static,
 {
-    pub(crate) fn new(limits: CombinerLimits, supervisor: Supervisor, commit: Box<Commit<T, R, E>>) -> Self {
+    pub(crate) fn new(
+        limits: CombinerLimits,
+        supervisor: Supervisor,
+        commit: Box<Commit<T, R, E>>,
+        of_a_part: OfAPart<E>,
+    ) -> Self {
         let state = State { waiting: VecDeque::new(), busy: HashSet::new(), in_flight: 0 };
-        Self(Arc::new(Inner { limits, supervisor, commit, state: Mutex::new(state) }))
+        Self(Arc::new(Inner { limits, supervisor, commit, of_a_part, state: Mutex::new(state) }))
     }
 
     /// Has an item committed. `None`: the commit was cut off (a panic, or the server stops), its outcome is unknown.
@@ -84,7 +96,7 @@ where
         accounts: Vec<AccountId>,
         bytes: usize,
         item: T,
-    ) -> Option<Result<R, E>> {
+    ) -> Option<Result<R, Arc<E>>> {
         let (outcome, settled) = oneshot::channel();
         self.0.state.lock().waiting.push_back(Job { accounts, bytes, item, outcome });
         self.dispatch();
@@ -99,40 +111,65 @@ where
                 return;
             }
             metrics::histogram!("delivery_batch_messages").record(batch.len() as f64);
-            let running = Running { combiner: self.clone(), accounts: accounts_of(&batch) };
-            let this = self.clone();
-            self.0.supervisor.spawn(TaskKind::Background, "ingest", async move {
-                this.settle(batch).await;
-                drop(running);
-            });
+            let running = Running { combiner: self.clone(), accounts: accounts_of(&batch), counts: true };
+            self.spawn(running, batch);
         }
     }
 
-    async fn settle(&self, batch: Vec<Job<T, R, E>>) {
+    fn spawn(&self, running: Running<T, R, E>, batch: Vec<Job<T, R, E>>) {
+        let this = self.clone();
+        self.0.supervisor.spawn(TaskKind::Background, "ingest", async move {
+            this.settle(running, batch).await;
+        });
+    }
+
+    /// Commits a batch, or parts of it until each of its jobs is settled.
+    async fn settle(&self, mut running: Running<T, R, E>, batch: Vec<Job<T, R, E>>) {
+        let mut rest = vec![batch];
+        while let Some(batch) = rest.pop() {
+            let Some(batch) = self.commit(batch).await else { continue };
+            running.count_no_longer();
+            let mut parts = by_account(batch);
+            if let [whole] = parts.as_mut_slice() {
+                let later = whole.split_off(whole.len() / 2);
+                rest.extend([later, std::mem::take(whole)]);
+                continue;
+            }
+            for part in parts {
+                let part_runs = running.part(accounts_of(&part));
+                self.spawn(part_runs, part);
+            }
+        }
+    }
+
+    /// Commits a batch; gives it back if it is to be done in parts.
+    async fn commit(&self, batch: Vec<Job<T, R, E>>) -> Option<Vec<Job<T, R, E>>> {
         let items: Arc<Vec<T>> = Arc::new(batch.iter().map(|job| job.item.clone()).collect());
         match (self.0.commit)(items).await {
             Ok(outcomes) => {
                 for (job, outcome) in batch.into_iter().zip(outcomes) {
-                    // The item goes first: who waits may hold the last clone then. Who does not wait has hung up.
-                    drop(job.item);
-                    let _ = job.outcome.send(Ok(outcome));
+                    job.settle(Ok(outcome));
                 }
+                None
             }
-            Err(_) if batch.len() > 1 => {
-                for job in batch {
-                    let outcome = (self.0.commit)(Arc::new(vec![job.item])).await;
-                    if let Some(outcome) = outcome.map(|mut outcomes| outcomes.pop()).transpose() {
-                        let _ = job.outcome.send(outcome);
-                    }
-                }
+            Err(error) if batch.len() > 1 && (self.0.of_a_part)(&error) => {
+                metrics::counter!("delivery_batches_parted_total").increment(1);
+                Some(batch)
             }
             Err(error) => {
-                if let Some(job) = batch.into_iter().next() {
-                    drop(job.item);
-                    let _ = job.outcome.send(Err(error));
-                }
+                let error = Arc::new(error);
+                batch.into_iter().for_each(|job| job.settle(Err(Arc::clone(&error))));
+                None
             }
         }
+    }
+}
+
+impl<T, R, E> Job<T, R, E> {
+    fn settle(self, outcome: Result<R, Arc<E>>) {
+        // The item goes first: who waits may hold the last clone then. Who does not wait has hung up.
+        drop(self.item);
+        let _ = self.outcome.send(outcome);
     }
 }
 
@@ -141,21 +178,44 @@ struct Running<T, R, E>
 where
     T: Clone + Send + Sync + 'static,
     R: Send + 'static,
-    E: Send + 'static,
+    E: Send + Sync + 'static,
 {
     combiner: Combiner<T, R, E>,
     accounts: Vec<AccountId>,
+    /// Whether it is one of those that run at once.
+    counts: bool,
+}
+
+impl<T, R, E> Running<T, R, E>
+where
+    T: Clone + Send + Sync + 'static,
+    R: Send + 'static,
+    E: Send + Sync + 'static,
+{
+    /// Lets another batch run: this one takes longer.
+    fn count_no_longer(&mut self) {
+        if std::mem::take(&mut self.counts) {
+            self.combiner.0.state.lock().in_flight -= 1;
+            self.combiner.dispatch();
+        }
+    }
+
+    /// Gives some of its accounts to a part that runs on its own.
+    fn part(&mut self, accounts: Vec<AccountId>) -> Self {
+        self.accounts.retain(|account| !accounts.contains(account));
+        Running { combiner: self.combiner.clone(), accounts, counts: false }
+    }
 }
 
 impl<T, R, E> Drop for Running<T, R, E>
 where
     T: Clone + Send + Sync + 'static,
     R: Send + 'static,
-    E: Send + 'static,
+    E: Send + Sync + 'static,
 {
     fn drop(&mut self) {
         let mut state = self.combiner.0.state.lock();
-        state.in_flight -= 1;
+        state.in_flight -= usize::from(self.counts);
         for account in &self.accounts {
             state.busy.remove(account);
         }
@@ -164,6 +224,41 @@ where
             self.combiner.dispatch();
         }
     }
+}
+
+/// Jobs that have accounts in common, with their places in the batch.
+struct Part<T, R, E> {
+    accounts: HashSet<AccountId>,
+    jobs: Vec<(usize, Job<T, R, E>)>,
+}
+
+impl<T, R, E> Part<T, R, E> {
+    /// What has no account at all is one part, too.
+    fn meets(&self, other: &Self) -> bool {
+        !self.accounts.is_disjoint(&other.accounts) || (self.accounts.is_empty() && other.accounts.is_empty())
+    }
+
+    fn into_jobs(mut self) -> Vec<Job<T, R, E>> {
+        self.jobs.sort_unstable_by_key(|(place, _)| *place);
+        self.jobs.into_iter().map(|(_, job)| job).collect()
+    }
+}
+
+/// The parts of a batch that have no account in common, each in order.
+fn by_account<T, R, E>(batch: Vec<Job<T, R, E>>) -> Vec<Vec<Job<T, R, E>>> {
+    let mut parts: Vec<Part<T, R, E>> = Vec::new();
+    for numbered in batch.into_iter().enumerate() {
+        let accounts = numbered.1.accounts.iter().copied().collect();
+        let mut new = Part { accounts, jobs: vec![numbered] };
+        let (same, others): (Vec<_>, Vec<_>) = parts.into_iter().partition(|part| part.meets(&new));
+        for part in same {
+            new.accounts.extend(part.accounts);
+            new.jobs.extend(part.jobs);
+        }
+        parts = others;
+        parts.push(new);
+    }
+    parts.into_iter().map(Part::into_jobs).collect()
 }
 
 fn accounts_of<T, R, E>(batch: &[Job<T, R, E>]) -> Vec<AccountId> {
@@ -229,12 +324,16 @@ mod tests {
                 if items.contains(&666) {
                     return Err("cannot be".to_owned());
                 }
+                if items.contains(&503) {
+                    return Err("away".to_owned());
+                }
                 assert!(!items.contains(&999), "a bug");
                 Ok(items.iter().map(|item| item * 2).collect())
             }
             .boxed()
         });
-        let combiner = Combiner::new(limits, Supervisor::new(Shutdown::new()), commit);
+        let combiner =
+            Combiner::new(limits, Supervisor::new(Shutdown::new()), commit, |error| error != "away");
         Fixture { combiner, gate, batches }
     }
 
@@ -243,7 +342,7 @@ mod tests {
         async fn submit(
             &self,
             jobs: &[(u32, u32)],
-        ) -> Vec<tokio::task::JoinHandle<Option<Result<u32, String>>>> {
+        ) -> Vec<tokio::task::JoinHandle<Option<Result<u32, Arc<String>>>>> {
             let mut handles = Vec::new();
             for (item, account) in jobs.iter().copied() {
                 let combiner = self.combiner.clone();
@@ -306,12 +405,65 @@ mod tests {
     #[tokio::test]
     async fn who_fails_fails_alone() {
         let fixture = fixture(CombinerLimits { in_flight: 1, ..CombinerLimits::default() });
-        let handles = fixture.submit(&[(1, 1), (2, 2), (666, 3), (3, 4)]).await;
-        fixture.gate.add_permits(10);
+        let handles = fixture.submit(&[(1, 1), (2, 2), (666, 3), (3, 4), (4, 3), (5, 3)]).await;
+        fixture.gate.add_permits(100);
         let outcomes = futures::future::join_all(handles).await;
         let outcomes: Vec<_> = outcomes.into_iter().map(|outcome| outcome.unwrap().unwrap().ok()).collect();
-        assert_eq!(outcomes, [Some(2), Some(4), None, Some(6)]);
-        assert_eq!(fixture.batches(), [vec![1], vec![2, 666, 3], vec![2], vec![666], vec![3]]);
+        assert_eq!(outcomes, [Some(2), Some(4), None, Some(6), Some(8), Some(10)]);
+        let mut batches = fixture.batches();
+        assert_eq!(batches[..2], [vec![1], vec![2, 666, 3, 4, 5]]);
+        batches[2..].sort();
+        assert_eq!(batches[2..], [vec![2], vec![3], vec![4, 5], vec![666], vec![666, 4, 5]]);
+    }
+
+    #[tokio::test]
+    async fn a_part_that_takes_long_holds_up_nobody_else() {
+        let fixture = fixture(CombinerLimits { in_flight: 1, ..CombinerLimits::default() });
+        let mut handles = fixture.submit(&[(1, 1), (2, 2), (666, 3)]).await;
+        // The first, the batch, and one of its two parts.
+        fixture.gate.add_permits(2);
+        fixture.settle().await;
+        handles.extend(fixture.submit(&[(4, 4), (5, 3)]).await);
+        assert_eq!(fixture.batches().last(), Some(&vec![4]), "runs beside the parts");
+        fixture.gate.add_permits(10);
+        for (handle, done) in handles.into_iter().zip([true, true, false, true, true]) {
+            assert_eq!(handle.await.unwrap().unwrap().is_ok(), done);
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_parted_while_the_store_is_away() {
+        let fixture = fixture(CombinerLimits { in_flight: 1, ..CombinerLimits::default() });
+        let handles = fixture.submit(&[(1, 1), (2, 2), (503, 3), (3, 2)]).await;
+        fixture.gate.add_permits(10);
+        for (handle, done) in handles.into_iter().zip([true, false, false, false]) {
+            assert_eq!(handle.await.unwrap().unwrap().is_ok(), done);
+        }
+        assert_eq!(fixture.batches(), [vec![1], vec![2, 503, 3]]);
+    }
+
+    #[test]
+    fn parts_have_no_account_in_common() {
+        let job = |item: u32, accounts: &[u32]| Job::<u32, (), ()> {
+            accounts: accounts.iter().copied().map(AccountId).collect(),
+            bytes: 0,
+            item,
+            outcome: oneshot::channel().0,
+        };
+        let batch = vec![
+            job(0, &[]),
+            job(1, &[1]),
+            job(2, &[2]),
+            job(3, &[3]),
+            job(4, &[2, 1]),
+            job(5, &[]),
+            job(6, &[1]),
+        ];
+        let parts: Vec<Vec<u32>> = by_account(batch)
+            .into_iter()
+            .map(|part| part.into_iter().map(|job| job.item).collect())
+            .collect();
+        assert_eq!(parts, [vec![3], vec![0, 5], vec![1, 2, 4, 6]]);
     }
 
     #[tokio::test]

@@ -1,19 +1,18 @@
 //! One transaction for a batch of messages: delivered to everybody here, queued for everybody elsewhere.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use accounts::Status;
 use bytes::Bytes;
-use kv::{TransactError, Transaction};
-use mail::{Incoming, MailboxRef, PendingAppend};
-use schema::{AccountId, Flags};
+use kv::{TransactError, Transaction, TransactionOptions};
+use mail::{Incoming, PendingAppend};
 use smtp::{Envelope, HeaderFacts, Recipient};
 use smtp_proto::Ret as ProtoRet;
-use spool::{BodyType, NewEntry, NewRecipient, Notify, Ret};
+use spool::{BodyType, Notify, Ret};
 
 use crate::accept::address_of;
 use crate::report::{self, Notice, Report, Subject};
+use crate::spread::{self, Spread};
 use crate::{Error, Shared};
 use content_mail::build::Action;
 
@@ -179,7 +178,8 @@ impl TransactError for Stop {
     }
 }
 
-/// Commits a batch.
+/// Commits a batch. One of several messages gives up as soon as it loses to another transaction: its parts touch less,
+/// and lose less often.
 ///
 /// What there is to tell is known only in the transaction, and a notification is written outside of it, since that is
 /// slow and has effects of its own. So the first pass may end without a commit, and another comes with what it lacked.
@@ -200,29 +200,30 @@ pub(crate) async fn commit(shared: &Shared, items: &[Item]) -> Result<Vec<Outcom
 }
 
 async fn pass(shared: &Shared, items: &[Item], told: &Told) -> Result<Vec<Outcomes>, Stop> {
-    let ((outcomes, pending), version) = shared
-        .services
-        .db
+    let services = &shared.services;
+    let most_losses = if items.len() > 1 { Some(0) } else { None };
+    let db = services.db.with_options(TransactionOptions { most_losses, ..services.db.options() });
+    let ((outcomes, pending), version) = db
         .transact_versioned("delivery.commit", |txn| async move {
-            let mut batch = Batch { shared, txn, pending: Vec::new() };
-            let (mut outcomes, mut untold) = (Vec::with_capacity(items.len()), Vec::new());
-            for (number, Item(message)) in items.iter().enumerate() {
-                let outcome = batch.spread(message).await?;
-                let reports = message.reports(&outcome);
-                outcomes.push(outcome);
+            let messages: Vec<&Message> = items.iter().map(|Item(message)| &**message).collect();
+            let Spread { outcomes, mut pending } = spread::all_in(shared, &txn, &messages).await?;
+            let mut untold = Vec::new();
+            for (number, (message, outcome)) in messages.iter().zip(&outcomes).enumerate() {
+                let reports = message.reports(outcome);
                 match told.get(&number) {
                     _ if reports.is_empty() => {}
                     Some((same, notice)) if *same == reports => {
-                        batch.tell(&message.sender.return_path, notice).await?;
+                        let to = &message.sender.return_path;
+                        pending.extend(deliver_own_in(shared, &txn, to, notice).await?);
                     }
                     _ => untold.push((number, reports)),
                 }
             }
-            if untold.is_empty() { Ok((outcomes, batch.pending)) } else { Err(Stop::Untold(untold)) }
+            if untold.is_empty() { Ok((outcomes, pending)) } else { Err(Stop::Untold(untold)) }
         })
         .await?;
     for pending in &pending {
-        shared.services.mail.committed(pending, version);
+        services.mail.committed(pending, version);
     }
     metrics::counter!("delivery_messages_total").increment(items.len() as u64);
     Ok(outcomes)
@@ -242,19 +243,12 @@ pub(crate) async fn deliver_own_in(
         relay: Some(notice.relay.clone()),
         per_recipient: false,
     };
-    let mut batch = Batch { shared, txn: txn.clone(), pending: Vec::new() };
-    let outcomes = batch.spread(&message).await?;
-    if outcomes.iter().any(|outcome| !outcome.is_taken()) {
+    let Spread { outcomes, pending } = Box::pin(spread::all_in(shared, txn, &[&message])).await?;
+    if outcomes.iter().flatten().any(|outcome| !outcome.is_taken()) {
         // RFC 5321 §6.1: a notification that cannot be delivered is dropped.
         tracing::info!(to, "notification cannot be delivered");
     }
-    Ok(batch.pending)
-}
-
-struct Batch<'a> {
-    shared: &'a Shared,
-    txn: Transaction,
-    pending: Vec<PendingAppend>,
+    Ok(pending)
 }
 
 impl Message {
@@ -295,123 +289,5 @@ impl Message {
             full,
         };
         report::notice(shared, &subject, reports).await
-    }
-}
-
-impl Batch<'_> {
-    /// Delivers a notification.
-    async fn tell(&mut self, to: &str, notice: &Notice) -> Result<(), Error> {
-        let own = Box::pin(deliver_own_in(self.shared, &self.txn, to, notice));
-        self.pending.extend(own.await?);
-        Ok(())
-    }
-
-    async fn spread(&mut self, message: &Message) -> Result<Outcomes, Error> {
-        let mut outcomes = Vec::with_capacity(message.targets.len());
-        let mut served: BTreeSet<AccountId> = BTreeSet::new();
-        let mut remote: BTreeMap<String, Vec<NewRecipient>> = BTreeMap::new();
-        for target in &message.targets {
-            outcomes.push(self.target(message, target, &mut served, &mut remote).await?);
-        }
-        self.enqueue(message, remote).await?;
-        Ok(outcomes)
-    }
-
-    /// Stores the message for all whom a recipient leads to here, and collects those elsewhere.
-    async fn target(
-        &mut self,
-        message: &Message,
-        target: &Target,
-        served: &mut BTreeSet<AccountId>,
-        remote: &mut BTreeMap<String, Vec<NewRecipient>>,
-    ) -> Result<Outcome, Error> {
-        if target.loops {
-            return Ok(Outcome::Loop);
-        }
-        let expansion = self.shared.services.accounts.expand_in(&self.txn, &target.address).await?;
-        let elsewhere = match expansion.status {
-            Status::UnknownUser | Status::Disabled => return Ok(Outcome::Gone),
-            Status::UnknownDomain => vec![target.address.clone()],
-            Status::Known => expansion.remote,
-        };
-        let (mut stored, mut full) = (0, 0);
-        for recipient in &expansion.local {
-            if served.contains(&recipient.account) || self.store(message, recipient.account).await? {
-                served.insert(recipient.account);
-                stored += 1;
-            } else {
-                full += 1;
-            }
-        }
-        let queued = elsewhere.len();
-        for address in elsewhere {
-            queue(remote, address, target);
-        }
-        Ok(match (stored + queued, full) {
-            (0, 1..) => Outcome::MailboxFull,
-            (_, 1..) => Outcome::Partly,
-            _ if queued > 0 => Outcome::Queued,
-            _ => Outcome::Delivered,
-        })
-    }
-
-    /// Stores a copy in the account's INBOX; says no if it is full.
-    async fn store(&mut self, message: &Message, account: AccountId) -> Result<bool, Error> {
-        let local = message.local.as_ref().ok_or(Error::Rerouted)?;
-        let mail = &self.shared.services.mail;
-        let mailbox = mail.inbox_in(&self.txn, account).await?;
-        let now = self.shared.services.clock.now().secs();
-        let at = MailboxRef { account, mailbox };
-        match mail.append_in(&self.txn, at, local, &Flags::none(), now).await {
-            Ok(pending) => {
-                self.pending.push(pending);
-                Ok(true)
-            }
-            Err(mail::Error::OverQuota) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    async fn enqueue(
-        &self,
-        message: &Message,
-        remote: BTreeMap<String, Vec<NewRecipient>>,
-    ) -> Result<(), Error> {
-        if remote.is_empty() {
-            return Ok(());
-        }
-        let staged = message.relay.as_ref().ok_or(Error::Rerouted)?;
-        let sender = &message.sender;
-        for (domain, recipients) in remote {
-            for some in recipients.chunks(spool::Entry::MAX_RECIPIENTS) {
-                let entry = NewEntry {
-                    return_path: sender.return_path.clone(),
-                    domain: domain.clone(),
-                    staged: staged.clone(),
-                    recipients: some.to_vec(),
-                    envid: sender.envid.clone(),
-                    ret: sender.ret,
-                    smtputf8: sender.smtputf8,
-                    body: sender.body,
-                    header_8bit: sender.header_8bit,
-                    body_8bit: sender.body_8bit,
-                    lifetime: self.shared.options.lifetime,
-                    not_before: None,
-                };
-                self.shared.services.spool.enqueue_in(&self.txn, &entry).await?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Puts a remote recipient with the others of its domain.
-fn queue(remote: &mut BTreeMap<String, Vec<NewRecipient>>, address: String, target: &Target) {
-    let domain = address.rsplit_once('@').map(|(_, domain)| domain).unwrap_or_default();
-    let domain = idna::domain_to_ascii(domain).unwrap_or_else(|_| domain.to_ascii_lowercase());
-    let recipient = NewRecipient { address, notify: target.notify, orcpt: target.orcpt.clone() };
-    let recipients = remote.entry(domain).or_default();
-    if recipients.iter().all(|r| r.address != recipient.address) {
-        recipients.push(recipient);
     }
 }

@@ -156,7 +156,7 @@ impl Intake {
         let refused = match &outcomes {
             Some(Ok(outcomes)) => !outcomes.iter().any(|outcome| outcome.is_taken()),
             Some(Err(error)) => {
-                TransactError::as_kv(error).is_none_or(|e| e.kind() != ErrorKind::MaybeCommitted)
+                TransactError::as_kv(&**error).is_none_or(|e| e.kind() != ErrorKind::MaybeCommitted)
             }
             None => false,
         };

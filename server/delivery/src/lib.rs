@@ -22,6 +22,7 @@ mod intake;
 pub mod outbound;
 mod policy;
 mod report;
+mod spread;
 
 pub use accept::Delivery;
 pub use combiner::CombinerLimits;
@@ -85,6 +86,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether a part of what was to be committed may go through alone: it lost to another transaction, or something
+    /// in it cannot be. Not so if the store is away, or if nobody knows what became of the commit.
+    pub(crate) fn is_of_a_part(&self) -> bool {
+        self.as_kv().is_none_or(|error| error.is_lost() || error.is_limit())
+    }
+
     /// Whether the queue slot that was worked on has another owner.
     pub(crate) fn is_fenced(&self) -> bool {
         matches!(self, Error::Spool(spool::Error::Fenced { .. }))

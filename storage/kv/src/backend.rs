@@ -161,12 +161,20 @@ pub struct TransactionOptions {
     pub priority: Priority,
     /// When to give up trying.
     pub timeout: Duration,
+    /// How often it may lose to another transaction, or grow too old, and still be tried again; for who can do the same
+    /// in smaller parts instead, which lose less often.
+    pub most_losses: Option<u32>,
     /// A label for the store's own throttling and statistics.
     pub tag: Option<&'static str>,
 }
 
 impl Default for TransactionOptions {
     fn default() -> Self {
-        TransactionOptions { priority: Priority::default(), timeout: limits::RETRY_TIME, tag: None }
+        TransactionOptions {
+            priority: Priority::default(),
+            timeout: limits::RETRY_TIME,
+            most_losses: None,
+            tag: None,
+        }
     }
 }

@@ -163,7 +163,7 @@ impl Database {
                 Err(failure) => failure,
             };
             match failure.worth_another(self.shared.backend.outcome_can_be_unknown()) {
-                Some(e) if patience.wait(&e).await => {}
+                Some(e) if patience.wait(&e, token.is_unsettled()).await => {}
                 Some(_) if token.is_unsettled() => break Err(E::from(Error::maybe_committed())),
                 Some(_) => break Err(failure.into_error()),
                 None => match self.fence(&mut token, &mut patience).await {
@@ -241,7 +241,7 @@ impl Database {
         loop {
             match token.fence(&self.begin()).await {
                 Ok(settled) => return Ok(settled),
-                Err(e) if e.kind() != ErrorKind::Fatal && patience.wait(&e).await => {}
+                Err(e) if e.kind() != ErrorKind::Fatal && patience.wait(&e, true).await => {}
                 Err(_) => return Err(Error::maybe_committed()),
             }
         }
@@ -263,13 +263,15 @@ struct Patience<'a> {
     begun: Duration,
     /// Time spent waiting between attempts. Counts where the clock stands still, as in tests.
     waited: Duration,
+    /// How often another transaction won, or this one took too long.
+    lost: u32,
     tally: Tally,
 }
 
 impl<'a> Patience<'a> {
     fn new(database: &'a Database) -> Self {
         let begun = database.clock().monotonic();
-        Patience { database, begun, waited: Duration::ZERO, tally: Tally::default() }
+        Patience { database, begun, waited: Duration::ZERO, lost: 0, tally: Tally::default() }
     }
 
     fn elapsed(&self) -> Duration {
@@ -280,17 +282,21 @@ impl<'a> Patience<'a> {
         self.database.options.timeout.saturating_sub(self.elapsed())
     }
 
-    /// Counts `e` and waits for the next attempt's turn; says no if the time is over.
+    /// Counts `e` and waits for the next attempt's turn; says no if the time is over, or if others won too often and
+    /// nothing is `unsettled`.
     ///
     /// The wait is random below a bound that doubles, so that those who met once do not meet again.
-    async fn wait(&mut self, e: &Error) -> bool {
+    async fn wait(&mut self, e: &Error, unsettled: bool) -> bool {
         self.tally.conflicts += u64::from(e.is_conflict());
         self.tally.unknown += u64::from(e.kind() == ErrorKind::MaybeCommitted);
-        if self.left().is_zero() {
+        self.lost += u32::from(e.is_lost());
+        let beaten = e.is_lost() && self.database.options.most_losses.is_some_and(|most| self.lost > most);
+        if self.left().is_zero() || (beaten && !unsettled) {
             return false;
         }
         let doublings = u32::try_from(self.tally.attempts).unwrap_or(u32::MAX).saturating_sub(1).min(16);
-        let bound = (limits::BACKOFF_FIRST * (1 << doublings)).min(limits::BACKOFF_LAST);
+        let longest = if e.is_conflict() { limits::BACKOFF_CONFLICT } else { limits::BACKOFF_LAST };
+        let bound = (limits::BACKOFF_FIRST * (1 << doublings)).min(longest);
         let micros = 1 + self.database.shared.rng.below(u64::try_from(bound.as_micros()).unwrap_or(u64::MAX));
         let delay = Duration::from_micros(micros).min(self.left());
         self.waited += delay;
@@ -366,6 +372,24 @@ mod tests {
         assert_eq!(failed.await, Err(Domain::Kv(Error::unavailable("down"))));
         // 10 s in steps of up to 0.5 s.
         assert!((20..400).contains(&runs.load(Ordering::Relaxed)), "{runs:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_can_do_with_less_loses_no_oftener_than_he_says() {
+        let (db, runs) = (memory::database(), AtomicU32::new(0));
+        let runs = &runs;
+        for (failure, expected) in
+            [(Error::conflict(), 3), (Error::too_old(), 3), (Error::unavailable("x"), 21)]
+        {
+            runs.store(0, Ordering::Relaxed);
+            let db = db.with_options(TransactionOptions { most_losses: Some(2), ..Default::default() });
+            let failure = &failure;
+            let tried = db.transact("lose", |_| async move {
+                if runs.fetch_add(1, Ordering::Relaxed) < 20 { Err(failure.clone()) } else { Ok(()) }
+            });
+            assert_eq!(tried.await.is_err(), expected == 3);
+            assert_eq!(runs.load(Ordering::Relaxed), expected);
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -107,6 +107,11 @@ impl Error {
         &self.cause
     }
 
+    /// Whether the transaction lost to another one or took too long: one that is smaller may not.
+    pub fn is_lost(&self) -> bool {
+        matches!(self.cause, Cause::Conflict | Cause::TooOld)
+    }
+
     /// Whether running the transaction again may help.
     pub fn is_retryable(&self) -> bool {
         self.kind() == ErrorKind::Retryable

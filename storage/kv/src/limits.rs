@@ -34,6 +34,10 @@ pub const BACKOFF_FIRST: Duration = Duration::from_millis(1);
 /// Longest wait between two attempts of a transaction.
 pub const BACKOFF_LAST: Duration = Duration::from_millis(500);
 
+/// Longest wait after a conflict. Somebody has won it, so that the store is there; and who waits longer the more often it
+/// loses would lose to those who come anew.
+pub const BACKOFF_CONFLICT: Duration = Duration::from_millis(32);
+
 /// How long an idempotency token is kept: far longer than any transaction can be under way.
 pub const IDEMPOTENCY_TIME: Duration = Duration::from_secs(3600);
 

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use changes::Kinds;
+use futures::TryFutureExt;
+use futures::try_join;
 use kv::limits::Limit;
 use kv::{Cause, Transaction, Versionstamp};
 use schema::codec::PENDING;
@@ -127,12 +129,22 @@ impl Store {
     ) -> Result<PendingAppend, Error> {
         let account = at.account;
         let size = incoming.staged.size();
-        let record = mailbox::record_in(txn, at).await?;
-        quota::check_in(txn, account, size, 1).await?;
-        let email = self.free_email_id(txn, account).await?;
-        self.blobs.reference_in(txn, &incoming.staged, mailbox::owner(account, email)).await?;
-        let hashes = thread::hashes(thread::secret_in(txn, account).await?, &incoming.summary);
-        let (thread, begun) = thread::join_in(txn, account, email, &hashes).await?;
+        // What does not depend on each other is read at once: a store that is far away is waited for four times.
+        let (record, (), email, secret) = try_join!(
+            mailbox::record_in(txn, at),
+            quota::check_in(txn, account, size, 1),
+            self.free_email_id(txn, account),
+            thread::secret_in(txn, account),
+        )?;
+        let hashes = thread::hashes(secret, &incoming.summary);
+        let owner = mailbox::owner(account, email);
+        let mut numbers = Numbers::default();
+        let ((), (thread, begun), keywords, uid) = try_join!(
+            self.blobs.reference_in(txn, &incoming.staged, owner).map_err(Error::from),
+            thread::join_in(txn, account, email, &hashes),
+            numbers.of(txn, account, &flags.keywords),
+            place_in(txn, at),
+        )?;
         let new = EmailRecord {
             blob: incoming.staged.hash().0.to_vec(),
             size,
@@ -147,13 +159,13 @@ impl Store {
             email,
             thread,
             system: flags.system,
-            keywords: Numbers::default().of(txn, account, &flags.keywords).await?,
+            keywords,
             internal_date,
             save_date: self.now_secs(),
             size,
         };
         let values = SortValues::of(&incoming.summary, internal_date, size);
-        let uid = insert_in(txn, at, &row, &values).await?;
+        enter_in(txn, at, uid, &row, &values);
         let change = ChangeRecord {
             kind: ChangeKind::EmailCreated as i32,
             at: row.save_date,
@@ -214,8 +226,21 @@ pub(crate) async fn insert_in(
     row: &MessageRecord,
     values: &SortValues,
 ) -> Result<Uid, Error> {
-    let MailboxRef { account, mailbox } = at;
+    let uid = place_in(txn, at).await?;
+    enter_in(txn, at, uid, row, values);
+    Ok(uid)
+}
+
+/// The next UID, which is there from now on.
+async fn place_in(txn: &Transaction, at: MailboxRef) -> Result<Uid, Error> {
     let uid = next_uid_in(txn, at).await?;
+    edit_page_in(txn, at, uid, true).await?;
+    Ok(uid)
+}
+
+/// Writes a message's row under its UID, and what hangs on it.
+fn enter_in(txn: &Transaction, at: MailboxRef, uid: Uid, row: &MessageRecord, values: &SortValues) {
+    let MailboxRef { account, mailbox } = at;
     txn.set_versionstamped_value(
         &MessageKey { account, mailbox, uid }.encode(),
         &row.to_bytes(),
@@ -223,13 +248,11 @@ pub(crate) async fn insert_in(
     );
     txn.set(&MembershipKey { account, email: row.email, mailbox, uid }.encode(), b"");
     order_in(txn, at, uid);
-    edit_page_in(txn, at, uid, true).await?;
     values.insert_in(txn, at, uid);
     update_flags_in(txn, at, uid, &[], &flag_numbers(row.system, &row.keywords));
     Counters::of(row.system, row.size, 1).apply(txn, at);
     quota::count_in(txn, account, i64::try_from(row.size).unwrap_or(i64::MAX), 1);
     touch_in(txn, at);
-    Ok(uid)
 }
 
 /// UIDNEXT, read and written here: two inserts into one mailbox conflict.

@@ -1,5 +1,6 @@
 //! What an account may hold, and what it does.
 
+use futures::try_join;
 use kv::{AtomicOp, Transaction};
 use schema::keys::mail::{QuotaLimitKey, QuotaUsedKey};
 use schema::records::mail::QuotaLimitRecord;
@@ -70,12 +71,13 @@ impl Store {
 
 async fn usage_in(txn: &Transaction, account: AccountId, snapshot: bool) -> Result<Usage, Error> {
     let key = QuotaUsedKey { account }.encode();
-    let value = if snapshot { txn.get_snapshot(&key).await? } else { txn.get(&key).await? };
+    let limit = QuotaLimitKey { account }.encode();
+    let used = async { if snapshot { txn.get_snapshot(&key).await } else { txn.get(&key).await } };
+    let (value, limit) = try_join!(used, txn.get_snapshot(&limit))?;
     let number = |at: usize| {
         let bytes = value.as_ref().and_then(|v| v.get(at..at + 8)).and_then(|b| b.first_chunk().copied());
         u64::from_le_bytes(bytes.unwrap_or_default())
     };
-    let limit = txn.get_snapshot(&QuotaLimitKey { account }.encode()).await?;
     let limit = limit.map(|v| QuotaLimitRecord::from_bytes(&v)).transpose()?.unwrap_or_default();
     Ok(Usage {
         octets: number(0),

@@ -14,6 +14,7 @@
 
 use std::collections::BTreeMap;
 
+use futures::future::try_join_all;
 use kv::Transaction;
 use schema::keys::mail::{AllocationKey, ThreadEmailKey, ThreadHashKey, ThreadReferenceKey};
 use schema::records::mail::AllocationRecord;
@@ -69,8 +70,9 @@ pub(crate) async fn join_in(
     hashes: &[[u8; 8]],
 ) -> Result<(ThreadId, bool), Error> {
     let (mut leads, mut missing) = (BTreeMap::<ThreadId, Vec<[u8; 8]>>::new(), Vec::new());
-    for &hash in hashes {
-        let value = txn.get(&ThreadReferenceKey { account, hash }.encode()).await?;
+    let keys: Vec<_> = hashes.iter().map(|&hash| ThreadReferenceKey { account, hash }.encode()).collect();
+    let values = try_join_all(keys.iter().map(|key| txn.get(key))).await?;
+    for (&hash, value) in hashes.iter().zip(values) {
         match value.and_then(|v| v.first_chunk().map(|b| ThreadId(u64::from_be_bytes(*b)))) {
             Some(thread) => leads.entry(thread).or_default().push(hash),
             None => missing.push(hash),
