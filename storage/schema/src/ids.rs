@@ -34,6 +34,102 @@ pub struct ThreadId(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct QueueId(pub u64);
 
+/// A node of the cluster: a process under a configured name, over all its restarts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub u32);
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Kinds of work of which each piece is done by one node at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DutyKind {
+    /// A slot of the queue of mail to be sent.
+    Queue,
+    /// A shard of the search index.
+    Search,
+    /// A job that there is once in the cluster.
+    Job,
+}
+
+impl DutyKind {
+    /// All of them.
+    pub const ALL: [DutyKind; 3] = [DutyKind::Queue, DutyKind::Search, DutyKind::Job];
+
+    /// Its byte in keys.
+    pub const fn tag(self) -> u8 {
+        match self {
+            DutyKind::Queue => b'q',
+            DutyKind::Search => b's',
+            DutyKind::Job => b'j',
+        }
+    }
+
+    /// The kind that has a byte.
+    pub fn from_tag(tag: u8) -> Option<DutyKind> {
+        DutyKind::ALL.into_iter().find(|kind| kind.tag() == tag)
+    }
+
+    /// The role of nodes that do such work.
+    pub const fn role(self) -> &'static str {
+        match self {
+            DutyKind::Queue => "delivery",
+            DutyKind::Search => "search",
+            DutyKind::Job => "tasks",
+        }
+    }
+}
+
+/// A piece of work that one node does at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Duty {
+    /// What kind of work.
+    pub kind: DutyKind,
+    /// Which of the kind.
+    pub number: u32,
+}
+
+impl Duty {
+    /// Removal of what is kept for a time only.
+    pub const RETENTION: Duty = Duty::job(1);
+    /// Removal of bodies that nothing refers to.
+    pub const BLOB_COLLECTION: Duty = Duty::job(2);
+    /// Reports to other domains (DMARC, TLS).
+    pub const REPORTS: Duty = Duty::job(3);
+    /// Renewal of certificates.
+    pub const CERTIFICATE_RENEWAL: Duty = Duty::job(4);
+    /// Work left over by others: purges, emptied mailboxes.
+    pub const UPKEEP: Duty = Duty::job(5);
+
+    /// A slot of the queue.
+    pub const fn queue(slot: u32) -> Duty {
+        Duty { kind: DutyKind::Queue, number: slot }
+    }
+
+    /// A shard of the search index.
+    pub const fn search(shard: u32) -> Duty {
+        Duty { kind: DutyKind::Search, number: shard }
+    }
+
+    /// A job; its number is never given to another.
+    pub const fn job(number: u32) -> Duty {
+        Duty { kind: DutyKind::Job, number }
+    }
+}
+
+impl fmt::Display for Duty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            DutyKind::Queue => write!(f, "queue slot {}", self.number),
+            DutyKind::Search => write!(f, "search shard {}", self.number),
+            DutyKind::Job => write!(f, "job {}", self.number),
+        }
+    }
+}
+
 /// A message's number in its mailbox (RFC 9051 §2.3.1.1): ascending, never zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Uid(NonZeroU32);

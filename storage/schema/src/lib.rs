@@ -11,6 +11,7 @@
 //! | `B` | bodies, their references, and what may be deleted | [`keys::blob`] |
 //! | `I` | belongs to the crate `kv` (idempotency tokens) | |
 //! | `J` | work that takes more than one transaction, and how far it has come | [`keys::job`] |
+//! | `N` | the nodes of the cluster, their leases, and what each may work on | [`keys::node`] |
 //! | `P` | the directory of principals: domains, addresses, accounts | [`keys::account`] |
 //! | `Q` | the queue of mail to be sent | [`keys::queue`] |
 //! | `S` | the store's incarnation and other facts of the whole store | [`keys::system`] |
@@ -35,5 +36,8 @@ pub mod records;
 pub use codec::{Key, KeyError, KeyReader, KeyWriter, STAMP_LEN, Stamp, prefix_end, prefix_range};
 pub use explain::explain;
 pub use flags::{Flags, InvalidKeyword, Keyword, SystemFlags};
-pub use ids::{AccountId, BlobHash, DomainId, EmailId, InvalidId, MailboxId, ModSeq, QueueId, ThreadId, Uid};
+pub use ids::{
+    AccountId, BlobHash, DomainId, Duty, DutyKind, EmailId, InvalidId, MailboxId, ModSeq, NodeId, QueueId,
+    ThreadId, Uid,
+};
 pub use record::{Record, RecordError};

@@ -7,6 +7,7 @@ pub mod account;
 pub mod blob;
 pub mod job;
 pub mod mail;
+pub mod node;
 pub mod queue;
 pub mod system;
 
@@ -19,6 +20,7 @@ pub(crate) const FAMILIES: &[(u8, Explain)] = &[
     (mail::TAG, mail::explain),
     (blob::TAG, blob::explain),
     (job::TAG, job::explain),
+    (node::TAG, node::explain),
     (account::TAG, account::explain),
     (queue::TAG, queue::explain),
     (system::TAG, system::explain),

@@ -4,6 +4,7 @@ pub mod account;
 pub mod blob;
 pub mod job;
 pub mod mail;
+pub mod node;
 pub mod queue;
 pub mod structure;
 pub mod system;

@@ -1,0 +1,65 @@
+//! Who may act: the nodes of the cluster, their leases, and their claims to duties.
+//!
+//! A node joins and gets a [`Standing`]: its id and the epoch of its lease. While the lease's row is there with that epoch the
+//! node may work; nothing else says so, no clock and no gossip. It renews the lease now and then, which only counts;
+//! who has watched for long enough that nothing was counted may [revoke](Leases::revoke) it, in a transaction that
+//! fails if the count has moved.
+//!
+//! What one node at a time may work on is a [`schema::Duty`]. Its claim says which node may, under which lease, and has an epoch of
+//! its own that grows with every change. Who has one holds a [`Fence`] and asserts it with [`assert_in`] in each
+//! transaction that does the work.
+//!
+//! # What holds, whoever crashes or sleeps when
+//! - At most one fence of a duty passes [`assert_in`] at any version of the store. Taking, handing over, releasing and
+//!   revoking write a row that the assertion reads, so that of two that are under way at once one fails.
+//! - A fence that failed once never passes again: epochs of claims and leases only grow.
+//! - A process that was stopped for longer than others waited finds its lease revoked, whatever it believes: nothing
+//!   that it had begun can be committed.
+//! - Ids of nodes and epochs of leases are never given out twice. A name belongs to one id for ever; who joins under a
+//!   name supersedes the process that had it, whose next renewal says so.
+//! - A node that cannot write by the cluster's feature level does not join, and the level is not raised over a node that has a lease.
+
+mod claim;
+mod error;
+mod lease;
+mod level;
+mod secrets;
+mod situation;
+#[cfg(test)]
+mod tests;
+
+pub use claim::{Fence, assert_in};
+pub use error::Error;
+pub use lease::{Standing, assert_standing_in};
+pub use level::{FIRST_LEVEL, Levels, level_in};
+pub use schema::records::node::{Authority, Claim, GossipKey, Node, Secrets};
+pub use situation::{Live, Observation, Situation};
+
+use kv::{Database, Transaction};
+use runtime::SharedClock;
+use schema::Key;
+use schema::keys::node::GenerationKey;
+
+/// The nodes, their leases and claims.
+#[derive(Clone)]
+pub struct Leases {
+    db: Database,
+    clock: SharedClock,
+}
+
+impl Leases {
+    /// Those of a store. The clock only dates what people read.
+    pub fn new(db: Database, clock: SharedClock) -> Self {
+        Self { db, clock }
+    }
+
+    /// The store.
+    pub fn database(&self) -> &Database {
+        &self.db
+    }
+}
+
+/// Says that leases or claims have changed. Blind, so that nobody conflicts over it.
+fn touch(txn: &Transaction) {
+    txn.add_i64(&GenerationKey.encode(), 1);
+}
