@@ -1,0 +1,211 @@
+//! Processes on one store, in virtual time.
+
+use crate::store::{Gate, Gated};
+use godwit_ownership::{Charge, Ownership, Tenure, Timings, Unhinted, Worker};
+use kv::fault::{FaultBackend, Plan};
+use kv::memory::Memory;
+use kv::{Database, Transaction};
+use leases::{Error, Leases, Node};
+use parking_lot::Mutex;
+use runtime::{CancellationToken, Clock, SeededRng, SharedClock, SharedRng, Timestamp};
+use schema::Duty;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+pub const DUTIES: u32 = 8;
+
+/// Monotonic time is the runtime's; the wall clock is off by as much as a test likes.
+pub struct SkewedClock {
+    started: Instant,
+    offset: AtomicI64,
+}
+
+impl Clock for SkewedClock {
+    fn now(&self) -> Timestamp {
+        let millis = i64::try_from(self.monotonic().as_millis()).unwrap();
+        Timestamp(1_790_000_000_000 + millis + self.offset.load(Ordering::Relaxed))
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.started.elapsed()
+    }
+}
+
+/// A row of the log that workers write, in the order of commits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    pub epoch: u64,
+    pub process: u64,
+    /// When the worker was told of the commit's success at the earliest: virtual milliseconds when it began.
+    pub millis: u64,
+}
+
+pub struct World {
+    pub rng: SharedRng,
+    pub faults: Arc<FaultBackend>,
+    pub store: Gate,
+    started: Instant,
+    processes: u64,
+    pub running: BTreeMap<usize, Process>,
+}
+
+pub struct Process {
+    pub number: u64,
+    pub gate: Gate,
+    pub clock: Arc<SkewedClock>,
+    pub ownership: Ownership,
+    pub stop: CancellationToken,
+    tasks: Arc<Mutex<Vec<AbortHandle>>>,
+}
+
+struct Writer {
+    db: Database,
+    clock: SharedClock,
+    rng: SharedRng,
+    process: u64,
+    tasks: Arc<Mutex<Vec<AbortHandle>>>,
+}
+
+impl World {
+    pub fn new(seed: u64) -> Self {
+        let rng: SharedRng = Arc::new(SeededRng::new(seed));
+        let faults = Arc::new(FaultBackend::new(Arc::new(Memory::new()), rng.clone(), Plan::NONE));
+        faults.set_read_time(Duration::from_millis(3));
+        let (store, started) = (Gate::open(), Instant::now());
+        World { rng, faults, store, started, processes: 0, running: BTreeMap::new() }
+    }
+
+    pub fn millis(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap()
+    }
+
+    /// A time between, at random.
+    pub fn between(&self, low: u64, high: u64) -> Duration {
+        Duration::from_millis(low + self.rng.below(high - low))
+    }
+
+    /// Begins a process under a name; one that runs under it already is not asked.
+    pub fn start(&mut self, name: usize) {
+        self.processes += 1;
+        let (number, gate) = (self.processes, Gate::open());
+        let gates = vec![gate.clone(), self.store.clone()];
+        let clock = Arc::new(SkewedClock { started: self.started, offset: AtomicI64::new(0) });
+        let shared: SharedClock = clock.clone();
+        let backend = Arc::new(Gated { inner: self.faults.clone(), gates });
+        let db = Database::new(backend, shared.clone(), self.rng.clone());
+        let leases = Leases::new(db.clone(), shared.clone());
+        let node = Node { name: format!("n{name}"), level_min: 1, level_max: 1, ..Node::default() };
+        let ownership = Ownership::new(leases, node, Arc::new(Unhinted), shared.clone(), Timings::default());
+        let (stop, tasks) = (CancellationToken::new(), Arc::<Mutex<Vec<AbortHandle>>>::default());
+        let worker =
+            Writer { db, clock: shared, rng: self.rng.clone(), process: number, tasks: tasks.clone() };
+        let charge = Charge { duties: (0..DUTIES).map(Duty::queue).collect(), worker: Arc::new(worker) };
+        let run = tokio::spawn({
+            let (ownership, stop) = (ownership.clone(), stop.clone());
+            async move {
+                while ownership.join().await.is_err() {}
+                // Superseded by its successor, or stopped.
+                let _ = ownership.run(vec![charge], stop).await;
+            }
+        });
+        tasks.lock().push(run.abort_handle());
+        let process = Process { number, gate, clock, ownership, stop, tasks };
+        self.running.insert(name, process);
+    }
+
+    /// As `kill -9`.
+    pub fn kill(&mut self, name: usize) -> Option<u64> {
+        let process = self.running.remove(&name)?;
+        process.tasks.lock().iter().for_each(AbortHandle::abort);
+        Some(process.number)
+    }
+
+    pub fn pause(&self, name: usize, paused: bool) {
+        if let Some(process) = self.running.get(&name) {
+            process.gate.set(!paused);
+        }
+    }
+
+    /// The wall clock of a process jumps, by up to a day.
+    pub fn step_clock(&self, name: usize) {
+        if let Some(process) = self.running.get(&name) {
+            let by = i64::try_from(self.rng.below(172_800_000)).unwrap() - 86_400_000;
+            process.clock.offset.store(by, Ordering::Relaxed);
+        }
+    }
+
+    pub fn heal(&self) {
+        self.store.set(true);
+        self.faults.set_plan(Plan::NONE);
+        self.running.keys().for_each(|name| self.pause(*name, false));
+    }
+
+    /// All that workers wrote, by duty, in the order of commits.
+    pub async fn log(&self) -> BTreeMap<u32, Vec<Entry>> {
+        self.faults.deliver().await;
+        let clock: SharedClock = Arc::new(SkewedClock { started: self.started, offset: AtomicI64::new(0) });
+        let db = Database::new(self.faults.clone(), clock, self.rng.clone());
+        let rows = db.read("log", |txn| async move { txn.scan_prefix(b"T").collect().await }).await.unwrap();
+        let number = |bytes: &[u8]| u64::from_be_bytes(bytes.try_into().unwrap());
+        let mut log: BTreeMap<u32, Vec<Entry>> = BTreeMap::new();
+        for (key, value) in rows {
+            let entry = Entry {
+                epoch: number(&value[..8]),
+                process: number(&value[8..16]),
+                millis: number(&value[16..]),
+            };
+            log.entry(u32::from(key[1])).or_default().push(entry);
+        }
+        log
+    }
+}
+
+/// In every epoch one process has written, and no epoch after a later one.
+pub fn check(log: &BTreeMap<u32, Vec<Entry>>, context: &str) {
+    for (duty, entries) in log {
+        let mut finished = BTreeSet::new();
+        for pair in entries.windows(2) {
+            let (a, b) = (pair[0], pair[1]);
+            if (a.epoch, a.process) != (b.epoch, b.process) {
+                finished.insert(a.epoch);
+                assert!(
+                    b.epoch > a.epoch && !finished.contains(&b.epoch),
+                    "{context} duty {duty}: {a:?} {b:?}"
+                );
+            }
+        }
+    }
+}
+
+impl Worker for Writer {
+    /// Ignores that the duty is lost: the fence has to stop it.
+    fn begin(&self, tenure: Tenure) {
+        let (db, clock, rng, process) = (self.db.clone(), self.clock.clone(), self.rng.clone(), self.process);
+        let task = tokio::spawn(async move {
+            while !tenure.ending().is_cancelled() || tenure.lost().is_cancelled() {
+                if let Err(Error::Fenced { .. }) = write(&db, &clock, &tenure, process).await {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(100 + rng.below(100))).await;
+            }
+        });
+        self.tasks.lock().push(task.abort_handle());
+    }
+}
+
+async fn write(db: &Database, clock: &SharedClock, tenure: &Tenure, process: u64) -> Result<(), Error> {
+    db.transact("work", |txn: Transaction| async move {
+        leases::assert_in(&txn, tenure.fence()).await?;
+        let mut key = vec![b'T', u8::try_from(tenure.duty().number).unwrap()];
+        key.extend([0xff; 10]);
+        let millis = u64::try_from(clock.monotonic().as_millis()).unwrap();
+        let value = [tenure.fence().epoch, process, millis].map(u64::to_be_bytes).concat();
+        txn.set_versionstamped_key(&key, 2, &value);
+        Ok(())
+    })
+    .await
+}
