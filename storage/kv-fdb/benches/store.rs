@@ -7,10 +7,6 @@
 // A backend is measured below the retry loop too.
 #![allow(clippy::disallowed_methods)]
 
-#[allow(dead_code)]
-#[path = "../tests/it/server.rs"]
-mod server;
-
 use foundationdb::options::{ConflictRangeType, MutationType, StreamingMode};
 use foundationdb::{KeySelector, RangeOption};
 use futures::TryStreamExt;
@@ -37,14 +33,15 @@ const PREFIX: &[u8] = b"bench/";
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let own = std::env::var_os("GODWIT_FDB_CLUSTER");
-    let cluster = if own.is_none() { server::cluster(1, 1, "single ssd") } else { None };
-    let Some(cluster_file) = own.map(Into::into).or_else(|| cluster.as_ref().map(server::Cluster::file))
+    let cluster = if own.is_none() { servers::foundationdb::cluster(1, 1, "single ssd") } else { None };
+    let Some(cluster_file) =
+        own.map(Into::into).or_else(|| cluster.as_ref().map(servers::foundationdb::Cluster::file))
     else {
         return;
     };
     let options = Options {
         cluster_file: Some(cluster_file),
-        client_library: server::client_library(),
+        client_library: servers::foundationdb::client_library(),
         prefix: PREFIX.to_vec(),
         ..Options::default()
     };

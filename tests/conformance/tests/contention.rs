@@ -59,7 +59,7 @@ fn told(what: &str, mut times: Vec<Duration>) {
     let at = |percent: usize| {
         times.get(times.len().saturating_sub(1) * percent / 100).copied().unwrap_or_default()
     };
-    println!("{what}: {}, p50 {:?}, p99 {:?}, longest {:?}", times.len(), at(50), at(99), at(100));
+    eprintln!("{what}: {}, p50 {:?}, p99 {:?}, longest {:?}", times.len(), at(50), at(99), at(100));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Other people's servers for the tests, PostgreSQL and object stores, and a proxy that fails on purpose.
+//! Other people's servers for the tests, FoundationDB, PostgreSQL and object stores, and a proxy that fails on purpose.
 //!
 //! The servers are installed by `make test-deps`; where the object stores are is said in environment variables. Without
 //! them the tests that need one say that they were skipped.
@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it is stuck")]
 
 pub mod azurite;
+pub mod foundationdb;
 pub mod postgres;
 pub mod process;
 pub mod proxy;

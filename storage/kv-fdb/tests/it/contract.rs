@@ -1,12 +1,12 @@
 //! The contract, and random histories.
 
-use crate::server::{self, Cluster};
 use crate::{connect, database, fresh, whole};
 use godwit_kv_fdb::open;
 use kv::Database;
 use kv::contract::several::Several;
 use kv::contract::{self, history};
 use kv::fault::Plan;
+use servers::foundationdb::{self, Cluster};
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 
@@ -32,13 +32,13 @@ fn part(cluster: &Cluster) -> Database {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_holds_to_the_contract() {
-    let Some(cluster) = server::start() else { return };
+    let Some(cluster) = foundationdb::start() else { return };
     contract::suite(|| emptied(&cluster)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_holds_to_the_contract_behind_a_prefix() {
-    let Some(cluster) = server::start() else { return };
+    let Some(cluster) = foundationdb::start() else { return };
     for case in contract::cases().filter(|case| !LONGEST_KEYS.contains(&case.name)) {
         // Other parts of the cluster are never seen.
         let (db, beside) = (part(&cluster), part(&cluster));
@@ -52,13 +52,13 @@ async fn it_holds_to_the_contract_behind_a_prefix() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_holds_to_the_contract_under_faults() {
-    let Some(cluster) = server::start() else { return };
+    let Some(cluster) = foundationdb::start() else { return };
     contract::suite_under_faults(|| emptied(&cluster), 0..8).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn histories_can_be_explained() {
-    let Some(cluster) = server::start() else { return };
+    let Some(cluster) = foundationdb::start() else { return };
     for seed in 0..24 {
         let options = history::Options { seed, ..history::Options::default() };
         let report = history::check(&part(&cluster), &options).await.unwrap();
@@ -69,7 +69,7 @@ async fn histories_can_be_explained() {
 /// Several handles to one part, with and without faults, as several nodes have them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn histories_of_several_handles_can_be_explained() {
-    let Some(cluster) = server::start() else { return };
+    let Some(cluster) = foundationdb::start() else { return };
     for seed in 0..12 {
         let options = fresh(&cluster);
         let mut handles = Vec::new();

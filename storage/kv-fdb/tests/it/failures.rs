@@ -1,19 +1,19 @@
 //! Processes that are killed and that stand still, under load.
 
-use crate::server::{self, Cluster};
 use crate::{connect, fresh};
 use kv::contract::ledger::Load;
-use std::time::{Duration, Instant};
+use servers::foundationdb::{self, Cluster};
+use std::time::Duration;
 
 /// Five processes, three of which coordinate; two copies of everything, on disk.
 fn five() -> Option<Cluster> {
-    server::cluster(5, 3, "double ssd")
+    foundationdb::cluster(5, 3, "double ssd")
 }
 
 /// One process, whose disk is all there is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_that_is_killed_loses_nothing_and_repeats_nothing() {
-    let Some(mut cluster) = server::cluster(1, 1, "single ssd") else { return };
+    let Some(mut cluster) = foundationdb::cluster(1, 1, "single ssd") else { return };
     let db = connect(fresh(&cluster)).await.unwrap();
     let load = Load::start(&db, 8);
     for _ in 0..3 {
@@ -75,7 +75,7 @@ async fn a_cluster_recovers_from_the_loss_of_its_controller() {
             .transact("watch", |txn| async move { Ok::<_, kv::Error>(txn.watch(b"watched")) })
             .await
             .unwrap();
-        let controller = leader(&cluster);
+        let controller = cluster.leader();
         cluster.kill(controller);
         load.acknowledged(100).await;
         db.transact("change", |txn| async move {
@@ -92,30 +92,4 @@ async fn a_cluster_recovers_from_the_loss_of_its_controller() {
     let other = connect(options).await.unwrap();
     let value = other.read("get", |txn| async move { txn.get(b"watched").await }).await.unwrap();
     assert_eq!(value.as_deref(), Some(&3i64.to_le_bytes()[..]));
-}
-
-/// Waits for a cluster controller, which may be moving.
-fn leader(cluster: &Cluster) -> usize {
-    let begun = Instant::now();
-    loop {
-        if let Some(controller) = controller(cluster) {
-            return controller;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(60), "nobody leads");
-    }
-}
-
-/// The process with the cluster controller, by the cluster's own status.
-fn controller(cluster: &Cluster) -> Option<usize> {
-    let text = cluster.cli("status json");
-    let status: serde_json::Value = serde_json::from_str(&text[text.find('{')?..]).ok()?;
-    let processes = status.pointer("/cluster/processes")?.as_object()?;
-    let leads = |process: &serde_json::Value| {
-        let roles = process.get("roles").and_then(serde_json::Value::as_array);
-        roles.is_some_and(|roles| {
-            roles.iter().any(|role| role.get("role").is_some_and(|r| r == "cluster_controller"))
-        })
-    };
-    let leader = processes.values().find(|process| leads(process))?;
-    cluster.process_at(leader.get("address")?.as_str()?)
 }

@@ -6,14 +6,13 @@
 
 mod contract;
 mod failures;
-mod server;
 mod single;
 mod without;
 
 use godwit_kv_fdb::{Fdb, Options, open};
 use kv::{Database, Error};
 use runtime::{Rng, SystemClock, SystemRng};
-use server::Cluster;
+use servers::foundationdb::Cluster;
 use std::sync::Arc;
 
 /// A part of the cluster that nobody else uses.

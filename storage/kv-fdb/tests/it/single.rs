@@ -1,9 +1,10 @@
 //! One process: what is kept, what is apart, and what outlives what.
 
-use crate::{connect, database, fresh, server};
+use crate::{connect, database, fresh};
 use futures::future::BoxFuture;
 use godwit_kv_fdb::{client_version, open};
 use kv::{Database, Error, ErrorKind, Priority, TransactionOptions};
+use servers::foundationdb;
 use std::time::Duration;
 
 async fn put(db: &Database, key: &[u8], value: &[u8]) -> Result<(), Error> {
@@ -25,7 +26,7 @@ async fn watch(db: &Database, key: &[u8]) -> BoxFuture<'static, Result<(), Error
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_is_kept_and_parts_are_apart() {
-    let Some(cluster) = server::start() else { return };
+    let Some(cluster) = foundationdb::start() else { return };
     let options = fresh(&cluster);
     let first = open(options.clone()).await.unwrap();
     first.check().await.unwrap();
@@ -46,7 +47,7 @@ async fn a_store_is_kept_and_parts_are_apart() {
 /// One process has one client.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_library_is_refused() {
-    let Some(cluster) = server::start() else { return };
+    let Some(cluster) = foundationdb::start() else { return };
     let db = connect(fresh(&cluster)).await.unwrap();
     let mut options = fresh(&cluster);
     options.client_library = Some("/nowhere/libfdb_c.so".into());
@@ -57,7 +58,7 @@ async fn another_library_is_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_watch_outlives_its_transaction_and_not_its_store() {
-    let Some(cluster) = server::start() else { return };
+    let Some(cluster) = foundationdb::start() else { return };
     let options = fresh(&cluster);
     let (one, other) = (connect(options.clone()).await.unwrap(), connect(options).await.unwrap());
     let short = TransactionOptions { timeout: Duration::from_millis(500), ..TransactionOptions::default() };
@@ -76,7 +77,7 @@ async fn a_watch_outlives_its_transaction_and_not_its_store() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn background_work_is_tagged_and_done() {
-    let Some(cluster) = server::start() else { return };
+    let Some(cluster) = foundationdb::start() else { return };
     let options = TransactionOptions {
         priority: Priority::Background,
         tag: Some("a tag that is too long"),
@@ -90,7 +91,7 @@ async fn background_work_is_tagged_and_done() {
 /// A process that stands still, as one behind a cut cable: errors in time, and on with it when it is back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_that_stands_still_is_an_error_in_time() {
-    let Some(cluster) = server::start() else { return };
+    let Some(cluster) = foundationdb::start() else { return };
     let fdb = open(fresh(&cluster)).await.unwrap();
     let db = database(fdb.clone());
     put(&db, b"k", b"v").await.unwrap();
@@ -113,7 +114,7 @@ async fn a_cluster_that_stands_still_is_an_error_in_time() {
 /// A key that is within the limits, but not with the prefix.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_prefix_takes_from_the_longest_key() {
-    let Some(cluster) = server::start() else { return };
+    let Some(cluster) = foundationdb::start() else { return };
     let options = fresh(&cluster);
     let longest = kv::limits::KEY - options.prefix.len();
     let db = connect(options).await.unwrap();
@@ -125,7 +126,7 @@ async fn a_prefix_takes_from_the_longest_key() {
 /// What would have been sent is still within FoundationDB's own count where ours says that it fits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_small_rows_are_counted_as_foundationdb_counts_them() {
-    let Some(cluster) = server::start() else { return };
+    let Some(cluster) = foundationdb::start() else { return };
     let db = connect(fresh(&cluster)).await.unwrap();
     let fill = |bytes: usize| {
         let db = db.clone();
@@ -148,7 +149,7 @@ async fn many_small_rows_are_counted_as_foundationdb_counts_them() {
 /// What is written over a versionstamp can be read in ranges too, and what cannot be read does no harm.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ranges_end_at_what_cannot_be_read() {
-    let Some(cluster) = server::start() else { return };
+    let Some(cluster) = foundationdb::start() else { return };
     let db = connect(fresh(&cluster)).await.unwrap();
     for key in [b"a", b"k", b"z"] {
         put(&db, key, b"1").await.unwrap();
@@ -177,7 +178,7 @@ async fn ranges_end_at_what_cannot_be_read() {
 /// As during the upgrade of a cluster: the client chooses, among several libraries, the one that speaks as it does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn external_clients_are_used() {
-    let Some(cluster) = server::start() else { return };
+    let Some(cluster) = foundationdb::start() else { return };
     let folder = tempfile::tempdir().unwrap();
     std::fs::copy(cluster.client_library(), folder.path().join("libfdb_c_other.so")).unwrap();
     let mut options = fresh(&cluster);

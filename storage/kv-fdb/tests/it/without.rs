@@ -1,8 +1,9 @@
 //! What is said where FoundationDB, its cluster, or a part of either is missing.
 
-use crate::{connect, server};
+use crate::connect;
 use godwit_kv_fdb::{CONNECT, Options, open};
 use kv::{Error, ErrorKind};
+use servers::foundationdb;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -64,7 +65,7 @@ async fn a_prefix_has_a_longest_length_and_is_no_system_key() {
 /// Nobody there, and somebody who does not answer: both are said in time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_that_does_not_answer_is_given_up() {
-    let Some(library) = server::client_library() else { return };
+    let Some(library) = foundationdb::client_library() else { return };
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     for port in [1, silent.local_addr().unwrap().port()] {
         let (_dir, file) = cluster_file(port);
@@ -88,7 +89,7 @@ async fn a_cluster_that_does_not_answer_is_given_up() {
 
 #[tokio::test]
 async fn external_clients_that_are_missing_are_said() {
-    let Some(library) = server::client_library() else { return };
+    let Some(library) = foundationdb::client_library() else { return };
     let (dir, file) = cluster_file(1);
     let external_clients = Some(dir.path().to_owned());
     let options = Options {

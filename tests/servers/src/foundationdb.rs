@@ -1,4 +1,5 @@
-//! A cluster of a test's own: one or several processes of fdbserver on loopback, in a folder of their own.
+//! A FoundationDB cluster of a test's own: one or several processes of fdbserver on loopback, in a folder of their own.
+//! They are looked for in `GODWIT_FDB_DIR`, or where packages put them.
 
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
@@ -6,6 +7,8 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// How long a cluster may take to form, on a machine that does other things too.
@@ -20,7 +23,7 @@ struct Installed {
 }
 
 /// A cluster that ends with the test.
-pub(crate) struct Cluster {
+pub struct Cluster {
     dir: TempDir,
     installed: Installed,
     ports: Vec<u16>,
@@ -29,12 +32,12 @@ pub(crate) struct Cluster {
 
 /// A new cluster of one process in memory, or `None` (with a word on standard error) where FoundationDB is not
 /// installed.
-pub(crate) fn start() -> Option<Cluster> {
+pub fn start() -> Option<Cluster> {
     cluster(1, 1, "single memory")
 }
 
 /// A new cluster of `processes`, the first `coordinators` of which coordinate.
-pub(crate) fn cluster(processes: usize, coordinators: usize, configuration: &str) -> Option<Cluster> {
+pub fn cluster(processes: usize, coordinators: usize, configuration: &str) -> Option<Cluster> {
     let Some(installed) = installed() else {
         eprintln!("skipped: no FoundationDB");
         return None;
@@ -88,7 +91,7 @@ fn find(name: &str) -> Option<PathBuf> {
 }
 
 /// The client library, where there is one.
-pub(crate) fn client_library() -> Option<PathBuf> {
+pub fn client_library() -> Option<PathBuf> {
     let library = find("libfdb_c.so");
     if library.is_none() {
         eprintln!("skipped: no FoundationDB");
@@ -97,21 +100,23 @@ pub(crate) fn client_library() -> Option<PathBuf> {
 }
 
 impl Cluster {
-    pub(crate) fn file(&self) -> PathBuf {
+    /// Its cluster file.
+    pub fn file(&self) -> PathBuf {
         self.dir.path().join("fdb.cluster")
     }
 
-    pub(crate) fn client_library(&self) -> PathBuf {
+    /// The client library of the same version.
+    pub fn client_library(&self) -> PathBuf {
         self.installed.client_library.clone()
     }
 
     /// How many processes it was made of.
-    pub(crate) fn size(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.processes.len()
     }
 
     /// Starts the process `n`; its files are kept from one start to the next.
-    pub(crate) fn run(&mut self, n: usize) {
+    pub fn run(&mut self, n: usize) {
         let folder = self.dir.path().join(n.to_string());
         std::fs::create_dir_all(&folder).unwrap();
         let log = OpenOptions::new().create(true).append(true).open(folder.join("words")).unwrap();
@@ -139,7 +144,7 @@ impl Cluster {
     }
 
     /// Kills the process `n` without warning.
-    pub(crate) fn kill(&mut self, n: usize) {
+    pub fn kill(&mut self, n: usize) {
         self.signal(n, "-KILL");
         if let Some(mut child) = self.processes[n].take() {
             let _ = child.wait();
@@ -147,19 +152,19 @@ impl Cluster {
     }
 
     /// Sends a signal to the process `n`.
-    pub(crate) fn signal(&self, n: usize, signal: &str) {
+    pub fn signal(&self, n: usize, signal: &str) {
         if let Some(child) = &self.processes[n] {
             let _ = Command::new("kill").args([signal, &child.id().to_string()]).status();
         }
     }
 
     /// Which process has the address `127.0.0.1:port`.
-    pub(crate) fn process_at(&self, address: &str) -> Option<usize> {
+    pub fn process_at(&self, address: &str) -> Option<usize> {
         self.ports.iter().position(|port| address.starts_with(&format!("127.0.0.1:{port}")))
     }
 
     /// What fdbcli says to `command`.
-    pub(crate) fn cli(&self, command: &str) -> String {
+    pub fn cli(&self, command: &str) -> String {
         let output = Command::new(&self.installed.fdbcli)
             .arg("-C")
             .arg(self.file())
@@ -168,6 +173,40 @@ impl Cluster {
             .output()
             .unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+    }
+
+    /// What the cluster says of itself, if it answers.
+    pub fn status(&self) -> Option<Value> {
+        let text = self.cli("status json");
+        serde_json::from_str(text.get(text.find('{')?..)?).ok()
+    }
+
+    /// The processes that have a role (`storage`, `log`, …), as the cluster sees it.
+    pub fn with_role(&self, role: &str) -> Vec<usize> {
+        let status = self.status().unwrap_or_default();
+        let processes = status.pointer("/cluster/processes").and_then(Value::as_object);
+        let has_role = |process: &&Value| {
+            let roles = process.get("roles").and_then(Value::as_array);
+            roles.is_some_and(|roles| roles.iter().any(|r| r.get("role").is_some_and(|name| name == role)))
+        };
+        let number = |process: &Value| self.process_at(process.get("address")?.as_str()?);
+        processes.into_iter().flat_map(|p| p.values()).filter(has_role).filter_map(number).collect()
+    }
+
+    /// The process that the coordinators elected to control the cluster; waits while that moves.
+    pub fn leader(&self) -> usize {
+        let begun = Instant::now();
+        loop {
+            if let Some(leader) = self.with_role("cluster_controller").first() {
+                return *leader;
+            }
+            assert!(begun.elapsed() < PATIENCE, "nobody leads");
+        }
+    }
+
+    /// How often the cluster has recovered: each time its roles are given anew this number grows.
+    pub fn generation(&self) -> u64 {
+        self.status().and_then(|status| status.pointer("/cluster/generation")?.as_u64()).unwrap_or_default()
     }
 }
 
