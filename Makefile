@@ -19,7 +19,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # What the build and the tests need from Debian (clients that do not remove each other).
 BUILD_PACKAGES := gcc g++ make
 TEST_PACKAGES := isync offlineimap3 swaks libnet-ssleay-perl curl python3 python3-venv openssl postgresql nodejs
-BENCH_PACKAGES := postfix dovecot-imapd dovecot-lmtpd dovecot-pop3d python3 strace
+BENCH_PACKAGES := postfix dovecot-imapd dovecot-lmtpd dovecot-pop3d postgresql python3 strace
 
 .PHONY: help run test lint fmt deny bench bench-peers fuzz shape build build-deps test-deps bench-deps unit conformance clean
 
@@ -54,9 +54,9 @@ $(CACHE)/bin/cargo-deny:
 build: build-deps ## the release binary
 	cargo build $(RUST) --release --bin godwit
 
-bench: build bench-deps ## the store's rates, and Godwit beside Debian's Postfix and Dovecot; prints the tables
+bench: build bench-deps ## the stores' rates, and Godwit beside Debian's Postfix and Dovecot; prints the tables
 	cargo bench $(RUST) -p godwit-kv-embedded
-	cargo bench $(RUST) -p godwit-kv-fdb
+	GODWIT_BIN=$(NODE) cargo run $(RUST) --release -p godwit-test-bench --bin stores
 	python3 tests/bench/compare.py --node $(NODE) $(ARGS)
 
 fuzz: ## every fuzz target for TIME seconds (default 60)
