@@ -14,6 +14,8 @@ SEAWEEDFS := $(CACHE)/seaweedfs-4.48
 AZURITE := $(CACHE)/azurite-3.35.0
 export GODWIT_SEAWEEDFS ?= $(SEAWEEDFS)/bin/weed
 export GODWIT_AZURITE ?= $(AZURITE)/node_modules/azurite
+# Conformance tests that are about what is stored: these run on PostgreSQL as well.
+STORED := binary(scripts) or binary(bytes) or binary(crash) or binary(removal) or binary(deletion)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # What the build and the tests need from Debian (clients that do not remove each other).
@@ -21,7 +23,7 @@ BUILD_PACKAGES := gcc g++ make
 TEST_PACKAGES := isync offlineimap3 swaks libnet-ssleay-perl curl python3 python3-venv openssl postgresql nodejs
 BENCH_PACKAGES := postfix dovecot-imapd dovecot-lmtpd dovecot-pop3d postgresql python3 strace
 
-.PHONY: help run test lint fmt deny bench bench-peers fuzz shape build build-deps test-deps bench-deps unit conformance clean
+.PHONY: help run test lint fmt deny bench bench-peers fuzz shape build build-deps test-deps bench-deps unit conformance conformance-postgres clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -34,9 +36,16 @@ test: build-deps test-deps lint deny unit conformance ## everything CI runs: lin
 unit: ## unit, contract, model and architecture tests
 	cargo nextest run $(RUST) --profile ci --workspace --exclude godwit-test-conformance
 
-conformance: ## transcripts, real clients, corpus and crash tests against real nodes
+conformance: ## transcripts, real clients, corpus and crash tests against real nodes; what is stored also on PostgreSQL
 	cargo build $(RUST) --bin godwit
 	GODWIT_CORPUS=$(CACHE)/spam-assassin cargo nextest run $(RUST) --profile ci -p godwit-test-conformance
+	cargo run $(RUST) --bin with-postgres -- \
+	  cargo nextest run $(RUST) --profile ci -p godwit-test-conformance -E '$(STORED)'
+
+conformance-postgres: test-deps ## all conformance tests, with every node's store on PostgreSQL
+	cargo build $(RUST) --bin godwit
+	GODWIT_CORPUS=$(CACHE)/spam-assassin cargo run $(RUST) --bin with-postgres -- \
+	  cargo nextest run $(RUST) --profile ci -p godwit-test-conformance
 
 lint: ## formatting and clippy with the workspace lints; warnings are errors
 	cargo fmt --all --check

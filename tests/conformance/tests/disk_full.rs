@@ -71,7 +71,9 @@ fn a_full_disk_defers_mail_and_recovers_by_itself() {
         println!("skipped: mounting a tmpfs is not permitted here");
         return;
     };
-    let options = NodeOptions { users: 1, data: Some(disk.path.join("data")), ..NodeOptions::default() };
+    // The embedded store, whatever the others are run on: it is on the disk that fills.
+    let (data, store) = (Some(disk.path.join("data")), Some("embedded:".to_owned()));
+    let options = NodeOptions { users: 1, data, store, ..NodeOptions::default() };
     let node = Node::start(options).unwrap();
     // A connection each: a server may have had enough of one on which it had to refuse a message half-way.
     let send = |n: usize| {
