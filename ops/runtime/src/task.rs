@@ -8,6 +8,7 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 /// What the end of a task means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,13 +106,29 @@ impl Supervisor {
         F: Future + Send + 'static,
         F::Output: Outcome,
     {
+        self.spawn_recurring_until(self.shutdown.drain.clone(), name, pause, work)
+    }
+
+    /// As [`Supervisor::spawn_recurring`], until `end`, which comes with the drain or before it.
+    pub fn spawn_recurring_until<W, F>(
+        &self,
+        end: CancellationToken,
+        name: &'static str,
+        pause: Duration,
+        work: W,
+    ) -> JoinHandle<()>
+    where
+        W: Fn() -> F + Send + Sync + 'static,
+        F: Future + Send + 'static,
+        F::Output: Outcome,
+    {
         let shutdown = self.shutdown.clone();
         self.spawn(TaskKind::Background, name, async move {
-            while !shutdown.is_draining() {
+            while !end.is_cancelled() {
                 let ended = AssertUnwindSafe(work()).catch_unwind().await;
                 settle(TaskKind::Background, name, &shutdown, &ended);
                 tokio::select! {
-                    () = shutdown.drain.cancelled() => {}
+                    () = end.cancelled() => {}
                     () = tokio::time::sleep(pause) => {}
                 }
             }

@@ -1,6 +1,7 @@
 //! `godwit dev`: a demo that needs nothing. Embedded store, loopback ports, demo domain, printed credentials.
 
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -91,6 +92,7 @@ fn configuration(arguments: &Arguments, data: &Path) -> anyhow::Result<Config> {
     };
     Ok(Config {
         hostname: format!("mail.{DOMAIN}"),
+        node: Some(node_name(data)?),
         data: PathBuf::from(data),
         store: config::Store { url: arguments.store.clone(), ..config::Store::default() },
         blob: blob(arguments.blob.as_deref())?,
@@ -103,6 +105,13 @@ fn configuration(arguments: &Arguments, data: &Path) -> anyhow::Result<Config> {
         log: "warn".to_owned(),
         drain_grace: HumanDuration(Duration::from_secs(5)),
     })
+}
+
+/// Demos that share a store have folders of their own, and so names of their own, the same over restarts.
+fn node_name(data: &Path) -> anyhow::Result<String> {
+    let mut hash = std::hash::DefaultHasher::new();
+    std::path::absolute(data).with_context(|| data.display().to_string())?.hash(&mut hash);
+    Ok(format!("dev-{:016x}", hash.finish()))
 }
 
 fn blob(file: Option<&Path>) -> anyhow::Result<config::Blob> {

@@ -5,7 +5,7 @@ use mail::{MailboxRef, Step};
 use crate::purge::{Purger, RUN};
 
 impl Purger {
-    /// Empties every deleted mailbox that there is, one by one, until the drain. One that cannot be emptied keeps none
+    /// Empties every deleted mailbox that there is, one by one, until it is to stop. One that cannot be emptied keeps none
     /// of the others; its error is returned in the end.
     pub(crate) async fn empty(&self) -> Result<(), mail::Error> {
         let jobs = self.mail.emptying(None, RUN).await?;
@@ -16,7 +16,7 @@ impl Purger {
                 Ok(()) => left -= 1,
                 Err(error) => outcome = Err(error),
             }
-            if self.drain.is_cancelled() {
+            if self.end.is_cancelled() {
                 return Ok(());
             }
             metrics::gauge!("mail_emptying_pending").set(left as f64);

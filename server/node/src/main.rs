@@ -8,6 +8,7 @@ mod purge;
 mod registrar;
 mod secrets;
 mod serve;
+mod standing;
 mod store;
 mod upkeep;
 mod waiting;

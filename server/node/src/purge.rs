@@ -14,11 +14,12 @@ pub(crate) const RUN: usize = 1_000;
 pub(crate) struct Purger {
     pub(crate) mail: mail::Store,
     pub(crate) clock: SharedClock,
-    pub(crate) drain: CancellationToken,
+    /// When to stop.
+    pub(crate) end: CancellationToken,
 }
 
 impl Purger {
-    /// Purges every removed account that there is, one by one, until the drain. One that cannot be purged keeps none
+    /// Purges every removed account that there is, one by one, until it is to stop. One that cannot be purged keeps none
     /// of the others; its error is returned in the end.
     pub(crate) async fn run(&self) -> Result<(), mail::Error> {
         let jobs = self.mail.purges(None, RUN).await?;
@@ -29,7 +30,7 @@ impl Purger {
                 Ok(()) => left -= 1,
                 Err(error) => outcome = Err(error),
             }
-            if self.drain.is_cancelled() {
+            if self.end.is_cancelled() {
                 return Ok(());
             }
             metrics::gauge!("mail_purges_pending").set(left as f64);
@@ -60,12 +61,12 @@ impl Purger {
     }
 
     /// Waits for as long as the step took that began then: jobs take at most half of one writer's share, and less where
-    /// the store is slow. False at the drain.
+    /// the store is slow. False at the end.
     pub(crate) async fn pause(&self, begun: Duration) -> bool {
         let pause = self.clock.monotonic().saturating_sub(begun);
         tokio::select! {
             biased;
-            () = self.drain.cancelled() => false,
+            () = self.end.cancelled() => false,
             () = tokio::time::sleep(pause) => true,
         }
     }

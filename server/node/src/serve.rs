@@ -14,6 +14,7 @@ use runtime::{Rng, SharedClock, SharedRng, Shutdown, Supervisor, SystemClock, Sy
 use tokio::net::TcpListener;
 
 use crate::config::Config;
+use crate::standing::{self, Company};
 use crate::wiring::{self, Services};
 use crate::{http, secrets, store, waiting};
 
@@ -130,6 +131,13 @@ impl Node {
         let bound = self.bind_protocols(&mut addresses)?;
         let http = self.bind_http("http", &self.config.listeners.http.clone(), &mut addresses).await?;
         let admin = self.bind_http("admin", &self.config.listeners.admin.clone(), &mut addresses).await?;
+        let charges = self.services.charges(&self.supervisor);
+        let company = match store::is_remote(&self.config.store, &self.config.data) {
+            true => Company::Shared,
+            false => Company::Alone,
+        };
+        let name = self.config.node_name();
+        standing::join(name, company, (&self.db, &self.clock), charges, &self.supervisor).await?;
         self.open_admin(admin, addresses.get("admin").copied())?;
         for socket in http {
             self.serve_http(socket, http::router(&self.config.hostname), &self.gate);

@@ -1,4 +1,4 @@
-//! Upkeep that any node may do at any time: each run looks at the store as it is.
+//! Upkeep: each run looks at the store as it is. Most of it is done by one node for all.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,9 @@ use std::time::Duration;
 use accounts::Accounts;
 use changes::{LocalFeed, Poll};
 use kv::Database;
-use runtime::{SharedClock, Supervisor};
+use ownership::{Charge, Tenure, Worker};
+use runtime::{Outcome, SharedClock, Supervisor};
+use schema::Duty;
 
 use crate::purge::Purger;
 
@@ -35,18 +37,8 @@ pub(crate) struct Upkeep {
 }
 
 impl Upkeep {
-    /// Starts all of it.
+    /// Starts what each node does for itself.
     pub(crate) fn spawn(&self, supervisor: &Supervisor) {
-        let db = self.db.clone();
-        supervisor.spawn_recurring("token-expiry", OFTEN, move || {
-            let db = db.clone();
-            async move { db.expire_idempotency_tokens(BATCH).await.map(drop) }
-        });
-        let blobs = self.blobs.clone();
-        supervisor.spawn_recurring("blob-collector", OFTEN, move || {
-            let blobs = blobs.clone();
-            async move { collect(&blobs).await }
-        });
         let poll = Arc::new(Poll::new(self.db.clone(), self.feed.clone()));
         supervisor.spawn_recurring("change-poll", changes::POLL, move || {
             let poll = Arc::clone(&poll);
@@ -56,25 +48,13 @@ impl Upkeep {
                 Ok::<_, changes::Error>(())
             }
         });
-        let purger = Purger {
-            mail: self.mail.clone(),
-            clock: self.clock.clone(),
-            drain: supervisor.shutdown().drain.clone(),
-        };
-        let emptier = purger.clone();
-        supervisor.spawn_recurring("mailbox-emptying", PURGE, move || {
-            let emptier = emptier.clone();
-            async move { emptier.empty().await }
-        });
-        supervisor.spawn_recurring("account-purge", PURGE, move || {
-            let purger = purger.clone();
-            async move { purger.run().await }
-        });
-        let upkeep = self.clone();
-        supervisor.spawn_recurring("log-trim", SELDOM, move || {
-            let upkeep = upkeep.clone();
-            async move { upkeep.trim().await }
-        });
+    }
+
+    /// The jobs that one node does for all. Two that do one at once do no harm.
+    pub(crate) fn charge(&self, supervisor: &Supervisor) -> Charge {
+        let worker = Jobs { upkeep: self.clone(), supervisor: supervisor.clone() };
+        let duties = vec![Duty::RETENTION, Duty::BLOB_COLLECTION, Duty::UPKEEP];
+        Charge { duties, worker: Arc::new(worker) }
     }
 
     /// Forgets old changes of every account.
@@ -93,6 +73,74 @@ impl Upkeep {
             let Some(next) = page.next else { return Ok(()) };
             after = Some(next);
         }
+    }
+}
+
+struct Jobs {
+    upkeep: Upkeep,
+    supervisor: Supervisor,
+}
+
+impl Worker for Jobs {
+    fn begin(&self, tenure: Tenure) {
+        match tenure.duty() {
+            Duty::RETENTION => self.retain(tenure),
+            Duty::BLOB_COLLECTION => self.collect(tenure),
+            Duty::UPKEEP => self.purge(tenure),
+            // No other is in the charge.
+            _ => {}
+        }
+    }
+}
+
+impl Jobs {
+    /// Runs `work` now and then until the duty is to go to another, and keeps the tenure until then.
+    fn recurring<W, F>(&self, tenure: Tenure, name: &'static str, pause: Duration, work: W)
+    where
+        W: Fn() -> F + Send + Sync + 'static,
+        F: Future + Send + 'static,
+        F::Output: Outcome,
+    {
+        let end = tenure.ending().clone();
+        self.supervisor.spawn_recurring_until(end, name, pause, move || {
+            let _held = &tenure;
+            work()
+        });
+    }
+
+    fn retain(&self, tenure: Tenure) {
+        let db = self.upkeep.db.clone();
+        self.recurring(tenure.clone(), "token-expiry", OFTEN, move || {
+            let db = db.clone();
+            async move { db.expire_idempotency_tokens(BATCH).await.map(drop) }
+        });
+        let upkeep = self.upkeep.clone();
+        self.recurring(tenure, "log-trim", SELDOM, move || {
+            let upkeep = upkeep.clone();
+            async move { upkeep.trim().await }
+        });
+    }
+
+    fn collect(&self, tenure: Tenure) {
+        let blobs = self.upkeep.blobs.clone();
+        self.recurring(tenure, "blob-collector", OFTEN, move || {
+            let blobs = blobs.clone();
+            async move { collect(&blobs).await }
+        });
+    }
+
+    fn purge(&self, tenure: Tenure) {
+        let Upkeep { mail, clock, .. } = self.upkeep.clone();
+        let purger = Purger { mail, clock, end: tenure.ending().clone() };
+        let emptier = purger.clone();
+        self.recurring(tenure.clone(), "mailbox-emptying", PURGE, move || {
+            let emptier = emptier.clone();
+            async move { emptier.empty().await }
+        });
+        self.recurring(tenure, "account-purge", PURGE, move || {
+            let purger = purger.clone();
+            async move { purger.run().await }
+        });
     }
 }
 

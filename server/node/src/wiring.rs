@@ -17,6 +17,7 @@ use directory::Directory;
 use futures::future::{BoxFuture, FutureExt};
 use kv::Database;
 use net::Protocol;
+use ownership::Charge;
 use runtime::{SharedClock, SharedRng, Supervisor};
 use smtp::{OpenPolicy, Policy, Role, Server, Service};
 use smtp_proto::ClientName;
@@ -46,10 +47,14 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    /// Starts what runs without being asked.
+    /// Starts what each node does for itself without being asked.
     pub(crate) fn spawn(&self, supervisor: &Supervisor) {
-        self.runner.spawn(supervisor);
         self.upkeep.spawn(supervisor);
+    }
+
+    /// What one node at a time does, and how.
+    pub(crate) fn charges(&self, supervisor: &Supervisor) -> Vec<Charge> {
+        vec![self.runner.charge(supervisor), self.upkeep.charge(supervisor)]
     }
 }
 
@@ -175,7 +180,6 @@ fn runner(config: &Config, flavour: Flavour, delivery: &Delivery) -> anyhow::Res
         }
     };
     let options = RunnerOptions {
-        node: config.hostname.clone(),
         client: ClientOptions { hostname, tls: Some(opportunistic()?), timeouts: ClientTimeouts::default() },
         routing: Routing { relay, own_names: vec![config.hostname.clone()], ..Routing::default() },
         schedule: match flavour {

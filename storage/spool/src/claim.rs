@@ -1,16 +1,14 @@
-//! Owning a slot, finding what is due in it, and taking an entry to work on.
+//! Finding what is due in a slot, and taking an entry to work on.
 
 use std::collections::HashMap;
 
 use futures::future::BoxFuture;
 use kv::Transaction;
+use leases::Fence;
 use runtime::Timestamp;
-use schema::keys::queue::{
-    QueueClaimKey, QueueDueKey, QueueEntryKey, QueueLastEpochKey, QueueRecipientKey, QueueSlotOwnerKey,
-    QueueWakeKey,
-};
+use schema::keys::queue::{QueueClaimKey, QueueDueKey, QueueEntryKey, QueueRecipientKey, QueueWakeKey};
 use schema::records::queue as records;
-use schema::{Key, QueueId, Record};
+use schema::{Duty, DutyKind, Key, QueueId, Record};
 
 use crate::entry::{CLAIMED, Entry, WAITING};
 use crate::settle::WISH_GONE;
@@ -47,38 +45,20 @@ pub struct DueEntry {
 pub struct Claimed {
     /// The entry.
     pub entry: Entry,
-    /// The epoch it is claimed under.
-    pub epoch: u64,
+    /// What it is claimed under.
+    pub fence: Fence,
 }
 
 impl Spool {
-    /// Takes a slot, whoever had it: from the return on, no former owner can change an entry in it.
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn own(&self, slot: u16, node: &str) -> Result<u64, Error> {
-        self.db
-            .transact("spool.own", |txn| async move {
-                let last = txn.get(&QueueLastEpochKey.encode()).await?;
-                let last = last.map(|v| records::LastEpoch::from_bytes(&v)).transpose()?.unwrap_or_default();
-                let epoch = last.epoch + 1;
-                txn.set(&QueueLastEpochKey.encode(), &records::LastEpoch { epoch }.to_bytes());
-                let owner = records::SlotOwner { epoch, node: node.to_owned() };
-                txn.set(&QueueSlotOwnerKey { slot }.encode(), &owner.to_bytes());
-                Ok(epoch)
-            })
-            .await
-    }
-
-    /// Makes due again what earlier owners of the slot had claimed and not finished, or holds or removes it if an
-    /// operator asked for that meanwhile. Returns how many entries.
+    /// Makes due again what was claimed in the slot and not finished, or holds or removes it if an operator asked for that
+    /// meanwhile: for who begins to work on the slot, before it claims anything. Returns how many entries.
     ///
     /// # Errors
     /// [`Error::Fenced`] if the slot has another owner; else the store's.
-    pub async fn recover(&self, slot: u16, epoch: u64) -> Result<usize, Error> {
+    pub async fn recover(&self, fence: &Fence) -> Result<usize, Error> {
         let mut recovered = 0;
         loop {
-            let batch = self.recover_batch(slot, epoch).await?;
+            let batch = self.recover_batch(fence).await?;
             recovered += batch;
             if batch < RECOVER_BATCH {
                 return Ok(recovered);
@@ -86,26 +66,22 @@ impl Spool {
         }
     }
 
-    async fn recover_batch(&self, slot: u16, epoch: u64) -> Result<usize, Error> {
+    async fn recover_batch(&self, fence: &Fence) -> Result<usize, Error> {
         let now = self.clock.now();
+        let slot = slot_of(fence)?;
         self.db
             .transact("spool.recover", |txn| async move {
-                assert_owner(&txn, slot, epoch).await?;
+                assert_owner(&txn, slot, fence).await?;
                 let (begin, end) = QueueClaimKey::range(slot);
-                let mut rows = txn.range(&begin, &end).snapshot();
-                let mut count = 0;
-                while count < RECOVER_BATCH {
-                    let Some((key, value)) = rows.try_next().await? else { break };
-                    let key = QueueClaimKey::decode(&key)?;
-                    if records::Claim::from_bytes(&value)?.epoch < epoch {
-                        match entry_in(&txn, key.id).await? {
-                            Some(entry) => drop(self.unclaim_in(&txn, key.id, entry, now).await?),
-                            None => txn.clear(&key.encode()),
-                        }
-                        count += 1;
+                let rows = txn.range(&begin, &end).snapshot().limit(RECOVER_BATCH).collect().await?;
+                for (key, _) in &rows {
+                    let key = QueueClaimKey::decode(key)?;
+                    match entry_in(&txn, key.id).await? {
+                        Some(entry) => drop(self.unclaim_in(&txn, key.id, entry, now).await?),
+                        None => txn.clear(&key.encode()),
                     }
                 }
-                Ok(count)
+                Ok(rows.len())
             })
             .await
     }
@@ -163,7 +139,7 @@ impl Spool {
     ///
     /// # Errors
     /// [`Error::Fenced`] if the slot has another owner; else the store's.
-    pub async fn claim(&self, id: QueueId, epoch: u64) -> Result<Option<Claimed>, Error> {
+    pub async fn claim(&self, id: QueueId, fence: &Fence) -> Result<Option<Claimed>, Error> {
         self.db
             .transact("spool.claim", |txn| async move {
                 let Some(mut record) = entry_in(&txn, id).await? else { return Ok(None) };
@@ -171,14 +147,15 @@ impl Spool {
                     return Ok(None);
                 }
                 let slot = slot_in(&record);
-                assert_owner(&txn, slot, epoch).await?;
+                assert_owner(&txn, slot, fence).await?;
                 txn.clear(&QueueDueKey { slot, time: record.due, id }.encode());
                 record.state = CLAIMED;
-                record.epoch = epoch;
+                record.epoch = fence.epoch;
                 txn.set_bytes(QueueEntryKey { id }.encode(), record.to_bytes());
-                txn.set_bytes(QueueClaimKey { slot, id }.encode(), records::Claim { epoch }.to_bytes());
+                let claim = records::Claim { epoch: fence.epoch };
+                txn.set_bytes(QueueClaimKey { slot, id }.encode(), claim.to_bytes());
                 let recipients = recipients_in(&txn, id).await?;
-                Ok(Some(Claimed { entry: Entry::read(id, record, recipients)?, epoch }))
+                Ok(Some(Claimed { entry: Entry::read(id, record, recipients)?, fence: *fence }))
             })
             .await
     }
@@ -194,7 +171,7 @@ impl Spool {
         let id = claimed.entry.id;
         self.db
             .transact("spool.attempt", |txn| async move {
-                if claimed_in(&txn, id, claimed.epoch).await?.wish == WISH_GONE {
+                if claimed_in(&txn, id, &claimed.fence).await?.wish == WISH_GONE {
                     return Err(Error::Cancelled(id));
                 }
                 for number in numbers {
@@ -212,22 +189,31 @@ impl Spool {
     }
 }
 
-/// Fails unless the slot is owned under this epoch in the transaction's own view.
-pub(crate) async fn assert_owner(txn: &Transaction, slot: u16, epoch: u64) -> Result<(), Error> {
-    let owner = txn.get(&QueueSlotOwnerKey { slot }.encode()).await?;
-    match owner.map(|v| records::SlotOwner::from_bytes(&v)).transpose()? {
-        Some(owner) if owner.epoch == epoch => Ok(()),
-        _ => Err(Error::Fenced { slot, epoch }),
-    }
+/// The slot that the fence is for.
+fn slot_of(fence: &Fence) -> Result<u16, Error> {
+    let slot = u16::try_from(fence.duty.number).ok().filter(|_| fence.duty.kind == DutyKind::Queue);
+    slot.ok_or(Error::Fenced { slot: fence.duty.number, epoch: fence.epoch })
 }
 
-/// The entry, if it is claimed under this epoch and the slot still owned under it.
-pub(crate) async fn claimed_in(txn: &Transaction, id: QueueId, epoch: u64) -> Result<records::Entry, Error> {
+/// Fails unless the slot is owned under this fence in the transaction's own view.
+async fn assert_owner(txn: &Transaction, slot: u16, fence: &Fence) -> Result<(), Error> {
+    if fence.duty != Duty::queue(slot.into()) {
+        return Err(Error::Fenced { slot: slot.into(), epoch: fence.epoch });
+    }
+    Ok(leases::assert_in(txn, fence).await?)
+}
+
+/// The entry, if it is claimed under this fence and the slot still owned under it.
+pub(crate) async fn claimed_in(
+    txn: &Transaction,
+    id: QueueId,
+    fence: &Fence,
+) -> Result<records::Entry, Error> {
     let record = entry_in(txn, id).await?.ok_or(Error::NotFound(id))?;
     let slot = slot_in(&record);
-    assert_owner(txn, slot, epoch).await?;
-    if record.state != CLAIMED || record.epoch != epoch {
-        return Err(Error::Fenced { slot, epoch });
+    assert_owner(txn, slot, fence).await?;
+    if record.state != CLAIMED || record.epoch != fence.epoch {
+        return Err(Error::Fenced { slot: slot.into(), epoch: fence.epoch });
     }
     Ok(record)
 }

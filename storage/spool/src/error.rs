@@ -21,14 +21,17 @@ pub enum Error {
     /// There is no such entry, any more.
     #[error("there is no queue entry {0}")]
     NotFound(QueueId),
-    /// Another owner has taken the slot: what this one was about to do is void.
+    /// Another owner may work on the slot: what this one was about to do is void.
     #[error("slot {slot} is no longer owned under epoch {epoch}")]
     Fenced {
         /// The slot.
-        slot: u16,
+        slot: u32,
         /// The epoch that was asserted.
         epoch: u64,
     },
+    /// The lease, in another way.
+    #[error(transparent)]
+    Lease(leases::Error),
     /// An operator wants the entry gone: no attempt of it may become final. Settle it.
     #[error("queue entry {0} was cancelled")]
     Cancelled(QueueId),
@@ -37,11 +40,22 @@ pub enum Error {
     Recipients,
 }
 
+impl From<leases::Error> for Error {
+    fn from(error: leases::Error) -> Self {
+        match error {
+            leases::Error::Kv(error) => Error::Kv(error),
+            leases::Error::Fenced { duty, epoch } => Error::Fenced { slot: duty.number, epoch },
+            other => Error::Lease(other),
+        }
+    }
+}
+
 impl TransactError for Error {
     fn as_kv(&self) -> Option<&kv::Error> {
         match self {
             Error::Kv(error) => Some(error),
             Error::Blob(error) => error.as_kv(),
+            Error::Lease(error) => error.as_kv(),
             _ => None,
         }
     }

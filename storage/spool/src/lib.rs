@@ -12,10 +12,10 @@
 //! ```
 //!
 //! # What holds, whoever crashes when
-//! - An owner has an epoch, and each of its transitions reads the slot's owner row in its own transaction: once
-//!   another has taken the slot, the former owner can finish nothing.
-//! - A claimed entry is not in the due index, so two runners never attempt it at once; [`Spool::recover`] puts the
-//!   claims of earlier epochs back.
+//! - A slot is a duty: each transition of an entry asserts the owner's fence ([`leases::Fence`]) in its own transaction, so
+//!   that once another may work on the slot, the former owner can finish nothing.
+//! - A claimed entry is not in the due index, so two runners never attempt it at once; [`Spool::recover`] puts claims
+//!   back that were left by whoever worked on the slot before.
 //! - [`Spool::begin_attempt`] is committed before the final dot. An entry that comes back with a recipient *in
 //!   doubt* may have been delivered by an attempt whose end nobody recorded, since its owner died.
 //! - What operators ask for while an entry is worked on happens when that ends, also if its owner dies; a cancelled

@@ -54,7 +54,7 @@ impl Spool {
         delay_reported: bool,
     ) -> Result<Settled, Error> {
         let id = claimed.entry.id;
-        let mut entry = claimed_in(txn, id, claimed.epoch).await?;
+        let mut entry = claimed_in(txn, id, &claimed.fence).await?;
         let mut recipients = recipients_in(txn, id).await?;
         for (number, outcome) in outcomes {
             let recipient = recipients.get_mut(*number).ok_or(Error::Recipients)?;

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kv::Database;
+use leases::{Fence, Leases, Node};
 use runtime::{ManualClock, SeededRng, SystemRng, Timestamp};
-use schema::QueueId;
 use schema::keys::queue::slot_of;
+use schema::{Duty, QueueId};
 
 use crate::{
     BodyType, Claimed, Entry, Error, NewEntry, NewRecipient, Notify, Outcome, Reply, Ret, Settled, Spool,
@@ -68,8 +69,16 @@ impl Fixture {
         due.entries.into_iter().map(|due| due.id).collect()
     }
 
-    async fn take(&self, id: QueueId, epoch: u64) -> Claimed {
-        self.spool.claim(id, epoch).await.unwrap().unwrap()
+    /// Takes the slot, whoever had it.
+    async fn own(&self) -> Fence {
+        let leases = Leases::new(self.db.clone(), self.clock.clone());
+        let node = Node { name: "n".into(), level_min: 1, level_max: 1, ..Node::default() };
+        let standing = leases.join(&node).await.unwrap();
+        leases.take(standing, &[Duty::queue(self.slot.into())]).await.unwrap()[0]
+    }
+
+    async fn take(&self, id: QueueId, fence: &Fence) -> Claimed {
+        self.spool.claim(id, fence).await.unwrap().unwrap()
     }
 
     fn later(&self) -> Timestamp {
@@ -86,12 +95,12 @@ fn reply(code: u16) -> Reply {
 async fn an_entry_lives_from_enqueue_to_its_last_recipient() {
     let f = Fixture::new(kv::memory::database());
     let id = f.enqueue(2).await;
-    let epoch = f.spool.own(f.slot, "n1").await.unwrap();
+    let fence = f.own().await;
     assert_eq!(f.due().await, [id]);
-    let claimed = f.take(id, epoch).await;
+    let claimed = f.take(id, &fence).await;
     assert_eq!(claimed.entry.pending().collect::<Vec<_>>(), [0, 1]);
     assert_eq!(f.due().await, []);
-    assert_eq!(f.spool.claim(id, epoch).await.unwrap(), None, "it is claimed");
+    assert_eq!(f.spool.claim(id, &fence).await.unwrap(), None, "it is claimed");
     f.spool.begin_attempt(&claimed, &[0, 1]).await.unwrap();
     let outcomes = [(0, Outcome::Delivered(reply(250))), (1, Outcome::Deferred(reply(451)))];
     let next = f.later();
@@ -103,44 +112,44 @@ async fn an_entry_lives_from_enqueue_to_its_last_recipient() {
     assert_eq!((entry.recipients[1].attempts, entry.recipients[1].in_doubt), (1, None));
 
     f.clock.advance(Duration::from_secs(61));
-    let claimed = f.take(id, epoch).await;
+    let claimed = f.take(id, &fence).await;
     let outcomes = [(1, Outcome::Failed(reply(550)))];
     assert_eq!(f.spool.settle(&claimed, &outcomes, next).await.unwrap(), Settled::Gone);
     assert!(matches!(f.spool.get(id).await, Err(Error::NotFound(_))));
     assert!(f.spool.list(None, 10).await.unwrap().entries.is_empty());
-    // Nothing is left but the slot's own rows and the body that waits for its collector.
+    // Nothing is left but the slot's own row and the body that waits for its collector.
     let rows = f.db.read("test", |txn| async move { txn.range(b"Q", b"R").collect().await });
-    assert_eq!(rows.await.unwrap().len(), 3, "last epoch, owner, wake counter");
+    assert_eq!(rows.await.unwrap().len(), 1, "the wake counter");
 }
 
 #[tokio::test]
 async fn a_former_owner_can_finish_nothing() {
     let f = Fixture::new(kv::memory::database());
     let id = f.enqueue(1).await;
-    let old = f.spool.own(f.slot, "n1").await.unwrap();
-    let claimed = f.take(id, old).await;
+    let old = f.own().await;
+    let claimed = f.take(id, &old).await;
     f.spool.begin_attempt(&claimed, &[0]).await.unwrap();
-    let new = f.spool.own(f.slot, "n2").await.unwrap();
-    assert!(new > old);
+    let new = f.own().await;
+    assert!(new.epoch > old.epoch);
     let fenced =
         |result: Result<(), Error>| assert!(matches!(result, Err(Error::Fenced { .. })), "{result:?}");
     let outcomes = [(0, Outcome::Delivered(reply(250)))];
     fenced(f.spool.settle(&claimed, &outcomes, f.later()).await.map(drop));
     fenced(f.spool.begin_attempt(&claimed, &[0]).await);
-    fenced(f.spool.recover(f.slot, old).await.map(drop));
-    assert_eq!(f.spool.recover(f.slot, new).await.unwrap(), 1);
-    fenced(f.spool.claim(id, old).await.map(drop));
-    let claimed = f.take(id, new).await;
+    fenced(f.spool.recover(&old).await.map(drop));
+    assert_eq!(f.spool.recover(&new).await.unwrap(), 1);
+    fenced(f.spool.claim(id, &old).await.map(drop));
+    let claimed = f.take(id, &new).await;
     assert!(claimed.entry.recipients[0].in_doubt.is_some(), "its attempt may have succeeded");
     assert_eq!(f.spool.settle(&claimed, &outcomes, f.later()).await.unwrap(), Settled::Gone);
-    assert_eq!(f.spool.recover(f.slot, new).await.unwrap(), 0);
+    assert_eq!(f.spool.recover(&new).await.unwrap(), 0);
 }
 
 #[tokio::test]
 async fn operators_hold_release_and_cancel() {
     let f = Fixture::new(kv::memory::database());
     let id = f.enqueue(1).await;
-    let epoch = f.spool.own(f.slot, "n1").await.unwrap();
+    let fence = f.own().await;
     f.spool.hold(id).await.unwrap();
     assert_eq!(f.due().await, []);
     assert_eq!(f.spool.get(id).await.unwrap().state, State::Held);
@@ -148,12 +157,12 @@ async fn operators_hold_release_and_cancel() {
     assert_eq!(f.due().await, [id]);
 
     // What is asked for while it is worked on happens when that ends.
-    let claimed = f.take(id, epoch).await;
+    let claimed = f.take(id, &fence).await;
     f.spool.hold(id).await.unwrap();
     let deferred = [(0, Outcome::Deferred(reply(421)))];
     assert_eq!(f.spool.settle(&claimed, &deferred, f.later()).await.unwrap(), Settled::Held);
     f.spool.retry_now(id).await.unwrap();
-    let claimed = f.take(id, epoch).await;
+    let claimed = f.take(id, &fence).await;
     f.spool.cancel(id).await.unwrap();
     assert_eq!(f.spool.settle(&claimed, &deferred, f.later()).await.unwrap(), Settled::Gone);
     assert!(matches!(f.spool.cancel(id).await, Err(Error::NotFound(_))));
@@ -165,11 +174,11 @@ async fn operators_hold_release_and_cancel() {
 #[tokio::test]
 async fn a_cancelled_entry_goes_and_nothing_brings_it_back() {
     let f = Fixture::new(kv::memory::database());
-    let epoch = f.spool.own(f.slot, "n1").await.unwrap();
+    let fence = f.own().await;
     let (id, orphan, kept) = (f.enqueue(1).await, f.enqueue(1).await, f.enqueue(1).await);
-    let claimed = f.take(id, epoch).await;
-    f.take(orphan, epoch).await;
-    f.take(kept, epoch).await;
+    let claimed = f.take(id, &fence).await;
+    f.take(orphan, &fence).await;
+    f.take(kept, &fence).await;
     for cancelled in [id, orphan] {
         f.spool.cancel(cancelled).await.unwrap();
         f.spool.hold(cancelled).await.unwrap();
@@ -181,8 +190,8 @@ async fn a_cancelled_entry_goes_and_nothing_brings_it_back() {
     assert_eq!(f.spool.settle(&claimed, &[], f.later()).await.unwrap(), Settled::Gone);
 
     // Its owner died: the next one's recovery does what the operator wished.
-    let next = f.spool.own(f.slot, "n2").await.unwrap();
-    assert_eq!(f.spool.recover(f.slot, next).await.unwrap(), 2);
+    let next = f.own().await;
+    assert_eq!(f.spool.recover(&next).await.unwrap(), 2);
     assert!(matches!(f.spool.get(orphan).await, Err(Error::NotFound(_))));
     assert_eq!(f.spool.get(kept).await.unwrap().state, State::Held);
     assert_eq!(f.spool.due(f.slot, 10, 10).await.unwrap(), crate::Due::default());
@@ -192,9 +201,9 @@ async fn a_cancelled_entry_goes_and_nothing_brings_it_back() {
 #[tokio::test]
 async fn what_is_kept_of_replies_is_bounded() {
     let f = Fixture::new(kv::memory::database());
-    let epoch = f.spool.own(f.slot, "n1").await.unwrap();
+    let fence = f.own().await;
     let id = f.enqueue(Entry::MAX_RECIPIENTS).await;
-    let claimed = f.take(id, epoch).await;
+    let claimed = f.take(id, &fence).await;
     let long = "é".repeat(10_000);
     let said = Reply { text: long.clone(), host: long.clone(), enhanced: long, ..reply(451) };
     let outcomes: Vec<_> = claimed.entry.pending().map(|n| (n, Outcome::Deferred(said.clone()))).collect();
@@ -244,10 +253,10 @@ async fn entries_of_an_earlier_version_are_due() {
 #[tokio::test]
 async fn what_an_operator_wants_now_is_urgent_once() {
     let f = Fixture::new(kv::memory::database());
-    let epoch = f.spool.own(f.slot, "n1").await.unwrap();
+    let fence = f.own().await;
     let id = f.enqueue(1).await;
     f.spool.retry_now(id).await.unwrap();
-    let claimed = f.take(id, epoch).await;
+    let claimed = f.take(id, &fence).await;
     assert!(claimed.entry.urgent && claimed.entry.body_8bit && !claimed.entry.header_8bit);
     f.spool.settle(&claimed, &[], f.later()).await.unwrap();
     assert!(!f.spool.get(id).await.unwrap().urgent);
@@ -256,11 +265,11 @@ async fn what_an_operator_wants_now_is_urgent_once() {
 #[tokio::test]
 async fn what_has_ended_for_a_recipient_stays_so() {
     let f = Fixture::new(kv::memory::database());
-    let epoch = f.spool.own(f.slot, "n1").await.unwrap();
+    let fence = f.own().await;
     let id = f.enqueue(2).await;
-    let claimed = f.take(id, epoch).await;
+    let claimed = f.take(id, &fence).await;
     f.spool.settle(&claimed, &[(0, Outcome::Delivered(reply(250)))], f.later()).await.unwrap();
-    let claimed = f.take(id, epoch).await;
+    let claimed = f.take(id, &fence).await;
     f.spool.settle(&claimed, &[(0, Outcome::Failed(reply(550)))], f.later()).await.unwrap();
     let recipients = f.spool.get(id).await.unwrap().recipients;
     assert_eq!(recipients[0].state, crate::RecipientState::Delivered);
@@ -336,7 +345,7 @@ async fn play(f: &Fixture, seed: u64) {
         total += recipients;
         f.enqueue(recipients).await;
     }
-    let mut owners = vec![f.spool.own(f.slot, "n0").await.unwrap()];
+    let mut owners = vec![f.own().await];
     let mut working: Vec<Claimed> = Vec::new();
     let mut ended = 0;
     while !f.spool.list(None, 100).await.unwrap().entries.is_empty() {
@@ -344,15 +353,15 @@ async fn play(f: &Fixture, seed: u64) {
         let latest = *owners.last().unwrap();
         match rng.below(8) {
             0 => {
-                owners.push(f.spool.own(f.slot, "n").await.unwrap());
-                f.spool.recover(f.slot, *owners.last().unwrap()).await.unwrap();
+                owners.push(f.own().await);
+                f.spool.recover(owners.last().unwrap()).await.unwrap();
             }
             1..4 => {
-                let epoch = owners[usize::try_from(rng.below(owners.len() as u64)).unwrap()];
+                let fence = owners[usize::try_from(rng.below(owners.len() as u64)).unwrap()];
                 let due = f.spool.due(f.slot, 3, 3).await.unwrap();
                 for id in due.entries.iter().map(|due| due.id) {
-                    match f.spool.claim(id, epoch).await {
-                        Ok(claimed) => working.extend(claimed.inspect(|c| assert_eq!(c.epoch, latest))),
+                    match f.spool.claim(id, &fence).await {
+                        Ok(claimed) => working.extend(claimed.inspect(|c| assert_eq!(c.fence, latest))),
                         Err(error) => assert!(matches!(error, Error::Fenced { .. }), "{error}"),
                     }
                 }
@@ -367,7 +376,7 @@ async fn play(f: &Fixture, seed: u64) {
 }
 
 /// Attempts and settles; returns how many recipients ended.
-async fn finish(f: &Fixture, rng: &SeededRng, claimed: &Claimed, latest: u64) -> usize {
+async fn finish(f: &Fixture, rng: &SeededRng, claimed: &Claimed, latest: Fence) -> usize {
     use runtime::Rng;
     let numbers: Vec<usize> = claimed.entry.pending().collect();
     let outcome = |n: &usize| match rng.below(3) {
@@ -379,7 +388,7 @@ async fn finish(f: &Fixture, rng: &SeededRng, claimed: &Claimed, latest: u64) ->
     let ended = outcomes.iter().filter(|(_, o)| !matches!(o, Outcome::Deferred(_))).count();
     let begun = f.spool.begin_attempt(claimed, &numbers).await;
     let settled = f.spool.settle(claimed, &outcomes, f.later()).await;
-    assert_eq!(begun.is_ok(), claimed.epoch == latest);
-    assert_eq!(settled.is_ok(), claimed.epoch == latest);
+    assert_eq!(begun.is_ok(), claimed.fence == latest);
+    assert_eq!(settled.is_ok(), claimed.fence == latest);
     if settled.is_ok() { ended } else { 0 }
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::StreamExt;
-use runtime::Shutdown;
+use ownership::Tenure;
 use smtp_proto::Enhanced;
 use spool::{Claimed, Outcome};
 
@@ -21,7 +21,7 @@ use crate::Error;
 pub(super) struct Attempt<'a> {
     pub(super) runner: &'a Runner,
     pub(super) pool: &'a Pool,
-    pub(super) shutdown: &'a Shutdown,
+    pub(super) tenure: &'a Tenure,
     pub(super) claimed: &'a Claimed,
 }
 
@@ -119,6 +119,10 @@ impl Attempt<'_> {
         let before_dot = async {
             let recorded = self.runner.shared.services.spool.begin_attempt(self.claimed, pending).await;
             recorded.map_err(|e| Failure::ours(format!("the attempt cannot be recorded: {e}")))?;
+            // A process that was stopped here for longer than its lease lasts must not go on: another has the entry.
+            if !self.tenure.sure() {
+                return Err(Failure::ours("the lease was not renewed".to_owned()));
+            }
             begun.store(true, Ordering::Relaxed);
             Ok(())
         };

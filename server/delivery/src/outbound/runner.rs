@@ -1,11 +1,13 @@
-//! The outbound runner: one task for each slot of the queue, which takes the slot and works on it until the drain.
+//! The outbound runner: it works on those slots of the queue that are this node's, each in a task of its own.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use runtime::{Shutdown, Supervisor, TaskKind};
+use ownership::{Charge, Tenure, Worker};
+use runtime::{CancellationToken, Supervisor, TaskKind};
+use schema::Duty;
 
 use super::client::ClientOptions;
 use super::pool::Pool;
@@ -21,8 +23,6 @@ pub(super) const PAUSE: Duration = Duration::from_secs(2);
 
 /// How mail is sent on.
 pub struct RunnerOptions {
-    /// This node's name, in the slots' owner rows.
-    pub node: String,
     /// How connections behave.
     pub client: ClientOptions,
     /// How servers are found.
@@ -37,8 +37,6 @@ pub struct Runner {
     pub(super) shared: SharedRef,
     pub(super) resolver: Arc<dyn Resolver>,
     pub(super) options: Arc<RunnerOptions>,
-    /// Slots are taken one by one: each takes the next epoch, and all at once would only conflict.
-    turns: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Runner {
@@ -46,39 +44,56 @@ impl Runner {
     #[must_use]
     pub fn new(delivery: &Delivery, resolver: Arc<dyn Resolver>, options: RunnerOptions) -> Self {
         let (shared, options) = (Arc::clone(&delivery.shared), Arc::new(options));
-        Self { shared, resolver, options, turns: Arc::default() }
+        Self { shared, resolver, options }
     }
 
-    /// Works on every slot until the drain.
-    pub fn spawn(&self, supervisor: &Supervisor) {
-        for slot in 0..schema::keys::queue::SLOTS {
-            let (runner, shutdown) = (self.clone(), supervisor.shutdown().clone());
-            supervisor.spawn(TaskKind::Background, "outbound", async move {
-                while !shutdown.is_draining() {
-                    match caught(runner.own_and_work(slot, &shutdown)).await {
-                        Some(Ok(())) => {}
-                        Some(Err(error)) => {
-                            tracing::warn!(%error, slot, "queue slot stopped, beginning again");
-                        }
-                        None => tracing::error!(slot, "queue slot panicked, beginning again"),
-                    }
-                    pause(&shutdown).await;
+    /// The slots of the queue, to be worked on by this node when they are its own.
+    pub fn charge(&self, supervisor: &Supervisor) -> Charge {
+        let worker = SlotWorker { runner: self.clone(), supervisor: supervisor.clone() };
+        let duties = (0..schema::keys::queue::SLOTS).map(|slot| Duty::queue(slot.into())).collect();
+        Charge { duties, worker: Arc::new(worker) }
+    }
+
+    async fn work(&self, tenure: &Tenure) {
+        let slot = tenure.duty().number;
+        while !tenure.ending().is_cancelled() {
+            match caught(self.recover_and_work(tenure)).await {
+                Some(Ok(())) => {}
+                Some(Err(error)) if error.is_fenced() => {
+                    tracing::info!(%error, slot, "queue slot is another's");
                 }
-            });
+                Some(Err(error)) => tracing::warn!(%error, slot, "queue slot stopped, beginning again"),
+                None => tracing::error!(slot, "queue slot panicked, beginning again"),
+            }
+            pause(tenure.ending()).await;
         }
     }
 
-    async fn own_and_work(&self, slot: u16, shutdown: &Shutdown) -> Result<(), Error> {
-        let spool = &self.shared.services.spool;
-        let turn = self.turns.lock().await;
-        let epoch = spool.own(slot, &self.options.node).await?;
-        drop(turn);
-        let recovered = spool.recover(slot, epoch).await?;
+    async fn recover_and_work(&self, tenure: &Tenure) -> Result<(), Error> {
+        let recovered = self.shared.services.spool.recover(tenure.fence()).await?;
         if recovered > 0 {
-            tracing::info!(slot, recovered, "attempts of an earlier owner taken over");
+            tracing::info!(slot = tenure.duty().number, recovered, "attempts of an earlier owner taken over");
         }
         let pool = Pool::default();
-        Slot::new(self, &pool, shutdown, slot, epoch).run().await
+        Slot::new(self, &pool, tenure).run().await
+    }
+}
+
+struct SlotWorker {
+    runner: Runner,
+    supervisor: Supervisor,
+}
+
+impl Worker for SlotWorker {
+    fn begin(&self, tenure: Tenure) {
+        let runner = self.runner.clone();
+        self.supervisor.spawn(TaskKind::Background, "outbound", async move {
+            tokio::select! {
+                () = runner.work(&tenure) => {}
+                // Whatever is under way could not be recorded: it is cut off before it does more.
+                () = tenure.lost().cancelled() => {}
+            }
+        });
     }
 }
 
@@ -87,10 +102,10 @@ pub(super) async fn caught<T>(work: impl Future<Output = T>) -> Option<T> {
     AssertUnwindSafe(work).catch_unwind().await.ok()
 }
 
-/// Waits before the same is tried again, but no longer than to the drain.
-pub(super) async fn pause(shutdown: &Shutdown) {
+/// Waits before the same is tried again, but no longer than to the end of the work.
+pub(super) async fn pause(ending: &CancellationToken) {
     tokio::select! {
-        () = shutdown.drain.cancelled() => {}
+        () = ending.cancelled() => {}
         () = tokio::time::sleep(PAUSE) => {}
     }
 }

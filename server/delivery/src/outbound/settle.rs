@@ -56,8 +56,8 @@ impl Attempt<'_> {
             if self.is_settled(Some(put_off.map(drop).map_err(Error::from)))? {
                 return Ok(());
             }
-            pause(self.shutdown).await;
-            if self.shutdown.is_draining() {
+            pause(self.tenure.ending()).await;
+            if self.tenure.ending().is_cancelled() {
                 // The next owner finds the claim.
                 return Ok(());
             }

@@ -14,7 +14,8 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::future::{BoxFuture, FutureExt, pending};
 use futures::stream::FuturesUnordered;
-use runtime::{Shutdown, Timestamp};
+use ownership::Tenure;
+use runtime::Timestamp;
 use schema::QueueId;
 use spool::{Due, DueEntry};
 use tokio::time::{Instant, sleep_until};
@@ -50,9 +51,8 @@ struct Ended {
 pub(super) struct Slot<'a> {
     runner: &'a Runner,
     pool: &'a Pool,
-    shutdown: &'a Shutdown,
+    tenure: &'a Tenure,
     slot: u16,
-    epoch: u64,
     /// Entries that are due, those that were begun left out.
     waiting: Vec<DueEntry>,
     /// Whether more were due than were listed.
@@ -66,27 +66,23 @@ pub(super) struct Slot<'a> {
 }
 
 impl<'a> Slot<'a> {
-    pub(super) fn new(
-        runner: &'a Runner,
-        pool: &'a Pool,
-        shutdown: &'a Shutdown,
-        slot: u16,
-        epoch: u64,
-    ) -> Self {
+    pub(super) fn new(runner: &'a Runner, pool: &'a Pool, tenure: &'a Tenure) -> Self {
+        // Slots are numbered so that they fit.
+        let slot = u16::try_from(tenure.duty().number).unwrap_or(u16::MAX);
         let (running, destinations) = (FuturesUnordered::new(), Destinations::default());
         let (waiting, resting) = (Vec::new(), HashMap::new());
         let (more, look) = (false, true);
-        Self { runner, pool, shutdown, slot, epoch, waiting, more, look, running, destinations, resting }
+        Self { runner, pool, tenure, slot, waiting, more, look, running, destinations, resting }
     }
 
-    /// Works until the drain, and ends what was begun.
+    /// Works until the slot is to go to another, and ends what was begun.
     ///
     /// # Errors
     ///
     /// The slot has another owner.
     pub(super) async fn run(mut self) -> Result<(), Error> {
         let (mut watch, mut until) = (never(), Instant::now());
-        while !self.shutdown.is_draining() {
+        while !self.tenure.ending().is_cancelled() {
             if self.look && self.running.len() < AT_ONCE {
                 (watch, until) = self.look().await;
             }
@@ -98,7 +94,7 @@ impl<'a> Slot<'a> {
                 Some(ended) = self.running.next() => self.ended(ended)?,
                 _ = &mut watch => (watch, self.look) = (never(), true),
                 () = sleep_until(until) => (self.look, until) = (true, Instant::now() + ANYWAY),
-                () = self.shutdown.drain.cancelled() => {}
+                () = self.tenure.ending().cancelled() => {}
             }
         }
         while let Some(ended) = self.running.next().await {
@@ -148,10 +144,10 @@ impl<'a> Slot<'a> {
     }
 
     fn begin(&self, due: DueEntry, way: Way) -> BoxFuture<'a, Ended> {
-        let (runner, pool, shutdown, epoch) = (self.runner, self.pool, self.shutdown, self.epoch);
+        let (runner, pool, tenure) = (self.runner, self.pool, self.tenure);
         async move {
-            let result = match runner.shared.services.spool.claim(due.id, epoch).await {
-                Ok(Some(claimed)) => Attempt { runner, pool, shutdown, claimed: &claimed }.run(way).await,
+            let result = match runner.shared.services.spool.claim(due.id, tenure.fence()).await {
+                Ok(Some(claimed)) => Attempt { runner, pool, tenure, claimed: &claimed }.run(way).await,
                 Ok(None) => Ok(Seen::Nothing),
                 Err(error) => Err(error.into()),
             };

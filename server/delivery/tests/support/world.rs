@@ -10,8 +10,10 @@ use godwit_delivery::outbound::route::Routing;
 use godwit_delivery::outbound::schedule::Schedule;
 use godwit_delivery::outbound::{Runner, RunnerOptions};
 use godwit_delivery::{CombinerLimits, Delivery, Options, Services};
+use leases::Leases;
 use mail::{MailboxPath, MailboxRef};
-use runtime::{SeededRng, Shutdown, Supervisor, SystemClock};
+use ownership::{Ownership, Timings, Unhinted};
+use runtime::{SeededRng, Shutdown, Supervisor, SystemClock, TaskKind};
 use schema::AccountId;
 use smtp::{Acceptor, Envelope, HeaderFacts, Recipient, RecipientVerdict, Role, SessionInfo};
 use smtp_proto::{ClientName, Command, Rcpt, Reply};
@@ -23,6 +25,7 @@ pub struct World {
     pub spool: Spool,
     pub delivery: Delivery,
     pub supervisor: Supervisor,
+    leases: Leases,
     pub folder: tempfile::TempDir,
 }
 
@@ -54,12 +57,13 @@ impl World {
         let feed = Arc::new(changes::LocalFeed::new());
         let mail = mail::Store::new(db.clone(), blobs.clone(), feed, clock.clone(), rng.clone());
         let spool = Spool::new(db.clone(), blobs, clock.clone(), rng.clone());
+        let leases = Leases::new(db.clone(), clock.clone());
         let services =
             Services { db, accounts: accounts.clone(), mail: mail.clone(), spool: spool.clone(), clock, rng };
         let supervisor = Supervisor::new(Shutdown::new());
         let options = Options { hostname: "mx.example.test".into(), lifetime: Duration::from_secs(3600) };
         let delivery = Delivery::new(services, options, CombinerLimits::default(), supervisor.clone());
-        let world = Self { accounts, mail, spool, delivery, supervisor, folder };
+        let world = Self { accounts, mail, spool, delivery, supervisor, leases, folder };
         for name in ["alice", "bob", "carol"] {
             world.person(name).await;
         }
@@ -195,7 +199,6 @@ impl World {
     /// Starts the runner.
     pub fn run_with(&self, routing: Routing, resolver: Arc<dyn Resolver>, wait: Duration) {
         let options = RunnerOptions {
-            node: "test".into(),
             client: ClientOptions {
                 hostname: ClientName::new("mx.example.test").unwrap(),
                 tls: None,
@@ -204,7 +207,16 @@ impl World {
             routing,
             schedule: Schedule { waits: vec![wait], ..Schedule::development() },
         };
-        Runner::new(&self.delivery, resolver, options).spawn(&self.supervisor);
+        let charge = Runner::new(&self.delivery, resolver, options).charge(&self.supervisor);
+        let node =
+            leases::Node { name: "test".into(), level_min: 1, level_max: 1, ..leases::Node::default() };
+        let (leases, clock) = (self.leases.clone(), SystemClock::shared());
+        let ownership = Ownership::new(leases, node, Arc::new(Unhinted), clock, Timings::default());
+        let stop = self.supervisor.shutdown().drain.clone();
+        self.supervisor.spawn(TaskKind::Critical, "ownership", async move {
+            ownership.join().await?;
+            ownership.run(vec![charge], stop).await
+        });
     }
 
     /// Waits until the queue is empty.

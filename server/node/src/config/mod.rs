@@ -23,6 +23,9 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Config {
     /// The name by which the node greets, and which its trace fields carry: fully qualified, as in DNS. Since v0.1
     pub(crate) hostname: String,
+    /// The node's name among those that share its store: no two may have one. The host name if absent. Since v0.1
+    #[serde(default)]
+    pub(crate) node: Option<String>,
     /// Where the node keeps files: its certificate, the admin password, spill files, and with an embedded store all
     /// mail. Since v0.1
     pub(crate) data: PathBuf,
@@ -65,6 +68,13 @@ fn default_log() -> String {
 
 fn default_grace() -> HumanDuration {
     HumanDuration(Duration::from_secs(60))
+}
+
+impl Config {
+    /// The node's name.
+    pub(crate) fn node_name(&self) -> &str {
+        self.node.as_deref().unwrap_or(&self.hostname)
+    }
 }
 
 /// The store.

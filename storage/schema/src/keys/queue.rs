@@ -6,8 +6,8 @@
 //! | `Q d` slot time id | [`crate::records::queue::Due`]: the entry is due at that time; earlier versions wrote nothing |
 //! | `Q e` id `e` | [`crate::records::queue::Entry`] |
 //! | `Q e` id `r` number | [`crate::records::queue::Recipient`] |
-//! | `Q n` | [`crate::records::queue::LastEpoch`] |
-//! | `Q o` slot | [`crate::records::queue::SlotOwner`] |
+//! | `Q n` | retired: the last epoch of an owner, now with all others in family `N` |
+//! | `Q o` slot | retired: the owner of a slot, now [`super::node::ClaimKey`] |
 //! | `Q w` slot | a counter, 8 bytes little-endian: changes when somebody should look at the slot |
 
 use super::{read_tags, show};
@@ -171,43 +171,6 @@ impl Key for QueueClaimKey {
     }
 }
 
-/// The last epoch given out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct QueueLastEpochKey;
-
-impl Key for QueueLastEpochKey {
-    const NAME: &'static str = "QueueLastEpoch";
-
-    fn write(&self, writer: &mut KeyWriter) {
-        writer.tag(TAG).tag(b'n');
-    }
-
-    fn read(reader: &mut KeyReader<'_>) -> Result<Self, KeyError> {
-        read_tags(reader, &[TAG, b'n'])?;
-        Ok(QueueLastEpochKey)
-    }
-}
-
-/// Who may work on a slot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct QueueSlotOwnerKey {
-    /// The slot.
-    pub slot: u16,
-}
-
-impl Key for QueueSlotOwnerKey {
-    const NAME: &'static str = "QueueSlotOwner";
-
-    fn write(&self, writer: &mut KeyWriter) {
-        writer.tag(TAG).tag(b'o').uint(self.slot.into());
-    }
-
-    fn read(reader: &mut KeyReader<'_>) -> Result<Self, KeyError> {
-        read_tags(reader, &[TAG, b'o'])?;
-        Ok(QueueSlotOwnerKey { slot: slot_in(reader)? })
-    }
-}
-
 /// Changes when somebody should look at a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueWakeKey {
@@ -233,8 +196,6 @@ pub(crate) fn explain(bytes: &[u8]) -> Option<String> {
         .or_else(|| show::<QueueRecipientKey>(bytes))
         .or_else(|| show::<QueueDueKey>(bytes))
         .or_else(|| show::<QueueClaimKey>(bytes))
-        .or_else(|| show::<QueueLastEpochKey>(bytes))
-        .or_else(|| show::<QueueSlotOwnerKey>(bytes))
         .or_else(|| show::<QueueWakeKey>(bytes))
 }
 
@@ -255,8 +216,6 @@ mod tests {
         golden(&QueueRecipientKey { id, number: 3 }, b"Qe\0\0\0\0\0\0\x01\x02r\x03");
         golden(&QueueDueKey { slot: 5, time: 9, id }, b"Qd\x05\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\x01\x02");
         golden(&QueueClaimKey { slot: 5, id }, b"Qc\x05\0\0\0\0\0\0\x01\x02");
-        golden(&QueueLastEpochKey, b"Qn");
-        golden(&QueueSlotOwnerKey { slot: 5 }, b"Qo\x05");
         golden(&QueueWakeKey { slot: 5 }, b"Qw\x05");
     }
 

@@ -137,29 +137,6 @@ pub struct Claim {
 
 impl Record for Claim {}
 
-/// The last epoch given out.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct LastEpoch {
-    /// The epoch.
-    #[prost(uint64, tag = "1")]
-    pub epoch: u64,
-}
-
-impl Record for LastEpoch {}
-
-/// Who may work on a slot.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct SlotOwner {
-    /// Greater with every change of owner; each transition of an entry asserts it.
-    #[prost(uint64, tag = "1")]
-    pub epoch: u64,
-    /// The node's name.
-    #[prost(string, tag = "2")]
-    pub node: String,
-}
-
-impl Record for SlotOwner {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,7 +193,5 @@ mod tests {
         fixture(&recipient, bytes);
         fixture(&Due { domain: "c".into() }, b"\x01\x0a\x01c");
         fixture(&Claim { epoch: 7 }, b"\x01\x08\x07");
-        fixture(&LastEpoch { epoch: 7 }, b"\x01\x08\x07");
-        fixture(&SlotOwner { epoch: 7, node: "n".into() }, b"\x01\x08\x07\x12\x01n");
     }
 }
