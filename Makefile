@@ -14,8 +14,10 @@ SEAWEEDFS := $(CACHE)/seaweedfs-4.48
 AZURITE := $(CACHE)/azurite-3.35.0
 export GODWIT_SEAWEEDFS ?= $(SEAWEEDFS)/bin/weed
 export GODWIT_AZURITE ?= $(AZURITE)/node_modules/azurite
-# Conformance tests that are about what is stored: these run on PostgreSQL as well.
+# Conformance tests that are about what is stored: these run on PostgreSQL as well, and some on FoundationDB if it is
+# installed.
 STORED := binary(scripts) or binary(bytes) or binary(crash) or binary(removal) or binary(deletion)
+BRIEFLY := binary(scripts) or binary(crash) or binary(contention)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # What the build and the tests need from Debian (clients that do not remove each other).
@@ -23,7 +25,8 @@ BUILD_PACKAGES := gcc g++ make
 TEST_PACKAGES := isync offlineimap3 swaks libnet-ssleay-perl curl python3 python3-venv openssl postgresql nodejs
 BENCH_PACKAGES := postfix dovecot-imapd dovecot-lmtpd dovecot-pop3d postgresql python3 strace
 
-.PHONY: help run test lint fmt deny bench bench-peers fuzz shape build build-deps test-deps bench-deps unit conformance conformance-postgres clean
+.PHONY: help run test lint fmt deny bench bench-peers fuzz shape build build-deps test-deps bench-deps unit conformance conformance-postgres \
+  conformance-foundationdb clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -36,15 +39,22 @@ test: build-deps test-deps lint deny unit conformance ## everything CI runs: lin
 unit: ## unit, contract, model and architecture tests
 	cargo nextest run $(RUST) --profile ci --workspace --exclude godwit-test-conformance
 
-conformance: ## transcripts, real clients, corpus and crash tests against real nodes; what is stored also on PostgreSQL
+conformance: ## transcripts, real clients, corpus and crash tests against real nodes; what is stored also on other stores
 	cargo build $(RUST) --bin godwit
 	GODWIT_CORPUS=$(CACHE)/spam-assassin cargo nextest run $(RUST) --profile ci -p godwit-test-conformance
 	cargo run $(RUST) --bin with-postgres -- \
 	  cargo nextest run $(RUST) --profile ci -p godwit-test-conformance -E '$(STORED)'
+	cargo run $(RUST) --bin with-foundationdb -- \
+	  cargo nextest run $(RUST) --profile ci -p godwit-test-conformance -E '$(BRIEFLY)'
 
 conformance-postgres: test-deps ## all conformance tests, with every node's store on PostgreSQL
 	cargo build $(RUST) --bin godwit
 	GODWIT_CORPUS=$(CACHE)/spam-assassin cargo run $(RUST) --bin with-postgres -- \
+	  cargo nextest run $(RUST) --profile ci -p godwit-test-conformance
+
+conformance-foundationdb: test-deps ## all conformance tests, with every node's store on FoundationDB, if it is installed
+	cargo build $(RUST) --bin godwit
+	GODWIT_CORPUS=$(CACHE)/spam-assassin cargo run $(RUST) --bin with-foundationdb -- \
 	  cargo nextest run $(RUST) --profile ci -p godwit-test-conformance
 
 lint: ## formatting and clippy with the workspace lints; warnings are errors

@@ -34,8 +34,7 @@ impl Delivery {
     }
 
     async fn verdict(&self, session: &SessionInfo, envelope: &Envelope, rcpt: &Rcpt) -> RecipientVerdict {
-        let services = &self.shared.services;
-        let expansion = match services.accounts.expand(&address_of(&rcpt.to)).await {
+        let expansion = match self.shared.expand(&address_of(&rcpt.to)).await {
             Ok(expansion) => expansion,
             Err(error) => {
                 tracing::warn!(%error, "recipient cannot be looked up");
@@ -57,7 +56,9 @@ impl Delivery {
         let ([one], true) = (expansion.local.as_slice(), expansion.remote.is_empty()) else {
             return RecipientVerdict::Local;
         };
-        match self.shared.services.mail.usage(one.account).await {
+        let (mail, account) = (&self.shared.services.mail, one.account);
+        let usage = |txn| async move { mail.usage_in(&txn, account).await };
+        match self.shared.patient(None).read("mail.usage", usage).await {
             Ok(usage)
                 if usage
                     .octets_limit

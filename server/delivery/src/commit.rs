@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kv::{TransactError, Transaction, TransactionOptions};
+use kv::{TransactError, Transaction};
 use mail::{Incoming, PendingAppend};
 use smtp::{Envelope, HeaderFacts, Recipient};
 use smtp_proto::Ret as ProtoRet;
@@ -202,8 +202,8 @@ pub(crate) async fn commit(shared: &Shared, items: &[Item]) -> Result<Vec<Outcom
 async fn pass(shared: &Shared, items: &[Item], told: &Told) -> Result<Vec<Outcomes>, Stop> {
     let services = &shared.services;
     let most_losses = if items.len() > 1 { Some(0) } else { None };
-    let db = services.db.with_options(TransactionOptions { most_losses, ..services.db.options() });
-    let ((outcomes, pending), version) = db
+    let ((outcomes, pending), version) = shared
+        .patient(most_losses)
         .transact_versioned("delivery.commit", |txn| async move {
             let messages: Vec<&Message> = items.iter().map(|Item(message)| &**message).collect();
             let Spread { outcomes, mut pending } = spread::all_in(shared, &txn, &messages).await?;

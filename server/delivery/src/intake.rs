@@ -68,8 +68,8 @@ impl Intake {
         let services = &delivery.shared.services;
         let (mut accounts, mut remote) = (BTreeSet::new(), false);
         for recipient in &envelope.recipients {
-            let expansion = services.accounts.expand(&address_of(&recipient.path)).await;
-            let expansion = expansion.map_err(|error| reply_to(&error.into()))?;
+            let expansion = delivery.shared.expand(&address_of(&recipient.path)).await;
+            let expansion = expansion.map_err(|error| reply_to(&error))?;
             accounts.extend(expansion.local.iter().map(|r| r.account));
             remote |= !expansion.remote.is_empty() || expansion.status == accounts::Status::UnknownDomain;
         }

@@ -31,8 +31,8 @@ pub use policy::OwnAddress;
 use std::sync::Arc;
 use std::time::Duration;
 
-use accounts::Accounts;
-use kv::{Database, TransactError};
+use accounts::{Accounts, Expansion};
+use kv::{Database, TransactError, TransactionOptions};
 use runtime::{SharedClock, SharedRng};
 use spool::Spool;
 
@@ -115,6 +115,25 @@ impl TransactError for Error {
 pub(crate) struct Shared {
     pub(crate) services: Services,
     pub(crate) options: Options,
+}
+
+/// How long the store is waited for while mail is taken: longer than a cluster needs to notice that one of its machines
+/// stands still and to go on without it. A sender waits for minutes (RFC 5321 §4.5.3.2).
+const PATIENCE: Duration = Duration::from_secs(40);
+
+impl Shared {
+    /// The database, for what a sender waits for.
+    pub(crate) fn patient(&self, most_losses: Option<u32>) -> Database {
+        let db = &self.services.db;
+        db.with_options(TransactionOptions { timeout: PATIENCE, most_losses, ..db.options() })
+    }
+
+    /// Where a recipient leads.
+    pub(crate) async fn expand(&self, address: &str) -> Result<Expansion, Error> {
+        let accounts = &self.services.accounts;
+        let expand = |txn| async move { accounts.expand_in(&txn, address).await };
+        Ok(self.patient(None).read("accounts.expand", expand).await?)
+    }
 }
 
 pub(crate) type SharedRef = Arc<Shared>;

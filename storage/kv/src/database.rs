@@ -370,8 +370,8 @@ mod tests {
             Err::<(), _>(Domain::Kv(Error::unavailable("down")))
         });
         assert_eq!(failed.await, Err(Domain::Kv(Error::unavailable("down"))));
-        // 40 s in steps of up to 0.5 s.
-        assert!((80..1600).contains(&runs.load(Ordering::Relaxed)), "{runs:?}");
+        // 10 s in steps of up to 0.5 s.
+        assert!((20..400).contains(&runs.load(Ordering::Relaxed)), "{runs:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -25,9 +25,8 @@ pub const PAGE_ROWS: usize = 10_000;
 /// Bytes (keys and values) after which a page of a range read ends, if it asks for no target of its own.
 pub const PAGE_BYTES: usize = 128 * 1024;
 
-/// How long [`crate::Database::transact`] tries before it gives up: longer than a cluster takes to notice that one of its
-/// machines stands still and to go on without it, shorter than the patience of clients.
-pub const RETRY_TIME: Duration = Duration::from_secs(40);
+/// How long [`crate::Database::transact`] tries before it gives up, unless its options say otherwise.
+pub const RETRY_TIME: Duration = Duration::from_secs(10);
 
 /// Longest wait before the second attempt of a transaction; doubles with each further one.
 pub const BACKOFF_FIRST: Duration = Duration::from_millis(1);

