@@ -25,12 +25,17 @@ pub struct Health {
     started: Arc<AtomicBool>,
     shutdown: Shutdown,
     probes: Arc<[(&'static str, Probe)]>,
+    others: Arc<[(&'static str, Probe)]>,
 }
 
 impl Health {
-    /// A node that has not started yet, with what it needs to be ready.
-    pub fn new(shutdown: Shutdown, probes: Vec<(&'static str, Probe)>) -> Self {
-        Self { started: Arc::default(), shutdown, probes: probes.into() }
+    /// A node that has not started yet, with what it needs to be ready, and what it can do without for a while.
+    pub fn new(
+        shutdown: Shutdown,
+        probes: Vec<(&'static str, Probe)>,
+        others: Vec<(&'static str, Probe)>,
+    ) -> Self {
+        Self { started: Arc::default(), shutdown, probes: probes.into(), others: others.into() }
     }
 
     /// Every listener accepts.
@@ -51,15 +56,22 @@ impl Health {
         if self.shutdown.is_draining() {
             reasons.push("draining".to_owned());
         }
-        for (name, probe) in self.probes.iter() {
-            match tokio::time::timeout(PROBE_TIME, probe()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(reason)) => reasons.push(format!("{name}: {reason}")),
-                Err(_) => reasons.push(format!("{name}: no answer within {PROBE_TIME:?}")),
-            }
-        }
+        reasons.extend(failing(&self.probes).await);
         reasons
     }
+}
+
+/// What is wrong, by the probes that fail.
+async fn failing(probes: &[(&'static str, Probe)]) -> Vec<String> {
+    let mut reasons = Vec::new();
+    for (name, probe) in probes {
+        match tokio::time::timeout(PROBE_TIME, probe()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(reason)) => reasons.push(format!("{name}: {reason}")),
+            Err(_) => reasons.push(format!("{name}: no answer within {PROBE_TIME:?}")),
+        }
+    }
+    reasons
 }
 
 /// What the admin listener says before there is anything to administer: alive, not started, not ready because of what
@@ -87,11 +99,12 @@ pub(crate) async fn startup(State(admin): State<Admin>) -> (StatusCode, &'static
     }
 }
 
-/// The node wants new clients: it has started, does not drain, and its store answers.
+/// The node wants new clients: it has started, does not drain, and its store answers. What else is wrong stands below.
 pub(crate) async fn ready(State(admin): State<Admin>) -> (StatusCode, String) {
     let reasons = admin.health.reasons().await;
     if reasons.is_empty() {
-        return (StatusCode::OK, "ok\n".to_owned());
+        let lines = [vec!["ok".to_owned()], failing(&admin.health.others).await].concat();
+        return (StatusCode::OK, lines.join("\n") + "\n");
     }
     (StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n")
 }

@@ -54,7 +54,8 @@ fn fixture() -> Fixture {
     let feed = Arc::new(changes::LocalFeed::new());
     let mail = mail::Store::new(db.clone(), blobs.clone(), feed, clock.clone(), rng.clone());
     let shutdown = Shutdown::new();
-    let health = Health::new(shutdown.clone(), Vec::new());
+    let bodies: crate::Probe = Arc::new(|| Box::pin(std::future::ready(Err("away".to_owned()))));
+    let health = Health::new(shutdown.clone(), Vec::new(), vec![("bodies", bodies)]);
     let admin = Admin {
         registrar: Arc::new(Directory(accounts.clone())),
         accounts,
@@ -158,7 +159,7 @@ async fn readiness_follows_the_node() {
     let ready = async || f.raw("GET", "/readyz", None, Value::Null).await;
     assert_eq!(ready().await, (StatusCode::SERVICE_UNAVAILABLE, b"starting\n".to_vec()));
     f.health.started();
-    assert_eq!(ready().await.0, StatusCode::OK);
+    assert_eq!(ready().await, (StatusCode::OK, b"ok\nbodies: away\n".to_vec()));
     assert_eq!(f.raw("GET", "/startupz", None, Value::Null).await.0, StatusCode::OK);
     f.shutdown.begin();
     assert_eq!(ready().await, (StatusCode::SERVICE_UNAVAILABLE, b"draining\n".to_vec()));

@@ -10,7 +10,10 @@ use std::time::Duration;
 use accounts::{DomainSettings, Kind, NewAccount, PasswordHash, Secret};
 use anyhow::Context;
 use runtime::{HumanDuration, Rng};
-use serde::{Deserialize, Serialize};
+use schema::keys::system::DemoKey;
+use schema::records::system;
+use schema::{Key, Record};
+use serde::Serialize;
 
 use crate::config::{self, Config};
 use crate::secrets;
@@ -53,8 +56,8 @@ struct Announcement<'a> {
     certificate: &'a Path,
 }
 
-/// A demo account, also as it is kept over restarts.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// A demo account.
+#[derive(Debug, Clone, Serialize)]
 struct DemoAccount {
     address: String,
     password: String,
@@ -64,7 +67,7 @@ struct DemoAccount {
 pub(crate) async fn run(arguments: Arguments, shared: ctl::Connection) -> anyhow::Result<()> {
     let config = configuration(&arguments, &shared.data)?;
     let node = serve::start(config, Flavour::Development).await?;
-    let people = people(&node)?;
+    let people = people(&node).await?;
     populate(&node, &people, arguments.users).await?;
     let listeners = node.open().await?;
     announce(&node, &listeners, &people, shared.json)?;
@@ -119,26 +122,35 @@ fn blob(file: Option<&Path>) -> anyhow::Result<config::Blob> {
     config::Blob::load(file).with_context(|| file.display().to_string())
 }
 
-/// The people and their passwords, which stay the same over restarts.
-fn people(node: &Node) -> anyhow::Result<Vec<DemoAccount>> {
-    let path = node.data().join("dev-accounts.json");
-    let make = || {
-        let account = |name: &&str| DemoAccount {
-            address: format!("{name}@{DOMAIN}"),
-            password: secrets::password(node.rng() as &dyn Rng),
-        };
-        let accounts: Vec<DemoAccount> = PEOPLE.iter().map(account).collect();
-        serde_json::to_string(&accounts).unwrap_or_default()
+/// The people and their passwords, which are kept in the store: they stay the same over restarts, from any data directory.
+async fn people(node: &Node) -> anyhow::Result<Vec<DemoAccount>> {
+    let make = |name: &&str| system::DemoAccount {
+        address: format!("{name}@{DOMAIN}"),
+        password: secrets::password(node.rng() as &dyn Rng),
     };
-    let text = secrets::kept(&path, make)?;
-    serde_json::from_str(&text).with_context(|| path.display().to_string())
+    let fresh = &system::Demo { accounts: PEOPLE.iter().map(make).collect() };
+    let kept = node.db().transact("dev.people", |txn| async move {
+        let key = DemoKey.encode();
+        if let Some(bytes) = txn.get(&key).await? {
+            return Ok::<_, kv::Error>(Some(bytes));
+        }
+        txn.set(&key, &fresh.to_bytes());
+        Ok(None)
+    });
+    let demo = match kept.await? {
+        Some(bytes) => system::Demo::from_bytes(&bytes)?,
+        None => fresh.clone(),
+    };
+    let shown =
+        |account: system::DemoAccount| DemoAccount { address: account.address, password: account.password };
+    Ok(demo.accounts.into_iter().map(shown).collect())
 }
 
 /// Makes what is not there yet: an earlier demo's accounts and mail stay.
 async fn populate(node: &Node, people: &[DemoAccount], users: u32) -> anyhow::Result<()> {
     let directory = node.accounts();
     if directory.domain(DOMAIN).await?.is_none() {
-        directory.create_domain(DOMAIN, DomainSettings::default()).await?;
+        made(directory.create_domain(DOMAIN, DomainSettings::default()).await)?;
     }
     for person in people {
         if directory.find(&person.address).await?.is_none() {
@@ -150,7 +162,7 @@ async fn populate(node: &Node, people: &[DemoAccount], users: u32) -> anyhow::Re
         && directory.find(&format!("postmaster@{DOMAIN}")).await?.is_none()
     {
         // RFC 5321 §4.5.1: there is always somebody who reads the postmaster's mail.
-        directory.add_alias(admin.id, &format!("postmaster@{DOMAIN}")).await?;
+        made(directory.add_alias(admin.id, &format!("postmaster@{DOMAIN}")).await)?;
     }
     // One hash for all of them: they share the password, and hashing is slow on purpose.
     let mut shared: Option<PasswordHash> = None;
@@ -167,10 +179,17 @@ async fn populate(node: &Node, people: &[DemoAccount], users: u32) -> anyhow::Re
     Ok(())
 }
 
+/// Another node on the same store may have made it meanwhile.
+fn made<T>(result: Result<T, accounts::Error>) -> Result<(), accounts::Error> {
+    match result {
+        Ok(_) | Err(accounts::Error::AlreadyExists(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 async fn create(node: &Node, address: &str, hash: PasswordHash) -> anyhow::Result<()> {
     let new = NewAccount { password: Some(hash), ..NewAccount::new(Kind::Person, address) };
-    node.registrar().create(&new).await?;
-    Ok(())
+    Ok(made(node.registrar().create(&new).await)?)
 }
 
 fn announce(

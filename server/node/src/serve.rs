@@ -76,8 +76,10 @@ pub(crate) async fn start(config: Config, flavour: Flavour) -> anyhow::Result<No
         exempt: net::Network::loopback(),
         ..Limits::default()
     });
+    config.body_place()?.keep(&db).await?;
     let services = wiring::wire(&config, flavour, &db, &clock, &rng, &supervisor)?;
-    let health = Health::new(shutdown.clone(), vec![("store", store_probe(&db))]);
+    let others = vec![("bodies", bodies_probe(services.mail.blobs().clone()))];
+    let health = Health::new(shutdown.clone(), vec![("store", store_probe(&db))], others);
     Ok(Node {
         config,
         db,
@@ -106,6 +108,11 @@ impl Node {
     /// Makes accounts with their mailboxes.
     pub(crate) fn registrar(&self) -> &dyn Registrar {
         &*self.services.registrar
+    }
+
+    /// The store.
+    pub(crate) fn db(&self) -> &Database {
+        &self.db
     }
 
     /// The data directory.
@@ -292,6 +299,11 @@ fn tls(config: &Config) -> anyhow::Result<(TlsAcceptor, PathBuf)> {
     let loaded = net::Certificates::load(&chain, &key)?;
     certificates.replace(vec![(Vec::new(), loaded)]);
     Ok((TlsAcceptor::new(certificates, &[])?, chain))
+}
+
+/// Whether larger bodies can be read and written.
+fn bodies_probe(blobs: blob::Store) -> Probe {
+    Arc::new(move || Box::pin(std::future::ready(blobs.trouble().map_or(Ok(()), Err))))
 }
 
 /// Whether the store answers a read.

@@ -97,7 +97,10 @@ pub(crate) async fn open(
         }
         Location::Postgres(url) => {
             let store = kv_postgres::open(&url, kv_postgres::Options::default(), to_clock, to_rng).await;
-            store.context("the store in PostgreSQL")?
+            store.with_context(|| match kv_postgres::place(&url) {
+                Some(place) => format!("the store in PostgreSQL at {place}"),
+                None => "the store in PostgreSQL".to_owned(),
+            })?
         }
         Location::FoundationDb(options) => {
             kv_fdb::open(options).await.context("the store in FoundationDB")?

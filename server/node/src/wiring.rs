@@ -156,7 +156,7 @@ fn bodies(
     if let Some(max) = config.store.inline_max {
         options.inline_max = max.bytes();
     }
-    let place = config.blob.place(store::is_remote(&config.store, &config.data))?;
+    let place = config.body_place()?;
     let (db, clock, rng) = (db.clone(), clock.clone(), rng.clone());
     Ok(blob::Store::open_at(&place, &config.data, db, clock, rng, options)?)
 }

@@ -46,6 +46,17 @@ pub enum Error {
     /// The object store did not answer several times and is not asked for a while; trying again later helps.
     #[error("the object store does not answer")]
     Unavailable,
+    /// The configuration names another place than the one where this store's bodies lie: the operator must change it
+    /// back, or move them.
+    #[error(
+        "larger bodies of this store lie in {recorded}, and the configuration says {configured}: they would not be found"
+    )]
+    AnotherPlace {
+        /// Where they lie.
+        recorded: String,
+        /// Where they are said to lie.
+        configured: String,
+    },
     /// A staged body was kept too long before a transaction referenced it; it must be staged again.
     #[error("a body was staged more than {0:?} ago and must be staged again")]
     StagedTooLongAgo(Duration),

@@ -59,7 +59,7 @@ impl<O: Objects> Guarded<O> {
         // That there is no such object is an answer like any other.
         let answered = result.as_ref().err().is_none_or(|error| error.is_absent() || !error.is_io());
         count(operation, if result.is_ok() { "ok" } else { "failed" });
-        admitted.done(answered);
+        admitted.done(if answered { None } else { result.as_ref().err() });
         result
     }
 }
@@ -88,6 +88,11 @@ impl<O: Objects> Objects for Guarded<O> {
     fn ahead(&self) -> usize {
         self.objects.ahead()
     }
+
+    fn trouble(&self) -> Option<String> {
+        let state = self.breaker.state.lock();
+        state.open.map(|_| state.reason.clone())
+    }
 }
 
 struct Breaker {
@@ -103,6 +108,8 @@ struct State {
     open: Option<(Duration, Duration)>,
     /// One operation is trying whether the store is back.
     trying: bool,
+    /// What the last failure was.
+    reason: String,
 }
 
 /// The right to one operation.
@@ -134,8 +141,9 @@ impl Breaker {
         *state = State::default();
     }
 
-    fn failed(&self, trying: bool) {
+    fn failed(&self, trying: bool, error: &Error) {
         let mut state = self.state.lock();
+        state.reason = error.to_string();
         state.failures = state.failures.saturating_add(1);
         let pause = match state.open {
             Some((_, pause)) if trying => (pause * 2).min(LONGEST_PAUSE),
@@ -143,7 +151,7 @@ impl Breaker {
             Some(_) => return,
             None if state.failures < TRIP => return,
             None => {
-                tracing::warn!("the object store does not answer; larger bodies wait");
+                tracing::warn!(%error, "the object store does not answer; larger bodies wait");
                 metrics::gauge!("blob_store_away").set(1.0);
                 PAUSE
             }
@@ -153,11 +161,10 @@ impl Breaker {
 }
 
 impl Admitted {
-    fn done(self, answered: bool) {
-        if answered {
-            self.breaker.succeeded();
-        } else {
-            self.breaker.failed(self.trying);
+    fn done(self, failure: Option<&Error>) {
+        match failure {
+            None => self.breaker.succeeded(),
+            Some(error) => self.breaker.failed(self.trying, error),
         }
     }
 }

@@ -39,6 +39,7 @@ mod local;
 pub mod memory;
 mod object;
 mod place;
+mod placed;
 mod read;
 mod reference;
 mod remote;

@@ -83,6 +83,10 @@ pub trait Objects: Send + Sync + 'static {
     /// All objects of a shard ([`ObjectName::shard`]), in no order. It may be out of date: objects may be missing
     /// and deleted ones may be named.
     fn list(&self, shard: u8) -> BoxFuture<'_, Result<Vec<ObjectName>, Error>>;
+    /// What is wrong with the place, as far as the last operations told.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
     /// How many pieces of a body are asked for at once: more than one where an answer takes its time.
     fn ahead(&self) -> usize {
         1

@@ -2,7 +2,7 @@
 
 use crate::block::{BLOCK, Layout};
 use crate::stage::Body;
-use crate::{BlobOwner, Error, ObjectName, Staged, Store};
+use crate::{BlobOwner, Error, ObjectName, Staged, Store, placed};
 use bytes::Bytes;
 use kv::Transaction;
 use runtime::Timestamp;
@@ -25,6 +25,9 @@ impl Store {
         let hash = staged.hash;
         // A serializable read: it conflicts with a collector that takes the body away meanwhile.
         if meta_in(txn, hash).await?.is_none() {
+            if let (Body::Object(_), Some(place)) = (&staged.body, self.place()) {
+                placed::use_in(txn, place).await?;
+            }
             self.write_body(txn, staged)?;
         }
         hold(txn, hash, owner);

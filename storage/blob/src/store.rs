@@ -3,6 +3,7 @@
 use crate::{Error, Objects, Place, Writer, spill};
 use kv::Database;
 use runtime::{SharedClock, SharedRng, Timestamp};
+use schema::records::system::BodyPlace;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,6 +52,8 @@ pub struct Store {
 struct Inner {
     db: Database,
     objects: Arc<dyn Objects>,
+    /// As it is noted in the store; unknown where objects are handed in.
+    place: Option<BodyPlace>,
     spill: PathBuf,
     clock: SharedClock,
     rng: SharedRng,
@@ -84,12 +87,23 @@ impl Store {
         let spill = dir.join("spill");
         fs::create_dir_all(&spill).map_err(|e| Error::io("create", &spill, e))?;
         let objects = place.open(dir, &spill, &db, &clock, options.timeout)?;
-        Self::with_objects(objects, &spill, db, clock, rng, options)
+        Self::assemble((objects, Some(place.record())), &spill, db, clock, rng, options)
     }
 
     /// A store whose larger bodies lie in `objects`; `spill` is an existing folder for bodies that are coming in.
     pub fn with_objects(
         objects: Arc<dyn Objects>,
+        spill: &Path,
+        db: Database,
+        clock: SharedClock,
+        rng: SharedRng,
+        options: Options,
+    ) -> Result<Self, Error> {
+        Self::assemble((objects, None), spill, db, clock, rng, options)
+    }
+
+    fn assemble(
+        (objects, place): (Arc<dyn Objects>, Option<BodyPlace>),
         spill: &Path,
         db: Database,
         clock: SharedClock,
@@ -104,7 +118,7 @@ impl Store {
         let spill = spill.to_owned();
         // Anywhere: several nodes begin at different shards, and one that restarts often gets round as well.
         let next_shard = AtomicU8::new(rng.u64() as u8);
-        Ok(Store { inner: Arc::new(Inner { db, objects, spill, clock, rng, options, next_shard }) })
+        Ok(Store { inner: Arc::new(Inner { db, objects, place, spill, clock, rng, options, next_shard }) })
     }
 
     /// Takes in a body piece by piece.
@@ -115,6 +129,17 @@ impl Store {
     /// How the store behaves.
     pub fn options(&self) -> &Options {
         &self.inner.options
+    }
+
+    /// The place of larger bodies, as it is noted in the store.
+    pub(crate) fn place(&self) -> Option<&BodyPlace> {
+        self.inner.place.as_ref()
+    }
+
+    /// What is wrong with the place of larger bodies, as far as the last operations told: they can be neither taken in nor
+    /// read until it is mended.
+    pub fn trouble(&self) -> Option<String> {
+        self.inner.objects.trouble()
     }
 
     pub(crate) fn db(&self) -> &Database {

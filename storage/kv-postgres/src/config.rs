@@ -62,6 +62,19 @@ impl Connector {
         Ok(Connector { tls: tls(mode, root.as_deref(), direct)?, config, schema })
     }
 
+    /// Which servers and database these are, for people.
+    pub(crate) fn place(&self) -> String {
+        let ports = self.config.get_ports().iter().copied();
+        let ports = ports.chain(std::iter::repeat(self.config.get_ports().first().copied().unwrap_or(5432)));
+        let host = |(host, port): (&Host, u16)| match host {
+            Host::Tcp(name) => format!("{name}:{port}"),
+            Host::Unix(path) => format!("{} (port {port})", path.display()),
+        };
+        let hosts: Vec<String> = self.config.get_hosts().iter().zip(ports).map(host).collect();
+        let database = self.config.get_dbname().or(self.config.get_user()).unwrap_or_default();
+        format!("{}, database {database}", hosts.join(", "))
+    }
+
     /// How long it may take to find the primary among all hosts.
     pub(crate) fn longest_connect(&self) -> Duration {
         let each = self.config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT);
@@ -183,6 +196,13 @@ mod tests {
         assert_eq!(config.get_ssl_mode(), SslMode::Require);
         assert_eq!(config.get_connect_timeout(), Some(&Duration::from_secs(7)));
         assert_eq!(config.get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
+    }
+
+    #[test]
+    fn a_place_is_told_without_secrets() {
+        let place = |url: &str| Connector::new(url).unwrap().place();
+        assert_eq!(place("postgres://u:hush@db1,db2:7/mail"), "db1:5432, db2:7, database mail");
+        assert_eq!(place("postgres://u:hush@%2Frun%2Fpg"), "/run/pg (port 5432), database u");
     }
 
     #[test]

@@ -88,6 +88,11 @@ struct Shared {
     commits: mpsc::UnboundedSender<Request>,
 }
 
+/// The servers and the database that `url` names, for people: without user and password. Nothing if it cannot be read.
+pub fn place(url: &str) -> Option<String> {
+    Connector::new(url).ok().map(|connector| connector.place())
+}
+
 /// Opens the store at `url`: `postgres://user:password@host:port,host:port/database?sslmode=…&schema=…`.
 ///
 /// Of several hosts the one that is primary is used, now and after each promotion. Tables are made in a fresh

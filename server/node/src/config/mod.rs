@@ -263,6 +263,11 @@ impl Config {
         Ok(())
     }
 
+    /// Where larger bodies lie, with the secrets for it.
+    pub(crate) fn body_place(&self) -> anyhow::Result<::blob::Place> {
+        self.blob.place(crate::store::is_remote(&self.store, &self.data))
+    }
+
     /// Its JSON Schema.
     pub(crate) fn schema() -> serde_json::Value {
         schemars::schema_for!(Config).to_value()

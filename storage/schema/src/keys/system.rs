@@ -2,6 +2,8 @@
 //!
 //! | key | value |
 //! |-----|-------|
+//! | `S b` | [`crate::records::system::BodyPlace`] |
+//! | `S d` | [`crate::records::system::Demo`] |
 //! | `S i` | [`crate::records::system::Incarnation`] |
 //! | `S v` slot | versionstamp of the last change of any account in the slot |
 
@@ -26,6 +28,40 @@ impl Key for IncarnationKey {
     fn read(reader: &mut KeyReader<'_>) -> Result<Self, KeyError> {
         read_tags(reader, &[TAG, b'i'])?;
         Ok(IncarnationKey)
+    }
+}
+
+/// Where larger bodies lie: the same for all nodes, and from the first body on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BodyPlaceKey;
+
+impl Key for BodyPlaceKey {
+    const NAME: &'static str = "BodyPlace";
+
+    fn write(&self, writer: &mut KeyWriter) {
+        writer.tag(TAG).tag(b'b');
+    }
+
+    fn read(reader: &mut KeyReader<'_>) -> Result<Self, KeyError> {
+        read_tags(reader, &[TAG, b'b'])?;
+        Ok(BodyPlaceKey)
+    }
+}
+
+/// The accounts of the demo, with their passwords; not there in a store that is no demo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DemoKey;
+
+impl Key for DemoKey {
+    const NAME: &'static str = "Demo";
+
+    fn write(&self, writer: &mut KeyWriter) {
+        writer.tag(TAG).tag(b'd');
+    }
+
+    fn read(reader: &mut KeyReader<'_>) -> Result<Self, KeyError> {
+        read_tags(reader, &[TAG, b'd'])?;
+        Ok(DemoKey)
     }
 }
 
@@ -68,7 +104,10 @@ impl Key for ChangeSlotKey {
 }
 
 pub(crate) fn explain(bytes: &[u8]) -> Option<String> {
-    show::<IncarnationKey>(bytes).or_else(|| show::<ChangeSlotKey>(bytes))
+    show::<IncarnationKey>(bytes)
+        .or_else(|| show::<ChangeSlotKey>(bytes))
+        .or_else(|| show::<BodyPlaceKey>(bytes))
+        .or_else(|| show::<DemoKey>(bytes))
 }
 
 #[cfg(test)]
@@ -79,6 +118,9 @@ mod tests {
     fn golden_bytes() {
         assert_eq!(IncarnationKey.encode(), b"Si");
         assert_eq!(IncarnationKey::decode(b"Si"), Ok(IncarnationKey));
+        assert_eq!((&BodyPlaceKey.encode()[..], &DemoKey.encode()[..]), (&b"Sb"[..], &b"Sd"[..]));
+        assert_eq!((BodyPlaceKey::decode(b"Sb"), DemoKey::decode(b"Sd")), (Ok(BodyPlaceKey), Ok(DemoKey)));
+        assert_eq!((&*crate::explain(b"Sb"), &*crate::explain(b"Sd")), ("BodyPlaceKey", "DemoKey"));
         for (account, slot, bytes) in [(7, 7, &b"Sv\x07"[..]), (1024 + 300, 300, b"Sv\xf1\x3c")] {
             let key = ChangeSlotKey::of(AccountId(account));
             assert_eq!((key.slot, &key.encode()[..]), (slot, bytes));
