@@ -12,26 +12,26 @@ use tokio::sync::watch;
 
 /// Open or shut.
 #[derive(Clone)]
-pub struct Gate(Arc<watch::Sender<bool>>);
+pub(crate) struct Gate(Arc<watch::Sender<bool>>);
 
 impl Gate {
-    pub fn open() -> Self {
+    pub(crate) fn open() -> Self {
         Gate(Arc::new(watch::Sender::new(true)))
     }
 
-    pub fn set(&self, open: bool) {
+    pub(crate) fn set(&self, open: bool) {
         self.0.send_replace(open);
     }
 
-    pub async fn pass(&self) {
+    pub(crate) async fn pass(&self) {
         let _ = self.0.subscribe().wait_for(|open| *open).await;
     }
 }
 
 /// A backend behind gates.
-pub struct Gated {
-    pub inner: Arc<dyn Backend>,
-    pub gates: Vec<Gate>,
+pub(crate) struct Gated {
+    pub(crate) inner: Arc<dyn Backend>,
+    pub(crate) gates: Vec<Gate>,
 }
 
 async fn pass(gates: &[Gate]) {

@@ -16,10 +16,10 @@ use std::time::Duration;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-pub const DUTIES: u32 = 8;
+pub(crate) const DUTIES: u32 = 8;
 
 /// Monotonic time is the runtime's; the wall clock is off by as much as a test likes.
-pub struct SkewedClock {
+pub(crate) struct SkewedClock {
     started: Instant,
     offset: AtomicI64,
 }
@@ -37,28 +37,28 @@ impl Clock for SkewedClock {
 
 /// A row of the log that workers write, in the order of commits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
-    pub epoch: u64,
-    pub process: u64,
+pub(crate) struct Entry {
+    pub(crate) epoch: u64,
+    pub(crate) process: u64,
     /// When the worker was told of the commit's success at the earliest: virtual milliseconds when it began.
-    pub millis: u64,
+    pub(crate) millis: u64,
 }
 
-pub struct World {
-    pub rng: SharedRng,
-    pub faults: Arc<FaultBackend>,
-    pub store: Gate,
+pub(crate) struct World {
+    pub(crate) rng: SharedRng,
+    pub(crate) faults: Arc<FaultBackend>,
+    pub(crate) store: Gate,
     started: Instant,
     processes: u64,
-    pub running: BTreeMap<usize, Process>,
+    pub(crate) running: BTreeMap<usize, Process>,
 }
 
-pub struct Process {
-    pub number: u64,
-    pub gate: Gate,
-    pub clock: Arc<SkewedClock>,
-    pub ownership: Ownership,
-    pub stop: CancellationToken,
+pub(crate) struct Process {
+    pub(crate) number: u64,
+    pub(crate) gate: Gate,
+    pub(crate) clock: Arc<SkewedClock>,
+    pub(crate) ownership: Ownership,
+    pub(crate) stop: CancellationToken,
     tasks: Arc<Mutex<Vec<AbortHandle>>>,
 }
 
@@ -71,7 +71,7 @@ struct Writer {
 }
 
 impl World {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let rng: SharedRng = Arc::new(SeededRng::new(seed));
         let faults = Arc::new(FaultBackend::new(Arc::new(Memory::new()), rng.clone(), Plan::NONE));
         faults.set_read_time(Duration::from_millis(3));
@@ -79,17 +79,17 @@ impl World {
         World { rng, faults, store, started, processes: 0, running: BTreeMap::new() }
     }
 
-    pub fn millis(&self) -> u64 {
+    pub(crate) fn millis(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap()
     }
 
     /// A time between, at random.
-    pub fn between(&self, low: u64, high: u64) -> Duration {
+    pub(crate) fn between(&self, low: u64, high: u64) -> Duration {
         Duration::from_millis(low + self.rng.below(high - low))
     }
 
     /// Begins a process under a name; one that runs under it already is not asked.
-    pub fn start(&mut self, name: usize) {
+    pub(crate) fn start(&mut self, name: usize) {
         self.processes += 1;
         let (number, gate) = (self.processes, Gate::open());
         let gates = vec![gate.clone(), self.store.clone()];
@@ -118,34 +118,34 @@ impl World {
     }
 
     /// As `kill -9`.
-    pub fn kill(&mut self, name: usize) -> Option<u64> {
+    pub(crate) fn kill(&mut self, name: usize) -> Option<u64> {
         let process = self.running.remove(&name)?;
         process.tasks.lock().iter().for_each(AbortHandle::abort);
         Some(process.number)
     }
 
-    pub fn pause(&self, name: usize, paused: bool) {
+    pub(crate) fn pause(&self, name: usize, paused: bool) {
         if let Some(process) = self.running.get(&name) {
             process.gate.set(!paused);
         }
     }
 
     /// The wall clock of a process jumps, by up to a day.
-    pub fn step_clock(&self, name: usize) {
+    pub(crate) fn step_clock(&self, name: usize) {
         if let Some(process) = self.running.get(&name) {
             let by = i64::try_from(self.rng.below(172_800_000)).unwrap() - 86_400_000;
             process.clock.offset.store(by, Ordering::Relaxed);
         }
     }
 
-    pub fn heal(&self) {
+    pub(crate) fn heal(&self) {
         self.store.set(true);
         self.faults.set_plan(Plan::NONE);
         self.running.keys().for_each(|name| self.pause(*name, false));
     }
 
     /// All that workers wrote, by duty, in the order of commits.
-    pub async fn log(&self) -> BTreeMap<u32, Vec<Entry>> {
+    pub(crate) async fn log(&self) -> BTreeMap<u32, Vec<Entry>> {
         self.faults.deliver().await;
         let clock: SharedClock = Arc::new(SkewedClock { started: self.started, offset: AtomicI64::new(0) });
         let db = Database::new(self.faults.clone(), clock, self.rng.clone());
@@ -165,7 +165,7 @@ impl World {
 }
 
 /// In every epoch one process has written, and no epoch after a later one.
-pub fn check(log: &BTreeMap<u32, Vec<Entry>>, context: &str) {
+pub(crate) fn check(log: &BTreeMap<u32, Vec<Entry>>, context: &str) {
     for (duty, entries) in log {
         let mut finished = BTreeSet::new();
         for pair in entries.windows(2) {

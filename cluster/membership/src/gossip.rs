@@ -1,0 +1,286 @@
+//! The node's part in the gossip.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chitchat::{
+    ChitchatConfig, ChitchatHandle, ChitchatId, FailureDetectorConfig, NodeState, spawn_chitchat,
+};
+use parking_lot::Mutex;
+use runtime::{SharedClock, SharedRng, Supervisor, TaskKind};
+use schema::NodeId;
+use tokio::sync::watch;
+
+use crate::member::{LOAD, STATE, step};
+use crate::transport::Sealed;
+use crate::{Keyring, Member, Network, Seeds, State, metrics, phi};
+
+/// How often it is looked whether nodes are missing: while none was found, and then.
+const SEEK_ALONE: Duration = Duration::from_secs(1);
+const SEEK: Duration = Duration::from_secs(5);
+
+/// Missing nodes that are asked at a time.
+const ASKED: usize = 8;
+
+/// Why a node cannot gossip.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address is taken or not this machine's: the operator must free or change it.
+    #[error("cannot gossip at {address}: {reason}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// The system's words.
+        reason: String,
+    },
+}
+
+/// What a node needs to gossip.
+pub struct Config {
+    /// Names the cluster: nodes of another are not heard.
+    pub cluster: String,
+    /// Where to listen; the member's address is what others are told.
+    pub listen: SocketAddr,
+    /// Between two rounds.
+    pub interval: Duration,
+}
+
+impl Config {
+    /// A round each second.
+    pub fn new(cluster: &[u8], listen: SocketAddr) -> Config {
+        let cluster = cluster.iter().map(|octet| format!("{octet:02x}")).collect();
+        Config { cluster, listen, interval: Duration::from_secs(1) }
+    }
+}
+
+/// Who is there, as this node has heard.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Members {
+    /// Heard of lately, this node among them.
+    pub alive: BTreeMap<NodeId, Member>,
+    /// Not heard of for too long.
+    pub dead: BTreeMap<NodeId, Member>,
+}
+
+/// This node's part in the gossip: a cheap handle.
+#[derive(Clone)]
+pub struct Membership {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    chitchat: ChitchatHandle,
+    members: watch::Sender<Arc<Members>>,
+    clock: SharedClock,
+    /// The last heartbeat of each node and when it was first seen, in monotonic time.
+    heard: Mutex<BTreeMap<NodeId, (u64, Duration)>>,
+    load: Mutex<u32>,
+}
+
+impl Membership {
+    /// Begins to gossip, until the drain of `supervisor` is complete.
+    ///
+    /// # Errors
+    /// [`Error::Bind`].
+    pub async fn start(
+        config: Config,
+        me: Member,
+        network: Arc<dyn Network>,
+        keys: watch::Receiver<Arc<Keyring>>,
+        seeds: Seeds,
+        supervisor: &Supervisor,
+        (clock, rng): (SharedClock, SharedRng),
+    ) -> Result<Membership, Error> {
+        let transport = Sealed { network, keys, rng: Arc::clone(&rng) };
+        let address = config.listen;
+        let chitchat = spawn_chitchat(chitchat_config(config, &me), me.facts(), &transport).await;
+        let chitchat = chitchat.map_err(|error| Error::Bind { address, reason: format!("{error:#}") })?;
+        let members = Members { alive: [(me.node, me.clone())].into(), ..Members::default() };
+        let shared = Arc::new(Shared {
+            chitchat,
+            members: watch::Sender::new(Arc::new(members)),
+            clock,
+            heard: Mutex::default(),
+            load: Mutex::new(me.load),
+        });
+        let membership = Membership { shared };
+        supervisor.spawn(TaskKind::Background, "membership", membership.clone().listening());
+        supervisor.spawn(
+            TaskKind::Background,
+            "membership.seek",
+            membership.clone().seeking(seeds, me.gossip, rng),
+        );
+        Ok(membership)
+    }
+
+    /// Who is there.
+    pub fn members(&self) -> Arc<Members> {
+        Arc::clone(&self.shared.members.borrow())
+    }
+
+    /// Who is there, and changes of it.
+    pub fn changes(&self) -> watch::Receiver<Arc<Members>> {
+        self.shared.members.subscribe()
+    }
+
+    /// For how long nothing new was heard of each node.
+    pub fn silences(&self) -> BTreeMap<NodeId, Duration> {
+        let now = self.shared.clock.monotonic();
+        let heard = self.shared.heard.lock();
+        heard.iter().map(|(node, (_, at))| (*node, now.saturating_sub(*at))).collect()
+    }
+
+    /// Tells others what this node is about.
+    pub async fn set_state(&self, state: State) {
+        self.set(STATE, state.name().to_owned()).await;
+    }
+
+    /// Tells others how busy this node is, in thousandths; they hear of it in steps.
+    pub async fn set_load(&self, load: u32) {
+        let told = {
+            let mut told = self.shared.load.lock();
+            let next = step(*told, load);
+            (std::mem::replace(&mut *told, next) != next).then_some(next)
+        };
+        if let Some(load) = told {
+            self.set(LOAD, load.to_string()).await;
+        }
+    }
+
+    async fn set(&self, key: &str, value: String) {
+        let set = |chitchat: &mut chitchat::Chitchat| chitchat.self_node_state().set(key, &value);
+        self.shared.chitchat.with_chitchat(set).await;
+        self.update().await;
+    }
+
+    /// Fails when chitchat has ended: others take this node for dead then, though it works on.
+    async fn listening(self) -> Result<(), String> {
+        let mut live = self.shared.chitchat.chitchat().lock().await.live_nodes_watcher();
+        let ended = self.shared.chitchat.termination_watcher();
+        tokio::pin!(ended);
+        loop {
+            tokio::select! {
+                ended = &mut ended => return Err(format!("gossip has ended: {ended:?}")),
+                changed = live.changed() => {
+                    if changed.is_err() {
+                        return Err("gossip has ended".to_owned());
+                    }
+                    self.update().await;
+                }
+            }
+        }
+    }
+
+    /// Takes over what chitchat knows.
+    async fn update(&self) {
+        let chitchat = self.shared.chitchat.chitchat();
+        let chitchat = chitchat.lock().await;
+        let read = |ids: &mut dyn Iterator<Item = &ChitchatId>| {
+            let mut members: BTreeMap<NodeId, Member> = BTreeMap::new();
+            for member in ids.filter_map(|id| member(id, chitchat.node_state(id)?)) {
+                // Of a node's runs the last one counts.
+                if members.get(&member.node).is_none_or(|known| known.generation < member.generation) {
+                    members.insert(member.node, member);
+                }
+            }
+            members
+        };
+        let alive = read(&mut chitchat.live_nodes());
+        let mut dead = read(&mut chitchat.dead_nodes());
+        dead.retain(|node, _| !alive.contains_key(node));
+        self.hear(&chitchat);
+        drop(chitchat);
+        metrics::nodes(alive.len(), dead.len());
+        let members = Members { alive, dead };
+        self.shared.members.send_if_modified(|known| {
+            let differs = **known != members;
+            if differs {
+                *known = Arc::new(members);
+            }
+            differs
+        });
+    }
+
+    fn hear(&self, chitchat: &chitchat::Chitchat) {
+        let now = self.shared.clock.monotonic();
+        let mut heard = self.shared.heard.lock();
+        let mut still = BTreeMap::new();
+        for (id, state) in chitchat.node_states() {
+            let Some(node) = node_of(id) else { continue };
+            let beat = state.heartbeat().into();
+            let known = heard.get(&node).copied().filter(|(known, _)| *known >= beat);
+            // Of a node's runs the one that was heard of last counts.
+            let (beat, at) = known.unwrap_or((beat, now));
+            let entry = still.entry(node).or_insert((beat, at));
+            entry.1 = entry.1.max(at);
+        }
+        *heard = still;
+    }
+
+    /// Asks those that are not alive to this node and may well be.
+    async fn seeking(self, seeds: Seeds, me: SocketAddr, rng: SharedRng) {
+        loop {
+            self.update().await;
+            let members = self.members();
+            let alive = |address: &SocketAddr| members.alive.values().any(|member| member.gossip == *address);
+            let mut missing: Vec<SocketAddr> = seeds.addresses().await.into_iter().collect();
+            missing.retain(|address| *address != me && !alive(address));
+            for _ in 0..ASKED.min(missing.len()) {
+                let at = usize::try_from(rng.below(missing.len() as u64)).unwrap_or(0);
+                // Fails only if chitchat has ended.
+                if self.shared.chitchat.gossip(missing.swap_remove(at)).is_err() {
+                    return;
+                }
+            }
+            tokio::time::sleep(if members.alive.len() > 1 { SEEK } else { SEEK_ALONE }).await;
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.chitchat.abort();
+    }
+}
+
+impl ownership::Hints for Membership {
+    /// A node that gossip has not heard of yet may have joined just now: it counts. One thought dead does not.
+    fn weight(&self, node: NodeId) -> u32 {
+        let members = self.members();
+        match members.alive.get(&node) {
+            Some(member) => member.weight(),
+            None if members.dead.contains_key(&node) => 0,
+            None => 100,
+        }
+    }
+}
+
+fn chitchat_config(config: Config, me: &Member) -> ChitchatConfig {
+    ChitchatConfig {
+        chitchat_id: ChitchatId::new(me.node.to_string(), me.generation, me.gossip),
+        cluster_id: config.cluster,
+        gossip_interval: config.interval,
+        listen_addr: config.listen,
+        seed_nodes: Vec::new(),
+        failure_detector_config: FailureDetectorConfig {
+            phi_threshold: phi::THRESHOLD,
+            sampling_window_size: phi::WINDOW,
+            max_interval: phi::LONGEST,
+            initial_interval: phi::FIRST,
+            dead_node_grace_period: phi::MEMORY,
+        },
+        marked_for_deletion_grace_period: phi::MEMORY,
+        catchup_callback: None,
+        extra_liveness_predicate: None,
+    }
+}
+
+fn node_of(id: &ChitchatId) -> Option<NodeId> {
+    id.node_id.parse().ok().map(NodeId)
+}
+
+fn member(id: &ChitchatId, state: &NodeState) -> Option<Member> {
+    Member::of_facts((node_of(id)?, id.generation_id, id.gossip_advertise_addr), state.key_values())
+}
