@@ -1,5 +1,7 @@
 //! The nodes of the cluster, their leases, and what each may work on.
 
+use std::fmt;
+
 use crate::Record;
 
 /// The last numbers given out: none comes twice.
@@ -109,6 +111,7 @@ impl Record for FeatureLevel {}
 
 /// What nodes know each other by. Who can read it can join: it is as secret as the store.
 #[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
 pub struct Secrets {
     /// Random; names the cluster.
     #[prost(bytes = "vec", tag = "1")]
@@ -125,6 +128,7 @@ impl Record for Secrets {}
 
 /// A key that gossip is sealed with.
 #[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
 pub struct GossipKey {
     /// Which, from 1.
     #[prost(uint32, tag = "1")]
@@ -136,6 +140,7 @@ pub struct GossipKey {
 
 /// An authority of certificates.
 #[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
 pub struct Authority {
     /// X.509, DER.
     #[prost(bytes = "vec", tag = "1")]
@@ -146,6 +151,27 @@ pub struct Authority {
     /// When it was made, in milliseconds since the epoch.
     #[prost(int64, tag = "3")]
     pub created: i64,
+}
+
+// What is secret is not shown.
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Secrets");
+        shown.field("keys", &self.keys).field("authorities", &self.authorities).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for GossipKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GossipKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authority").field("created", &self.created).finish_non_exhaustive()
+    }
 }
 
 #[cfg(test)]
@@ -192,5 +218,8 @@ mod tests {
         let bytes =
             b"\x01\x0a\x02\x01\x02\x12\x05\x08\x01\x12\x01\x07\x1a\x08\x0a\x01\x08\x12\x01\x09\x18\x05";
         fixture(&secrets, bytes);
+        let shown =
+            "Secrets { keys: [GossipKey { id: 1, .. }], authorities: [Authority { created: 5, .. }], .. }";
+        assert_eq!(format!("{secrets:?}"), shown);
     }
 }
