@@ -146,7 +146,9 @@ impl Tenure {
     }
 
     /// Whether nobody can have revoked the lease, by this process's own time. To be asked before anything is done outside the
-    /// store: a process that was paused is told no before it goes on. Inside the store the fence alone counts.
+    /// store: a process that was paused is told no before it goes on. Inside the store the fence alone counts. (A second
+    /// process under this node's name, which operators must not begin, takes the lease without a wait; this one hears of
+    /// it with its next renewal.)
     pub fn sure(&self) -> bool {
         // A tenth is left for clocks that do not run alike.
         !self.signals.lost.is_cancelled() && self.renewed.ago() < self.renewed.lease * 9 / 10

@@ -9,6 +9,7 @@ mod world;
 
 use kv::fault::Plan;
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use world::{DUTIES, Entry, World, check};
 
@@ -238,4 +239,60 @@ fn a_join_moves_only_what_it_must() {
             "seed {seed}: {moved:?}"
         );
     }
+}
+
+/// A process that was paused for longer than its lease is not sure of anything when it goes on.
+#[test]
+fn who_slept_for_too_long_is_not_sure() {
+    for seed in seeds(20) {
+        let (mistaken, log) = run(async {
+            let mut world = World::new(seed);
+            (0..3).for_each(|name| world.start(name));
+            wait(world.between(9000, 10_000)).await;
+            for name in 0..3 {
+                world.pause(name, true);
+                wait(world.between(3000, 9000)).await;
+                world.pause(name, false);
+                wait(world.between(0, 4000)).await;
+            }
+            (world.mistaken.load(Ordering::Relaxed), world.log().await)
+        });
+        check(&log, &format!("seed {seed}"));
+        assert_eq!(mistaken, 0, "seed {seed}");
+    }
+}
+
+/// What the leases of three nodes with 4,096 slots cost the store, at rest and when one of them dies.
+#[test]
+fn many_slots_cost_little_at_rest() {
+    run(async {
+        let mut world = World::new(1);
+        (world.duties, world.pace) = (4096, 3_600_000);
+        (0..3).for_each(|name| world.start(name));
+        wait(Duration::from_secs(30)).await;
+        let held: Vec<usize> = world.running.values().map(|process| process.ownership.held().len()).collect();
+        assert_eq!(held.iter().sum::<usize>(), 4096);
+        let load = |world: &World| {
+            (world.load.reads.load(Ordering::Relaxed), world.load.commits.load(Ordering::Relaxed))
+        };
+        let before = load(&world);
+        wait(Duration::from_secs(60)).await;
+        let rest = load(&world);
+        let (reads, commits) = ((rest.0 - before.0) as f64 / 180.0, (rest.1 - before.1) as f64 / 180.0);
+        println!("at rest: {reads:.1} reads and {commits:.1} commits per second and node; held {held:?}");
+        assert!(reads < 10.0 && commits < 2.0);
+        let died = world.millis();
+        world.kill(0);
+        while world.running.values().map(|process| process.ownership.held().len()).sum::<usize>() < 4096 {
+            wait(Duration::from_millis(50)).await;
+        }
+        let (took, after) = (world.millis() - died, load(&world));
+        println!(
+            "{} slots of a dead node are others' after {took} ms, {} reads and {} commits later",
+            held[0],
+            after.0 - rest.0,
+            after.1 - rest.1
+        );
+        assert!(took < 5000);
+    });
 }

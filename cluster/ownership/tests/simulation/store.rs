@@ -8,6 +8,7 @@ use kv::{
     TransactionOptions, Versionstamp,
 };
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::watch;
 
 /// Open or shut.
@@ -28,10 +29,18 @@ impl Gate {
     }
 }
 
+/// What a store was asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Load {
+    pub(crate) reads: AtomicU64,
+    pub(crate) commits: AtomicU64,
+}
+
 /// A backend behind gates.
 pub(crate) struct Gated {
     pub(crate) inner: Arc<dyn Backend>,
     pub(crate) gates: Vec<Gate>,
+    pub(crate) load: Arc<Load>,
 }
 
 async fn pass(gates: &[Gate]) {
@@ -47,7 +56,11 @@ impl Backend for Gated {
 
     #[allow(clippy::disallowed_methods)]
     fn begin(&self, options: &TransactionOptions) -> Box<dyn BackendTransaction> {
-        Box::new(GatedTransaction { inner: self.inner.begin(options), gates: self.gates.clone() })
+        Box::new(GatedTransaction {
+            inner: self.inner.begin(options),
+            gates: self.gates.clone(),
+            load: self.load.clone(),
+        })
     }
 
     fn outcome_can_be_unknown(&self) -> bool {
@@ -62,6 +75,7 @@ impl Backend for Gated {
 struct GatedTransaction {
     inner: Box<dyn BackendTransaction>,
     gates: Vec<Gate>,
+    load: Arc<Load>,
 }
 
 impl GatedTransaction {
@@ -69,6 +83,7 @@ impl GatedTransaction {
         &'a self,
         read: impl FnOnce(&'a dyn BackendTransaction) -> ReadFuture<'a, T> + Send + 'a,
     ) -> ReadFuture<'a, T> {
+        self.load.reads.fetch_add(1, Ordering::Relaxed);
         ReadFuture::boxed(async move {
             pass(&self.gates).await;
             let answer = read(&*self.inner).await;
@@ -122,6 +137,9 @@ impl BackendTransaction for GatedTransaction {
     }
 
     fn commit(&self) -> BoxFuture<'_, Result<Versionstamp, Error>> {
+        if self.size() > 0 {
+            self.load.commits.fetch_add(1, Ordering::Relaxed);
+        }
         Box::pin(async move {
             pass(&self.gates).await;
             let answer = self.inner.commit().await;

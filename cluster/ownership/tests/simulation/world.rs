@@ -1,6 +1,6 @@
 //! Processes on one store, in virtual time.
 
-use crate::store::{Gate, Gated};
+use crate::store::{Gate, Gated, Load};
 use godwit_ownership::{Charge, Ownership, Tenure, Timings, Unhinted, Worker};
 use kv::fault::{FaultBackend, Plan};
 use kv::memory::Memory;
@@ -11,7 +11,7 @@ use runtime::{CancellationToken, Clock, SeededRng, SharedClock, SharedRng, Times
 use schema::Duty;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -51,6 +51,12 @@ pub(crate) struct World {
     started: Instant,
     processes: u64,
     pub(crate) running: BTreeMap<usize, Process>,
+    pub(crate) load: Arc<Load>,
+    /// How many duties there are, and how often each is worked on: in milliseconds, up to twice that.
+    pub(crate) duties: u32,
+    pub(crate) pace: u64,
+    /// How often a worker was sure of a duty that was no longer its own.
+    pub(crate) mistaken: Arc<AtomicU64>,
 }
 
 pub(crate) struct Process {
@@ -67,6 +73,8 @@ struct Writer {
     clock: SharedClock,
     rng: SharedRng,
     process: u64,
+    pace: u64,
+    mistaken: Arc<AtomicU64>,
     tasks: Arc<Mutex<Vec<AbortHandle>>>,
 }
 
@@ -76,7 +84,18 @@ impl World {
         let faults = Arc::new(FaultBackend::new(Arc::new(Memory::new()), rng.clone(), Plan::NONE));
         faults.set_read_time(Duration::from_millis(3));
         let (store, started) = (Gate::open(), Instant::now());
-        World { rng, faults, store, started, processes: 0, running: BTreeMap::new() }
+        World {
+            rng,
+            faults,
+            store,
+            started,
+            processes: 0,
+            running: BTreeMap::new(),
+            load: Arc::default(),
+            duties: DUTIES,
+            pace: 100,
+            mistaken: Arc::default(),
+        }
     }
 
     pub(crate) fn millis(&self) -> u64 {
@@ -95,15 +114,22 @@ impl World {
         let gates = vec![gate.clone(), self.store.clone()];
         let clock = Arc::new(SkewedClock { started: self.started, offset: AtomicI64::new(0) });
         let shared: SharedClock = clock.clone();
-        let backend = Arc::new(Gated { inner: self.faults.clone(), gates });
+        let backend = Arc::new(Gated { inner: self.faults.clone(), gates, load: self.load.clone() });
         let db = Database::new(backend, shared.clone(), self.rng.clone());
         let leases = Leases::new(db.clone(), shared.clone());
         let node = Node { name: format!("n{name}"), level_min: 1, level_max: 1, ..Node::default() };
         let ownership = Ownership::new(leases, node, Arc::new(Unhinted), shared.clone(), Timings::default());
         let (stop, tasks) = (CancellationToken::new(), Arc::<Mutex<Vec<AbortHandle>>>::default());
-        let worker =
-            Writer { db, clock: shared, rng: self.rng.clone(), process: number, tasks: tasks.clone() };
-        let charge = Charge { duties: (0..DUTIES).map(Duty::queue).collect(), worker: Arc::new(worker) };
+        let worker = Writer {
+            db,
+            clock: shared,
+            rng: self.rng.clone(),
+            process: number,
+            pace: self.pace,
+            mistaken: self.mistaken.clone(),
+            tasks: tasks.clone(),
+        };
+        let charge = Charge { duties: (0..self.duties).map(Duty::queue).collect(), worker: Arc::new(worker) };
         let run = tokio::spawn({
             let (ownership, stop) = (ownership.clone(), stop.clone());
             async move {
@@ -158,7 +184,7 @@ impl World {
                 process: number(&value[8..16]),
                 millis: number(&value[16..]),
             };
-            log.entry(u32::from(key[1])).or_default().push(entry);
+            log.entry(u32::from_be_bytes(key[1..5].try_into().unwrap())).or_default().push(entry);
         }
         log
     }
@@ -184,13 +210,16 @@ pub(crate) fn check(log: &BTreeMap<u32, Vec<Entry>>, context: &str) {
 impl Worker for Writer {
     /// Ignores that the duty is lost: the fence has to stop it.
     fn begin(&self, tenure: Tenure) {
-        let (db, clock, rng, process) = (self.db.clone(), self.clock.clone(), self.rng.clone(), self.process);
+        let (db, clock, rng) = (self.db.clone(), self.clock.clone(), self.rng.clone());
+        let (process, pace, mistaken) = (self.process, self.pace, self.mistaken.clone());
         let task = tokio::spawn(async move {
             while !tenure.ending().is_cancelled() || tenure.lost().is_cancelled() {
                 if let Err(Error::Fenced { .. }) = write(&db, &clock, &tenure, process).await {
+                    let sure = tenure.sure() && !tenure.ending().is_cancelled();
+                    mistaken.fetch_add(u64::from(sure), Ordering::Relaxed);
                     return;
                 }
-                tokio::time::sleep(Duration::from_millis(100 + rng.below(100))).await;
+                tokio::time::sleep(Duration::from_millis(pace + rng.below(pace))).await;
             }
         });
         self.tasks.lock().push(task.abort_handle());
@@ -200,11 +229,12 @@ impl Worker for Writer {
 async fn write(db: &Database, clock: &SharedClock, tenure: &Tenure, process: u64) -> Result<(), Error> {
     db.transact("work", |txn: Transaction| async move {
         leases::assert_in(&txn, tenure.fence()).await?;
-        let mut key = vec![b'T', u8::try_from(tenure.duty().number).unwrap()];
+        let mut key = vec![b'T'];
+        key.extend(tenure.duty().number.to_be_bytes());
         key.extend([0xff; 10]);
         let millis = u64::try_from(clock.monotonic().as_millis()).unwrap();
         let value = [tenure.fence().epoch, process, millis].map(u64::to_be_bytes).concat();
-        txn.set_versionstamped_key(&key, 2, &value);
+        txn.set_versionstamped_key(&key, 5, &value);
         Ok(())
     })
     .await
