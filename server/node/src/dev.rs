@@ -1,6 +1,7 @@
 //! `godwit dev`: a demo that needs nothing. Embedded store, loopback ports, demo domain, printed credentials.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::hash::{Hash, Hasher};
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,14 +14,17 @@ use runtime::{HumanDuration, Rng};
 use schema::keys::system::DemoKey;
 use schema::records::system;
 use schema::{Key, Record};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::config::{self, Config};
+use crate::dev_nodes;
 use crate::secrets;
 use crate::serve::{self, Flavour, Node};
 
 /// The demo domain.
 const DOMAIN: &str = "example.test";
+/// The host name of its nodes.
+pub(crate) const HOST: &str = "mail.example.test";
 /// Those who live there.
 const PEOPLE: [&str; 3] = ["alice", "bob", "admin"];
 /// The password of the accounts of `--users`.
@@ -32,7 +36,7 @@ pub(crate) struct Arguments {
     /// First of the ports: smtp +25, lmtp +24, submission +87, submissions +65, imap +43, imaps +93, http +80,
     /// admin +90. 0 for any free ports
     #[arg(long, default_value_t = 2500)]
-    port_base: u16,
+    pub(crate) port_base: u16,
     /// The store, as `embedded:DIR`, `postgres://user@host:port/database` (with `?schema=…`, to share a database) or
     /// `fdb:CLUSTER_FILE` (with `?prefix=…`, to share a cluster); DATA/store if absent
     #[arg(long)]
@@ -46,36 +50,80 @@ pub(crate) struct Arguments {
     /// Also make the accounts u0 to u(N-1) with the password "secret"
     #[arg(long, default_value_t = 0)]
     users: u32,
+    /// So many nodes on the store, each a process, with ports 100 apart and data in DATA/n1, DATA/n2, …
+    #[arg(long, default_value_t = 1)]
+    pub(crate) nodes: u16,
+    /// Start nodes that end again; else they stay away
+    #[arg(long)]
+    pub(crate) restart: bool,
+    /// One of several nodes: it ends with the process that started it
+    #[arg(long, hide = true)]
+    of_several: bool,
+    /// Where listeners are, as name=address, instead of by the port base
+    #[arg(long, hide = true, value_delimiter = ',')]
+    listen: Vec<String>,
+}
+
+impl Arguments {
+    /// The store's section of the configuration.
+    pub(crate) fn store(&self) -> config::Store {
+        config::Store { url: self.store.clone(), ..config::Store::default() }
+    }
+
+    /// The words by which one of several nodes is told the same.
+    pub(crate) fn passed_on(&self, port_base: u16) -> Vec<OsString> {
+        let mut words = vec!["--port-base".into(), port_base.to_string().into()];
+        words.extend(["--users".into(), self.users.to_string().into()]);
+        let named = [("--store", self.store.as_ref()), ("--relay", self.relay.as_ref())];
+        for (name, value) in named.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+            words.extend([name.into(), value.into()]);
+        }
+        if let Some(file) = &self.blob {
+            words.extend(["--blob".into(), file.into()]);
+        }
+        words
+    }
 }
 
 /// What is printed with `--json`: one document on one line.
 #[derive(Debug, Serialize)]
 struct Announcement<'a> {
+    node: u32,
     listeners: &'a BTreeMap<&'static str, SocketAddr>,
     accounts: &'a [DemoAccount],
     certificate: &'a Path,
 }
 
 /// A demo account.
-#[derive(Debug, Clone, Serialize)]
-struct DemoAccount {
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct DemoAccount {
     address: String,
     password: String,
 }
 
 /// Runs the demo until it is told to stop.
 pub(crate) async fn run(arguments: Arguments, shared: ctl::Connection) -> anyhow::Result<()> {
+    if arguments.nodes != 1 {
+        return dev_nodes::run(arguments, &shared.data, shared.json).await;
+    }
+    if arguments.of_several {
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
+    }
     let config = configuration(&arguments, &shared.data)?;
     let node = serve::start(config, Flavour::Development).await?;
     let people = people(&node).await?;
     populate(&node, &people, arguments.users).await?;
-    let listeners = node.open().await?;
-    announce(&node, &listeners, &people, shared.json)?;
+    let (id, listeners) = node.open().await?;
+    announce(&node, id.0, &listeners, &people, shared.json)?;
     node.run().await
 }
 
 fn configuration(arguments: &Arguments, data: &Path) -> anyhow::Result<Config> {
-    let port = |offset: u16| -> anyhow::Result<Vec<SocketAddr>> {
+    let at = |name: &str, offset: u16| -> anyhow::Result<Vec<SocketAddr>> {
+        let named = arguments.listen.iter().find_map(|listen| listen.strip_prefix(name)?.strip_prefix('='));
+        if let Some(address) = named {
+            return Ok(vec![address.parse().with_context(|| address.to_owned())?]);
+        }
         let port = match arguments.port_base {
             0 => 0,
             base => base.checked_add(offset).context("the port base is too high")?,
@@ -83,21 +131,21 @@ fn configuration(arguments: &Arguments, data: &Path) -> anyhow::Result<Config> {
         Ok(vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port))])
     };
     let listeners = config::Listeners {
-        smtp: port(25)?,
-        submission: port(87)?,
-        submissions: port(65)?,
-        lmtp: port(24)?,
-        imap: port(43)?,
-        imaps: port(93)?,
-        http: port(80)?,
-        admin: port(90)?,
+        smtp: at("smtp", 25)?,
+        submission: at("submission", 87)?,
+        submissions: at("submissions", 65)?,
+        lmtp: at("lmtp", 24)?,
+        imap: at("imap", 43)?,
+        imaps: at("imaps", 93)?,
+        http: at("http", 80)?,
+        admin: at("admin", 90)?,
         proxies: Vec::new(),
     };
     Ok(Config {
-        hostname: format!("mail.{DOMAIN}"),
+        hostname: HOST.to_owned(),
         node: Some(node_name(data)?),
         data: PathBuf::from(data),
-        store: config::Store { url: arguments.store.clone(), ..config::Store::default() },
+        store: arguments.store(),
         blob: blob(arguments.blob.as_deref())?,
         listeners,
         tls: config::TlsFiles::default(),
@@ -192,15 +240,22 @@ async fn create(node: &Node, address: &str, hash: PasswordHash) -> anyhow::Resul
     Ok(made(node.registrar().create(&new).await)?)
 }
 
+/// For people to read.
+pub(crate) fn list_accounts(out: &mut impl Write, accounts: &[DemoAccount]) -> std::io::Result<()> {
+    writeln!(out, "\nACCOUNT               PASSWORD")?;
+    accounts.iter().try_for_each(|account| writeln!(out, "{:<20}  {}", account.address, account.password))
+}
+
 fn announce(
     node: &Node,
+    id: u32,
     listeners: &BTreeMap<&'static str, SocketAddr>,
     accounts: &[DemoAccount],
     json: bool,
 ) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     if json {
-        let announcement = Announcement { listeners, accounts, certificate: node.certificate() };
+        let announcement = Announcement { node: id, listeners, accounts, certificate: node.certificate() };
         writeln!(out, "{}", serde_json::to_string(&announcement)?)?;
         return Ok(out.flush()?);
     }
@@ -208,10 +263,7 @@ fn announce(
     for (name, address) in listeners {
         writeln!(out, "{name:<12}  {address}")?;
     }
-    writeln!(out, "\nACCOUNT               PASSWORD")?;
-    for account in accounts {
-        writeln!(out, "{:<20}  {}", account.address, account.password)?;
-    }
+    list_accounts(&mut out, accounts)?;
     writeln!(out, "\ncertificate  {}", node.certificate().display())?;
     writeln!(
         out,

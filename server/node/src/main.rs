@@ -2,6 +2,7 @@
 
 mod config;
 mod dev;
+mod dev_nodes;
 mod emptying;
 mod http;
 mod purge;

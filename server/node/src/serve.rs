@@ -11,6 +11,7 @@ use anyhow::Context;
 use kv::Database;
 use net::{Gate, Limits, Listener, ListenerOptions, Protocol, TlsAcceptor};
 use runtime::{Rng, SharedClock, SharedRng, Shutdown, Supervisor, SystemClock, SystemRng};
+use schema::NodeId;
 use tokio::net::TcpListener;
 
 use crate::config::Config;
@@ -49,8 +50,8 @@ pub(crate) struct Node {
 /// `godwit serve`.
 pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
     let node = start(config, Flavour::Production).await?;
-    let listeners = node.open().await?;
-    tracing::info!(?listeners, version = env!("CARGO_PKG_VERSION"), "node is up");
+    let (id, listeners) = node.open().await?;
+    tracing::info!(node = %id, ?listeners, version = env!("CARGO_PKG_VERSION"), "node is up");
     node.run().await
 }
 
@@ -130,10 +131,11 @@ impl Node {
         &*self.rng
     }
 
-    /// Binds every listener, then begins to accept. Returns where each listens.
+    /// Binds every listener, joins the others on the store, then begins to accept. Returns the node's id and where each
+    /// listens.
     ///
     /// All are bound before the first accepts, so that a port that is taken stops the start before a client came.
-    pub(crate) async fn open(&self) -> anyhow::Result<BTreeMap<&'static str, SocketAddr>> {
+    pub(crate) async fn open(&self) -> anyhow::Result<(NodeId, BTreeMap<&'static str, SocketAddr>)> {
         let mut addresses = BTreeMap::new();
         let bound = self.bind_protocols(&mut addresses)?;
         let http = self.bind_http("http", &self.config.listeners.http.clone(), &mut addresses).await?;
@@ -144,7 +146,8 @@ impl Node {
             false => Company::Alone,
         };
         let name = self.config.node_name();
-        standing::join(name, company, (&self.db, &self.clock), charges, &self.supervisor).await?;
+        let store = (&self.db, &self.clock);
+        let id = standing::join(name, company, store, charges, &self.supervisor).await?;
         self.open_admin(admin, addresses.get("admin").copied())?;
         for socket in http {
             self.serve_http(socket, http::router(&self.config.hostname), &self.gate);
@@ -154,7 +157,7 @@ impl Node {
             listener.spawn(&self.supervisor);
         }
         self.health.started();
-        Ok(addresses)
+        Ok((id, addresses))
     }
 
     fn bind_protocols(
@@ -290,8 +293,7 @@ fn tls(config: &Config) -> anyhow::Result<(TlsAcceptor, PathBuf)> {
     let (chain, key) = match (&config.tls.certificate, &config.tls.key) {
         (Some(chain), Some(key)) => (chain.clone(), key.clone()),
         _ => {
-            let names = [config.hostname.clone(), "localhost".to_owned(), "127.0.0.1".to_owned()];
-            let made = net::self_signed(&config.data, &names)?;
+            let made = net::self_signed(&config.data, &names(&config.hostname))?;
             (made.certificate, made.key)
         }
     };
@@ -299,6 +301,11 @@ fn tls(config: &Config) -> anyhow::Result<(TlsAcceptor, PathBuf)> {
     let loaded = net::Certificates::load(&chain, &key)?;
     certificates.replace(vec![(Vec::new(), loaded)]);
     Ok((TlsAcceptor::new(certificates, &[])?, chain))
+}
+
+/// What a self-signed certificate is for.
+pub(crate) fn names(hostname: &str) -> [String; 3] {
+    [hostname.to_owned(), "localhost".to_owned(), "127.0.0.1".to_owned()]
 }
 
 /// Whether larger bodies can be read and written.

@@ -35,7 +35,7 @@ const ALONE: Timings = Timings {
     grace: Duration::from_secs(5),
 };
 
-/// Joins the others under this name, and works on what is this node's until the drain.
+/// Joins the others under this name, and works on what is this node's until the drain. Returns the node's id.
 ///
 /// # Errors
 /// If the program cannot write by the cluster's feature level, or the store does not answer.
@@ -45,7 +45,7 @@ pub(crate) async fn join(
     (db, clock): (&Database, &SharedClock),
     charges: Vec<Charge>,
     supervisor: &Supervisor,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<NodeId> {
     let node = Node {
         name: name.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -75,7 +75,7 @@ pub(crate) async fn join(
         }
         left.cancel();
     });
-    Ok(())
+    Ok(me.node)
 }
 
 /// Whoever else has a lease on a store of this process's own is gone: it had another name, or the store was another's.

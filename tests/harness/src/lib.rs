@@ -4,6 +4,7 @@
 //! deliberately dumb: they send the bytes they are told to send and hand back the lines they got, so that a
 //! test says in full what it expects of the server.
 
+pub mod cluster;
 pub mod imap;
 pub mod line;
 pub mod node;
@@ -11,6 +12,7 @@ pub mod script;
 pub mod smtp;
 pub mod wait;
 
+pub use cluster::{Cluster, ClusterOptions};
 pub use imap::Imap;
 pub use line::Line;
 pub use node::{Node, NodeOptions, binary};

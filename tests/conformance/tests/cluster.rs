@@ -1,0 +1,149 @@
+//! Several nodes on one store: what one has answered all see, remote mail goes once, and who dies is followed.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends where it fails")]
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use harness::{Cluster, ClusterOptions, Imap, Smtp, wait};
+use rustix::process::Signal;
+use servers::PostgreSql;
+use servers::postgres::QUICK;
+
+fn cluster(server: &PostgreSql, relay: Option<String>) -> Cluster {
+    let store = server.url();
+    Cluster::start(&ClusterOptions { nodes: 3, store, users: 3, relay, restart: false }).unwrap()
+}
+
+fn message(id: &str) -> Vec<u8> {
+    format!("From: s@example.org\r\nSubject: {id}\r\nX-Id: {id}\r\n\r\nbody\r\n").into_bytes()
+}
+
+#[test]
+fn what_one_node_has_answered_all_see() {
+    let Some(server) = PostgreSql::start(QUICK) else { return };
+    let mut cluster = cluster(&server, None);
+    for n in 0..30 {
+        let (taker, reader) = (n % 3, (n + 1 + n / 3) % 3);
+        let mut smtp = Smtp::connect(cluster.listener(taker, "smtp")).unwrap();
+        let id = format!("m{n}");
+        assert_eq!(smtp.send("s@example.org", &["u0@example.test"], &message(&id)).unwrap().0, 250);
+        let mut imap = Imap::login(cluster.listener(reader, "imap"), "u0", "secret").unwrap();
+        imap.must("SELECT INBOX").unwrap();
+        let found = imap.must(&format!("SEARCH HEADER X-Id {id}")).unwrap();
+        assert!(
+            found.text().iter().any(|line| line == &format!("* SEARCH {}", n + 1)),
+            "{id}: {:?}",
+            found.text()
+        );
+        imap.must(&format!("STORE {} +FLAGS (\\Seen)", n + 1)).unwrap();
+        let mut third = Imap::login(cluster.listener(taker, "imap"), "u0", "secret").unwrap();
+        let status = third.must("STATUS INBOX (UNSEEN)").unwrap();
+        assert!(status.text().iter().any(|line| line.contains("UNSEEN 0")), "{:?}", status.text());
+    }
+    // A session on one node hears of what another takes.
+    let mut idle = Imap::login(cluster.listener(2, "imap"), "u1", "secret").unwrap();
+    idle.must("SELECT INBOX").unwrap();
+    idle.line.send_line("i IDLE").unwrap();
+    let mut smtp = Smtp::connect(cluster.listener(0, "smtp")).unwrap();
+    assert_eq!(smtp.send("s@example.org", &["u1@example.test"], &message("idle")).unwrap().0, 250);
+    while idle.line.read_line().unwrap() != b"* 1 EXISTS" {}
+    assert!(cluster.stop().unwrap(), "{}", cluster.log().unwrap());
+}
+
+/// A server that notes what it takes.
+#[derive(Clone, Default)]
+struct Sink(Arc<Mutex<BTreeMap<String, u32>>>);
+
+impl Sink {
+    fn start() -> (Self, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let sink = Sink::default();
+        let shared = sink.clone();
+        std::thread::spawn(move || {
+            while let Ok((socket, _)) = listener.accept() {
+                let sink = shared.clone();
+                std::thread::spawn(move || sink.serve(&socket));
+            }
+        });
+        (sink, address)
+    }
+
+    fn serve(&self, socket: &TcpStream) -> std::io::Result<()> {
+        let reader = BufReader::new(socket.try_clone()?);
+        let say = |text: &str| (&mut &*socket).write_all(format!("{text}\r\n").as_bytes());
+        say("220 sink")?;
+        let (mut data, mut id) = (false, String::new());
+        for line in reader.lines() {
+            let line = line?;
+            match line.as_str() {
+                "." if data => {
+                    data = false;
+                    *self.0.lock().unwrap().entry(std::mem::take(&mut id)).or_default() += 1;
+                    say("250 taken")?;
+                }
+                "DATA" => {
+                    data = true;
+                    say("354 go on")?;
+                }
+                "QUIT" => return say("221 bye"),
+                line if data => {
+                    if let Some(found) = line.strip_prefix("X-Id: ") {
+                        id = found.to_owned();
+                    }
+                }
+                _ => say("250 fine")?,
+            }
+        }
+        Ok(())
+    }
+
+    fn taken(&self) -> BTreeMap<String, u32> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+/// Submits so many messages to as many domains, by all nodes that are there.
+fn submit(cluster: &Cluster, nodes: &[usize], from: usize, count: usize) {
+    let password =
+        &cluster.accounts.iter().find(|account| account.address == "alice@example.test").unwrap().password;
+    for n in from..from + count {
+        let node = nodes[n % nodes.len()];
+        let mut smtp = Smtp::connect_tls(cluster.listener(node, "submissions")).unwrap();
+        smtp.auth_plain("alice@example.test", password).unwrap();
+        let to = format!("r@d{n}.example.net");
+        let (code, text) = smtp.send("alice@example.test", &[&to], &message(&format!("q{n}"))).unwrap();
+        assert_eq!(code, 250, "{text:?}");
+    }
+}
+
+#[test]
+fn remote_mail_goes_once_whoever_dies_or_leaves() {
+    let Some(server) = PostgreSql::start(QUICK) else { return };
+    let (sink, address) = Sink::start();
+    let cluster = cluster(&server, Some(address));
+    let sent = |count: usize| {
+        wait::until("remote mail", || Ok((sink.taken().len() >= count).then_some(()))).unwrap();
+    };
+    submit(&cluster, &[0, 1, 2], 0, 30);
+    sent(30);
+    // One is killed, one leaves; the last has all of the queue's slots.
+    cluster.signal(1, Signal::KILL).unwrap();
+    submit(&cluster, &[0, 2], 30, 30);
+    sent(60);
+    cluster.signal(2, Signal::TERM).unwrap();
+    submit(&cluster, &[0], 60, 30);
+    sent(90);
+    let taken = sink.taken();
+    assert!(taken.len() == 90 && taken.values().all(|times| *times == 1), "{taken:?}");
+}
+
+#[test]
+fn the_embedded_store_serves_one_node() {
+    let options = ClusterOptions { nodes: 2, store: "embedded:".to_owned(), ..ClusterOptions::default() };
+    let error = Cluster::start(&options).unwrap_err().to_string();
+    assert!(error.contains("the embedded store serves one node"), "{error}");
+}
