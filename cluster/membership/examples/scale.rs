@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// Over which time traffic is taken.
-const MEASURED: Duration = Duration::from_secs(10);
+const MEASURED: Duration = Duration::from_secs(5);
 
 fn address(number: u32) -> SocketAddr {
     let [_, a, b, c] = number.to_be_bytes();
@@ -59,7 +59,7 @@ async fn measure(nodes: u32) {
         one.changes().wait_for(|members| members.alive.len() == nodes as usize).await.unwrap();
     }
     let known = began.elapsed();
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
     let before = network.traffic();
     tokio::time::sleep(MEASURED).await;
     let after = network.traffic();

@@ -80,7 +80,7 @@ struct Shared {
 }
 
 impl Membership {
-    /// Begins to gossip, until the drain of `supervisor` is complete.
+    /// Begins to gossip, until `supervisor` stops.
     ///
     /// # Errors
     /// [`Error::Bind`].
@@ -157,6 +157,7 @@ impl Membership {
 
     /// Fails when chitchat has ended: others take this node for dead then, though it works on.
     async fn listening(self) -> Result<(), String> {
+        let _ending = Ending(Arc::clone(&self.shared));
         let mut live = self.shared.chitchat.chitchat().lock().await.live_nodes_watcher();
         let ended = self.shared.chitchat.termination_watcher();
         tokio::pin!(ended);
@@ -239,9 +240,12 @@ impl Membership {
     }
 }
 
-impl Drop for Shared {
+/// The gossip ends with the task that listens, whoever holds a handle.
+struct Ending(Arc<Shared>);
+
+impl Drop for Ending {
     fn drop(&mut self) {
-        self.chitchat.abort();
+        self.0.chitchat.abort();
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leases::{Authority, Secrets};
+use leases::{Authority, GossipKey, Secrets};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SerialNumber, date_time_ymd,
@@ -26,6 +26,19 @@ pub struct Credentials {
     pub(crate) key: PrivateKeyDer<'static>,
     pub(crate) roots: Vec<CertificateDer<'static>>,
     renewal: Timestamp,
+}
+
+/// What the first node puts into the store, if nobody has yet ([`leases::Leases::secrets_or`]): a name for the cluster, a key for
+/// gossip and an authority.
+///
+/// # Errors
+/// As [`authority`].
+pub fn found(rng: &dyn Rng, now: Timestamp) -> Result<Secrets, Error> {
+    let (mut cluster, mut key) = (vec![0; 16], vec![0; 32]);
+    rng.fill(&mut cluster);
+    rng.fill(&mut key);
+    let authorities = vec![authority(&cluster, now)?];
+    Ok(Secrets { cluster, keys: vec![GossipKey { id: 1, key }], authorities })
 }
 
 /// A new authority for a cluster.

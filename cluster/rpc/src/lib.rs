@@ -34,7 +34,7 @@ mod peer;
 mod queue;
 mod tls;
 
-pub use authority::{Credentials, authority};
+pub use authority::{Credentials, authority, found};
 pub use error::{Error, Refusal};
 pub use message::{Call, Message, Router};
 pub use metrics::describe as describe_metrics;

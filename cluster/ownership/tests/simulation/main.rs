@@ -16,8 +16,11 @@ use world::{DUTIES, Entry, World, check};
 /// Of a holder's death, to the first work of its successor: with the pause between two pieces of work in it.
 const TAKEOVER: Duration = Duration::from_secs(5);
 
+/// So many seeds, or those that the environment says: `2000`, or `500..1000`.
 fn seeds(default: u64) -> std::ops::Range<u64> {
-    0..std::env::var("GODWIT_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+    let said = std::env::var("GODWIT_SEEDS").unwrap_or_default();
+    let (first, end) = said.split_once("..").unwrap_or(("0", &said));
+    first.parse().unwrap_or(0)..end.parse().unwrap_or(default)
 }
 
 fn run<T>(simulation: impl Future<Output = T>) -> T {
