@@ -35,7 +35,7 @@ async fn wait(time: Duration) {
 /// One thing that happens; what it began ends by itself, or with the next.
 async fn happen(world: &mut World, nodes: u64) {
     let name = usize::try_from(world.rng.below(nodes)).unwrap();
-    match world.rng.below(10) {
+    match world.rng.below(12) {
         0 | 1 => {
             world.kill(name);
             wait(world.between(0, 8000)).await;
@@ -73,6 +73,14 @@ async fn happen(world: &mut World, nodes: u64) {
             wait(world.between(0, 4000)).await;
             world.kill(name);
             world.start(name);
+        }
+        9 | 10 => {
+            // Gossip tells processes different things, for as long as it likes.
+            for _ in 0..3 {
+                let node = 1 + u32::try_from(world.rng.below(nodes)).unwrap();
+                let weight = [0, 50, 100][usize::try_from(world.rng.below(3)).unwrap()];
+                world.think(usize::try_from(world.rng.below(nodes)).unwrap(), node, weight);
+            }
         }
         _ => {
             world.faults.set_plan(Plan::HARSH);
@@ -298,4 +306,37 @@ fn many_slots_cost_little_at_rest() {
         );
         assert!(took < 5000);
     });
+}
+
+/// Two halves that think each other dead, though all have leases: all is worked on without a pause, and nothing goes to and fro.
+#[test]
+fn a_cluster_that_gossip_has_parted_works_on() {
+    for seed in seeds(10) {
+        let (before, after, longest) = run(async {
+            let mut world = World::new(seed);
+            (0..4).for_each(|name| world.start(name));
+            wait(world.between(12_000, 13_000)).await;
+            let before = world.log().await;
+            for (name, node) in (0..4).flat_map(|name| (1..=4).map(move |node| (name, node))) {
+                // Names are taken in the order of ids here; which half a node is in does not matter.
+                if (name < 2) != (node <= 2) {
+                    world.think(name, node, 0);
+                }
+            }
+            let parted = world.millis();
+            wait(Duration::from_secs(60)).await;
+            let log = world.log().await;
+            let gaps = log.values().flat_map(|entries| {
+                let times: Vec<u64> = entries.iter().map(|e| e.millis).filter(|at| *at >= parted).collect();
+                times.windows(2).map(|pair| pair[1] - pair[0]).max()
+            });
+            (before, log.clone(), gaps.max().unwrap())
+        });
+        check(&after, &format!("seed {seed}"));
+        let claims = |log: &BTreeMap<u32, Vec<Entry>>| -> u64 {
+            log.values().filter_map(|entries| entries.last()).map(|entry| entry.epoch).sum()
+        };
+        let moves = claims(&after) - claims(&before);
+        assert!(moves <= u64::from(DUTIES) && longest < 2500, "seed {seed}: {moves} moves, {longest} ms");
+    }
 }

@@ -1,14 +1,14 @@
 //! Processes on one store, in virtual time.
 
 use crate::store::{Gate, Gated, Load};
-use godwit_ownership::{Charge, Ownership, Tenure, Timings, Unhinted, Worker};
+use godwit_ownership::{Charge, Hints, Ownership, Tenure, Timings, Worker};
 use kv::fault::{FaultBackend, Plan};
 use kv::memory::Memory;
 use kv::{Database, Transaction};
 use leases::{Error, Leases, Node};
 use parking_lot::Mutex;
 use runtime::{CancellationToken, Clock, SeededRng, SharedClock, SharedRng, Timestamp};
-use schema::Duty;
+use schema::{Duty, NodeId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -55,8 +55,24 @@ pub(crate) struct World {
     /// How many duties there are, and how often each is worked on: in milliseconds, up to twice that.
     pub(crate) duties: u32,
     pub(crate) pace: u64,
+    /// What processes think of nodes, by the name of who thinks; 100 where nothing is said.
+    pub(crate) views: Views,
     /// How often a worker was sure of a duty that was no longer its own.
     pub(crate) mistaken: Arc<AtomicU64>,
+}
+
+pub(crate) type Views = Arc<Mutex<BTreeMap<(usize, NodeId), u32>>>;
+
+/// What gossip has told one process, right or wrong.
+struct View {
+    name: usize,
+    views: Views,
+}
+
+impl Hints for View {
+    fn weight(&self, node: NodeId) -> u32 {
+        self.views.lock().get(&(self.name, node)).copied().unwrap_or(100)
+    }
 }
 
 pub(crate) struct Process {
@@ -94,6 +110,7 @@ impl World {
             load: Arc::default(),
             duties: DUTIES,
             pace: 100,
+            views: Views::default(),
             mistaken: Arc::default(),
         }
     }
@@ -118,7 +135,8 @@ impl World {
         let db = Database::new(backend, shared.clone(), self.rng.clone());
         let leases = Leases::new(db.clone(), shared.clone());
         let node = Node { name: format!("n{name}"), level_min: 1, level_max: 1, ..Node::default() };
-        let ownership = Ownership::new(leases, node, Arc::new(Unhinted), shared.clone(), Timings::default());
+        let hints = Arc::new(View { name, views: self.views.clone() });
+        let ownership = Ownership::new(leases, node, hints, shared.clone(), Timings::default());
         let (stop, tasks) = (CancellationToken::new(), Arc::<Mutex<Vec<AbortHandle>>>::default());
         let worker = Writer {
             db,
@@ -164,7 +182,13 @@ impl World {
         }
     }
 
+    /// A process comes to think this of a node: 0 that it is dead.
+    pub(crate) fn think(&self, name: usize, node: u32, weight: u32) {
+        self.views.lock().insert((name, NodeId(node)), weight);
+    }
+
     pub(crate) fn heal(&self) {
+        self.views.lock().clear();
         self.store.set(true);
         self.faults.set_plan(Plan::NONE);
         self.running.keys().for_each(|name| self.pause(*name, false));
