@@ -25,7 +25,7 @@ BUILD_PACKAGES := gcc g++ make
 TEST_PACKAGES := isync offlineimap3 swaks libnet-ssleay-perl curl python3 python3-venv openssl postgresql nodejs
 BENCH_PACKAGES := postfix dovecot-imapd dovecot-lmtpd dovecot-pop3d postgresql python3 strace
 
-.PHONY: help run test lint fmt deny bench bench-peers fuzz shape build build-deps test-deps bench-deps unit conformance conformance-postgres \
+.PHONY: help run test drill lint fmt deny bench bench-peers fuzz shape build build-deps test-deps bench-deps unit conformance conformance-postgres \
   conformance-foundationdb clean
 
 help: ## list the targets
@@ -56,6 +56,12 @@ conformance-foundationdb: test-deps ## all conformance tests, with every node's 
 	cargo build $(RUST) --bin godwit
 	GODWIT_CORPUS=$(CACHE)/spam-assassin cargo run $(RUST) --bin with-foundationdb -- \
 	  cargo nextest run $(RUST) --profile ci -p godwit-test-conformance
+
+drill: build-deps test-deps ## faults on purpose, with criteria in numbers: ARGS='F2 --cuts 20', all drills without; needs root for some
+	cargo build $(RUST) --bin godwit --features godwit-node/faults
+	mkdir -p $(TARGET)/drill && cp $(TARGET)/debug/godwit $(TARGET)/drill/godwit
+	cargo build $(RUST) --bin drill
+	GODWIT_BIN=$(abspath $(TARGET))/drill/godwit $(TARGET)/debug/drill run $(ARGS)
 
 lint: ## formatting and clippy with the workspace lints; warnings are errors
 	cargo fmt --all --check

@@ -4,6 +4,8 @@ mod config;
 mod dev;
 mod dev_nodes;
 mod emptying;
+#[cfg(feature = "faults")]
+mod faults;
 mod http;
 mod purge;
 mod registrar;

@@ -106,6 +106,8 @@ pub(crate) async fn open(
             kv_fdb::open(options).await.context("the store in FoundationDB")?
         }
     };
+    #[cfg(feature = "faults")]
+    let backend = crate::faults::wrap(backend)?;
     Ok(Database::new(backend, Arc::clone(clock), Arc::clone(rng)))
 }
 

@@ -18,6 +18,8 @@ mod conflicts;
 pub mod engine;
 mod error;
 mod metrics;
+#[cfg(any(test, feature = "simulation"))]
+pub mod power;
 mod transaction;
 mod watch;
 

@@ -5,17 +5,15 @@
 
 use crate::engine::simdisk::SimDisk;
 use crate::{Embedded, Options, open, open_on};
-use bytes::Bytes;
 use futures::FutureExt;
 use kv::{AtomicOp, Backend, Database, Error, TransactionOptions};
-use parking_lot::Mutex;
 use runtime::{ManualClock, Rng, SeededRng, SharedClock, SharedRng, SystemClock, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
 
 fn options_at(clock: SharedClock) -> Options {
     let rng: SharedRng = Arc::new(SeededRng::new(1));
-    Options { engine: crate::engine::tests::settings(), ..Options::new(clock, rng) }
+    Options { engine: crate::power::settings(), ..Options::new(clock, rng) }
 }
 
 fn options() -> Options {
@@ -173,92 +171,6 @@ async fn what_is_damaged_fails_only_the_commit_that_needs_it() {
     }
 }
 
-const WRITERS: usize = 4;
-const KEPT: u64 = 6;
-
-fn big(writer: usize, n: u64) -> Vec<u8> {
-    let rng = SeededRng::new((writer as u64) << 32 | n);
-    let mut value = vec![b'x'; 900 + (rng.u64() % 6000) as usize];
-    let noisy = value.len() / 2;
-    rng.fill(&mut value[..noisy]);
-    value
-}
-
-fn key(writer: usize, kind: &str, n: u64) -> Vec<u8> {
-    format!("w{writer}/{kind}/{n:06}").into_bytes()
-}
-
-/// Commit `n` of a writer: a small and a large value, its number, a common sum, and the end of an old commit.
-async fn commit(store: &Embedded, writer: usize, n: u64) -> Result<(), Error> {
-    let txn = store.begin(&TransactionOptions::default());
-    txn.set(format!("w{writer}/last").as_bytes(), &n.to_le_bytes());
-    txn.set(&key(writer, "big", n), &big(writer, n));
-    txn.set(&key(writer, "small", n), &n.to_le_bytes());
-    txn.atomic(AtomicOp::Add, b"sum", &1u64.to_le_bytes());
-    let old = n.saturating_sub(KEPT);
-    txn.clear_range(&key(writer, "big", 0), &key(writer, "big", old + 1));
-    txn.clear(&key(writer, "small", old));
-    txn.commit().await.map(|_| ())
-}
-
-async fn number(store: &Embedded, key: &[u8]) -> u64 {
-    let value = store.begin(&TransactionOptions::default()).get(key, true).await.unwrap();
-    value.map_or(0, |value| u64::from_le_bytes(value[..].try_into().unwrap()))
-}
-
-async fn rows(store: &Embedded, prefix: &str) -> Vec<(Bytes, Bytes)> {
-    let request = kv::RangeRequest::new(prefix.to_owned(), format!("{prefix}\u{7F}"));
-    let page = store.begin(&TransactionOptions::default()).range(&request).await.unwrap();
-    assert!(!page.more);
-    page.rows
-}
-
-/// All that was acknowledged is there, whole; of the commit after it all or nothing; of later ones nothing.
-async fn check(store: &Embedded, acknowledged: &[u64; WRITERS], what: &str) -> [u64; WRITERS] {
-    let mut found = [0; WRITERS];
-    for writer in 0..WRITERS {
-        let last = number(store, format!("w{writer}/last").as_bytes()).await;
-        let promised = acknowledged[writer];
-        assert!(
-            last == promised || last == promised + 1,
-            "{what}: writer {writer}: {last}, promised {promised}"
-        );
-        let numbers: Vec<u64> = (last.saturating_sub(KEPT) + 1..=last).collect();
-        let expected: Vec<_> = numbers.iter().map(|n| (key(writer, "big", *n), big(writer, *n))).collect();
-        let stored = rows(store, &format!("w{writer}/big/")).await;
-        assert!(
-            stored.iter().map(|(k, v)| (k.to_vec(), v.to_vec())).eq(expected),
-            "{what}: large values of writer {writer}"
-        );
-        let small: Vec<_> = numbers.iter().map(|n| key(writer, "small", *n)).collect();
-        let stored = rows(store, &format!("w{writer}/small/")).await;
-        assert!(stored.iter().map(|(k, _)| k.to_vec()).eq(small), "{what}: small values of writer {writer}");
-        found[writer] = last;
-    }
-    assert_eq!(number(store, b"sum").await, found.iter().sum::<u64>(), "{what}: sum");
-    found
-}
-
-/// Writers commit until the power goes. Returns what was acknowledged.
-fn storm(store: &Arc<Embedded>, from: [u64; WRITERS], each: u64) -> [u64; WRITERS] {
-    let acknowledged = Mutex::new(from);
-    std::thread::scope(|scope| {
-        for (writer, last) in from.into_iter().enumerate() {
-            let (store, acknowledged) = (store.clone(), &acknowledged);
-            scope.spawn(move || {
-                let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-                for n in last + 1..=last + each {
-                    if runtime.block_on(commit(&store, writer, n)).is_err() {
-                        break;
-                    }
-                    acknowledged.lock()[writer] = n;
-                }
-            });
-        }
-    });
-    acknowledged.into_inner()
-}
-
 /// Power cuts at each of the first changes, when the store is made.
 #[test]
 fn a_power_cut_in_the_beginning_leaves_a_store_that_opens() {
@@ -278,27 +190,7 @@ fn a_power_cut_in_the_beginning_leaves_a_store_that_opens() {
 /// Power cuts at any change on the disk, those during recovery included.
 #[test]
 fn no_power_cut_takes_what_was_acknowledged() {
-    const SEEDS: u64 = 20;
-    const CUTS: u64 = 12;
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    for seed in 0..SEEDS {
-        let rng = SeededRng::new(seed);
-        let mut disk = SimDisk::default();
-        let mut known = [0; WRITERS];
-        for cut in 0..CUTS {
-            let what = format!("seed {seed}, cut {cut}");
-            let after = 1 + rng.u64() % if rng.u64().is_multiple_of(4) { 20 } else { 400 };
-            disk.faults(|faults| faults.cut_after = Some(after));
-            if let Ok(store) = open_on(Arc::new(disk.clone()), options()) {
-                known = storm(&store, known, 60);
-            }
-            disk.faults(|faults| faults.cut_after = Some(1));
-            disk = disk.after_power_loss(rng.u64());
-            let store =
-                open_on(Arc::new(disk.clone()), options()).unwrap_or_else(|error| panic!("{what}: {error}"));
-            known = runtime.block_on(check(&store, &known, &what));
-            drop(store);
-            assert!(!disk.is_dead());
-        }
+    for seed in 0..20 {
+        crate::power::cuts(seed, 12).unwrap();
     }
 }

@@ -3,34 +3,44 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends where it fails")]
 
-use std::path::PathBuf;
-
+use harness::bodies::Bodies;
 use harness::wait::until;
-use harness::{Imap, Node, NodeOptions, Smtp};
-use servers::azurite::{self, Azurite};
-use servers::seaweedfs::{self, SeaweedFs};
-use servers::{BUCKET, Fault, Proxy};
+use harness::{Imap, Line, Node, NodeOptions, Smtp};
+use servers::{Fault, Proxy, seaweedfs};
 
 /// Larger than what lies in the store.
 const LARGE: usize = 900_000;
 
 struct World {
     node: Node,
-    proxy: Proxy,
-    _dir: tempfile::TempDir,
+    bodies: Option<Bodies>,
+    _dir: Option<tempfile::TempDir>,
 }
 
 impl World {
-    fn new(proxy: Proxy, settings: &str) -> Self {
+    fn new(bodies: Bodies) -> Self {
+        let blob = Some(bodies.settings().to_owned());
+        let node = Node::start(NodeOptions { users: 1, blob, ..NodeOptions::default() }).unwrap();
+        World { node, bodies: Some(bodies), _dir: None }
+    }
+
+    fn in_the_store() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let blob: PathBuf = dir.path().join("blob.toml");
-        std::fs::write(&blob, settings).unwrap();
-        std::fs::write(dir.path().join("key"), format!("{}\n", seaweedfs::SECRET_ACCESS_KEY)).unwrap();
-        std::fs::write(dir.path().join("azure-key"), azurite::KEY).unwrap();
-        let settings = settings.replace("DIR", &dir.path().display().to_string());
-        std::fs::write(&blob, settings).unwrap();
-        let node = Node::start(NodeOptions { users: 1, blob: Some(blob), ..NodeOptions::default() }).unwrap();
-        World { node, proxy, _dir: dir }
+        let file = dir.path().join("blob.toml");
+        std::fs::write(&file, "kind = \"store\"\n").unwrap();
+        let node = Node::start(NodeOptions { users: 1, blob: Some(file), ..NodeOptions::default() }).unwrap();
+        World { node, bodies: None, _dir: Some(dir) }
+    }
+
+    fn proxy(&self) -> &Proxy {
+        &self.bodies.as_ref().unwrap().proxy
+    }
+
+    /// What the readiness probe is told.
+    fn readiness(&self) -> String {
+        let mut admin = Line::connect(self.node.listener("admin")).unwrap();
+        admin.send(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+        String::from_utf8_lossy(&admin.read_to_end().unwrap()).into_owned()
     }
 
     /// The reply to the final dot. A connection each: a server may have had enough of one.
@@ -77,35 +87,20 @@ fn message(n: usize, size: usize) -> Vec<u8> {
 
 #[test]
 fn mail_with_bodies_in_s3() {
-    let Some(server) = SeaweedFs::start() else { return };
-    let proxy = Proxy::start(server.address());
-    let settings = format!(
-        "kind = \"s3\"\ntimeout = \"2 s\"\n[s3]\nbucket = {BUCKET:?}\nregion = \"us-east-1\"\nroot = \"godwit\"\n\
-         endpoint = \"http://{}\"\naccess_key_id = {:?}\nsecret_access_key.file = \"DIR/key\"\n",
-        proxy.address(),
-        seaweedfs::ACCESS_KEY_ID
-    );
-    drill(&World::new(proxy, &settings));
+    let Some(bodies) = Bodies::s3().unwrap() else { return };
+    drill(&World::new(bodies));
 }
 
 #[test]
 fn mail_with_bodies_in_azure() {
-    let Some(server) = Azurite::start() else { return };
-    let proxy = Proxy::start(server.address());
-    let settings = format!(
-        "kind = \"azblob\"\ntimeout = \"2 s\"\n[azblob]\ncontainer = {BUCKET:?}\nroot = \"godwit\"\n\
-         endpoint = \"http://{}/{account}\"\naccount = {account:?}\naccount_key.file = \"DIR/azure-key\"\n",
-        proxy.address(),
-        account = azurite::ACCOUNT
-    );
-    drill(&World::new(proxy, &settings));
+    let Some(bodies) = Bodies::azure().unwrap() else { return };
+    drill(&World::new(bodies));
 }
 
 /// Where nodes share no disk: in pieces in the store, whole after a crash.
 #[test]
 fn mail_with_bodies_in_the_store() {
-    let nowhere = Proxy::start(([127, 0, 0, 1], 9).into());
-    let mut world = World::new(nowhere, "kind = \"store\"\n");
+    let mut world = World::in_the_store();
     for n in 0..4 {
         assert_eq!(world.send(n, LARGE * n).0, 250);
     }
@@ -131,17 +126,19 @@ fn drill(world: &World) {
 
 fn away(world: &World, fault: Fault, next: &mut usize) {
     let expected: Vec<usize> = (0..*next).collect();
-    world.proxy.set(fault);
+    world.proxy().set(fault);
     // Several, so that also the open breaker is seen.
     for _ in 0..4 {
         let (code, text) = world.send(*next, LARGE);
         assert!(code == 451 && text.starts_with("4.3.0"), "{fault:?}: {code} {text}");
     }
     assert_eq!(world.send(*next, 4_000).0, 250, "{fault:?}: small mail flows");
+    let said = world.readiness();
+    assert!(said.starts_with("HTTP/1.1 200") && said.contains("\nbodies: "), "{fault:?}: {said}");
     if fault != Fault::CutRequests {
         unreadable(world, fault, *next);
     }
-    world.proxy.set(Fault::None);
+    world.proxy().set(Fault::None);
     let mut imap = world.imap();
     until("the object store to be asked again", || Ok(imap.command("FETCH 1 (BODY[])")?.ok().then_some(())))
         .unwrap();
@@ -154,6 +151,8 @@ fn away(world: &World, fault: Fault, next: &mut usize) {
         [expected, vec![*next - 2, *next - 1]].concat(),
         "{fault:?}: nothing lost, nothing twice"
     );
+    let said = world.readiness();
+    assert!(said.starts_with("HTTP/1.1 200") && !said.contains("bodies"), "{fault:?}: {said}");
 }
 
 /// What needs the larger body is refused in words, on a connection that goes on; the rest is answered.
@@ -177,9 +176,9 @@ fn unreadable(world: &World, fault: Fault, small: usize) {
 
 /// Bytes that are not what was stored never reach a client.
 fn damaged_on_its_way(world: &World) {
-    world.proxy.set(Fault::Garble);
+    world.proxy().set(Fault::Garble);
     let refused = world.imap().command("FETCH 1 (BODY.PEEK[])").unwrap();
     assert!(refused.status.starts_with("NO [CORRUPTION]"), "{}", refused.status);
-    world.proxy.set(Fault::None);
+    world.proxy().set(Fault::None);
     world.imap().must("FETCH 1 (BODY.PEEK[])").unwrap();
 }

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use harness::{Imap, Node, NodeOptions, Smtp};
-use servers::PostgreSql;
 use servers::postgres::QUICK;
+use servers::{PostgreSql, foundationdb};
 
 fn demo(store: &str) -> anyhow::Result<Node> {
     Node::start(NodeOptions { store: Some(store.to_owned()), ..NodeOptions::default() })
@@ -73,6 +73,16 @@ fn a_database_is_prepared_and_kept() -> anyhow::Result<()> {
     // A schema is a store of its own.
     let node = demo(&format!("{database}?schema=other"))?;
     ensure!(subjects(&node)?.is_empty());
+    Ok(())
+}
+
+#[test]
+fn a_cluster_of_foundationdb_is_prepared_and_kept() -> anyhow::Result<()> {
+    let Some(cluster) = foundationdb::cluster(1, 1, "single ssd") else { return Ok(()) };
+    let file = cluster.file().display().to_string();
+    is_prepared_and_kept(&format!("fdb:{file}"))?;
+    let node = demo(&format!("fdb:{file}?prefix=other/"))?;
+    ensure!(subjects(&node)?.is_empty(), "a prefix is a store of its own");
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 //! test says in full what it expects of the server.
 
 pub mod cluster;
+pub mod bodies;
 pub mod imap;
 pub mod line;
 pub mod node;

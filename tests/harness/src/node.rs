@@ -22,6 +22,10 @@ pub struct NodeOptions {
     pub blob: Option<PathBuf>,
     /// A limit on the process's address space or files, as `ulimit` arguments, for the drills on scarcity.
     pub ulimit: Option<String>,
+    /// Control groups (folders of the first version's hierarchies) that the process joins before it begins.
+    pub groups: Vec<PathBuf>,
+    /// Environment variables.
+    pub environment: Vec<(String, String)>,
     /// The data directory; a temporary one unless named.
     pub data: Option<PathBuf>,
     /// `--store URL`, or `postgres:` for a PostgreSQL that is started for this node alone and ends with it. Unless named
@@ -131,6 +135,25 @@ impl Node {
         Ok(self.child.wait()?.success())
     }
 
+    /// Whether the process has ended by itself, and if so whether with status 0.
+    ///
+    /// # Errors
+    /// When that cannot be told.
+    pub fn ended(&mut self) -> anyhow::Result<Option<bool>> {
+        Ok(self.child.try_wait()?.map(|status| status.success()))
+    }
+
+    /// Processor time used so far, in hundredths of a second, from /proc.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn processor_time(&self) -> anyhow::Result<u64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let field = |at: usize| anyhow::Ok(fields.get(at).context("a short line")?.parse::<u64>()?);
+        Ok(field(11)? + field(12)?)
+    }
+
     /// Starts it again on the same data, after [`Node::kill`] or [`Node::stop`]. Its ports may be others.
     ///
     /// # Errors
@@ -204,14 +227,12 @@ fn log_path(data: &Path) -> PathBuf {
 }
 
 fn command(options: &NodeOptions, data: &Path) -> anyhow::Result<Command> {
-    let mut command = match &options.ulimit {
-        None => Command::new(binary()?),
-        Some(limit) => {
-            let mut shell = Command::new("sh");
-            shell.arg("-c").arg(format!("ulimit {limit} && exec \"$0\" \"$@\"")).arg(binary()?);
-            shell
-        }
-    };
+    let join = options.groups.iter().map(|group| format!("echo $$ > {}/cgroup.procs && ", group.display()));
+    let limit = options.ulimit.iter().map(|limit| format!("ulimit {limit} && "));
+    let before: String = join.chain(limit).collect();
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(format!("{before}exec \"$0\" \"$@\"")).arg(binary()?);
+    command.envs(options.environment.iter().map(|(name, value)| (name, value)));
     command.args(["dev", "--json", "--port-base", "0", "--data"]).arg(data);
     command.args(["--users", &options.users.to_string()]);
     if let Some(relay) = &options.relay {

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Only longer pieces of a body are changed or cut: what steers the protocol comes through.
 const LONG: usize = 2_000;
@@ -22,6 +22,8 @@ pub enum Fault {
     Stall,
     /// A kilobyte of an answer at a time, with this pause after each.
     Slow(Duration),
+    /// Answers come so much later, all of them: what is far away. Nothing else is slower.
+    Late(Duration),
     /// An answer ends in the middle of a long piece, with its connection.
     Cut,
     /// A byte of each long piece of an answer is changed.
@@ -155,7 +157,10 @@ impl Shared {
         }
         let (to_client, to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
         let requests = std::thread::spawn(move || pump(client, to_server, Way { fault, requests: true }));
-        pump(server, to_client, Way { fault, requests: false });
+        match fault {
+            Fault::Late(delay) => pump_late(server, to_client, delay),
+            _ => pump(server, to_client, Way { fault, requests: false }),
+        }
         let _ = requests.join();
     }
 }
@@ -177,6 +182,30 @@ fn pump(mut from: TcpStream, mut to: TcpStream, way: Way) {
     }
     let _ = from.shutdown(Shutdown::Both);
     let _ = to.shutdown(Shutdown::Both);
+}
+
+/// As [`pump`], each piece after a while; the next ones are taken meanwhile.
+fn pump_late(mut from: TcpStream, mut to: TcpStream, delay: Duration) {
+    let (sender, pieces) = std::sync::mpsc::channel::<(Instant, Vec<u8>)>();
+    let (Ok(reading), Ok(writing)) = (from.try_clone(), to.try_clone()) else { return };
+    let writer = std::thread::spawn(move || {
+        for (due, piece) in pieces {
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            if to.write_all(&piece).is_err() {
+                break;
+            }
+        }
+        let _ = reading.shutdown(Shutdown::Both);
+        let _ = writing.shutdown(Shutdown::Both);
+    });
+    let mut buffer = vec![0; 64 << 10];
+    while let Ok(read @ 1..) = from.read(&mut buffer) {
+        if sender.send((Instant::now() + delay, buffer[..read].to_vec())).is_err() {
+            break;
+        }
+    }
+    drop(sender);
+    let _ = writer.join();
 }
 
 impl Way {
@@ -256,9 +285,12 @@ mod tests {
         assert!(garbled.len() == whole.len() && garbled != whole && garbled.starts_with(b"HTTP/1.1 200"));
         proxy.set(Fault::Slow(Duration::from_millis(1)));
         assert_eq!(ask(&proxy).unwrap(), whole);
+        proxy.set(Fault::Late(Duration::from_millis(20)));
+        let begun = Instant::now();
+        assert!(ask(&proxy).unwrap() == whole && begun.elapsed() >= Duration::from_millis(20));
         proxy.set(Fault::None);
         assert_eq!(ask(&proxy).unwrap(), whole);
-        assert_eq!(proxy.connections(), 6);
+        assert_eq!(proxy.connections(), 7);
     }
 
     #[test]

@@ -51,7 +51,7 @@ mod tombstones;
 mod value;
 mod view;
 
-#[cfg(test)]
+#[cfg(any(test, feature = "simulation"))]
 pub(crate) mod simdisk;
 #[cfg(test)]
 pub(crate) mod tests;

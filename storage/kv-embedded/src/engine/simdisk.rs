@@ -21,6 +21,8 @@ struct State {
     durable_names: BTreeMap<String, usize>,
     files: Vec<Content>,
     faults: Faults,
+    /// How many changes there were.
+    changes: u64,
     locked: bool,
 }
 
@@ -73,6 +75,7 @@ impl State {
         if self.faults.dead {
             return Err(io::Error::other("no power"));
         }
+        self.changes += 1;
         let left = self.faults.cut_after.as_mut().map(|left| {
             *left = left.saturating_sub(1);
             *left
@@ -104,6 +107,11 @@ impl SimDisk {
         set(&mut self.state.lock().faults);
     }
 
+    /// Changes and syncs so far.
+    pub(crate) fn changes(&self) -> u64 {
+        self.state.lock().changes
+    }
+
     pub(crate) fn is_dead(&self) -> bool {
         self.state.lock().faults.dead
     }
@@ -128,7 +136,10 @@ impl SimDisk {
         }
         SimDisk { state: Arc::new(Mutex::new(found)) }
     }
+}
 
+#[cfg(test)]
+impl SimDisk {
     /// The disk as another process finds it after this one was killed: everything written is there.
     pub(crate) fn after_kill(&self) -> SimDisk {
         let state = self.state.lock();

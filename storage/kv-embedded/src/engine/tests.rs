@@ -4,6 +4,7 @@ use super::disk::Disk;
 use super::simdisk::SimDisk;
 use super::{Batch, Engine, Fatality, LogEngine, Op, Settings, Snapshot, Value};
 use crate::Error;
+use crate::power::settings;
 use bytes::Bytes;
 use kv::RangeRequest;
 use proptest::prelude::*;
@@ -11,17 +12,6 @@ use runtime::{SeededRng, SharedRng};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-pub(crate) fn settings() -> Settings {
-    Settings {
-        cache_bytes: 1 << 20,
-        memtable_bytes: 256 << 10,
-        log_bytes: 1 << 20,
-        segment_bytes: 64 << 10,
-        allocation_step: 8 << 10,
-        fatality: Fatality::call(|_| {}),
-    }
-}
 
 fn open(disk: &SimDisk) -> Result<Arc<LogEngine>, Error> {
     open_with(disk, settings())

@@ -1,0 +1,128 @@
+//! Drills: faults on purpose, against real nodes, with criteria in numbers. `make drill` builds and runs them.
+//!
+//! Each drill is one file that begins with what has to come out. `oracle` has what holds for all of them. The table that is
+//! printed at the end has a row for each criterion; the exit code is not 0 if one was not met.
+
+mod backend;
+mod disk;
+mod f17;
+mod f2;
+mod f4;
+mod f7;
+mod message;
+mod oracle;
+mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use backend::Kind;
+use table::Table;
+
+/// Faults on purpose, with criteria in numbers.
+#[derive(Debug, Parser)]
+#[command(name = "drill")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List the drills
+    List,
+    /// Run drills: all of them, or those that are named
+    Run {
+        /// Names, as `list` shows them
+        names: Vec<String>,
+        #[command(flatten)]
+        options: Options,
+    },
+    /// Fill an embedded store until killed (what F2 kills)
+    #[command(hide = true)]
+    Fill {
+        /// The store's folder
+        folder: PathBuf,
+    },
+}
+
+/// How drills are run.
+#[derive(Debug, Clone, clap::Args)]
+struct Options {
+    /// Only on these stores
+    #[arg(long, value_enum)]
+    store: Vec<Kind>,
+    /// Decides what is left to chance
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// F2: power cuts, on the simulated disk and on a real file system
+    #[arg(long, default_value_t = 200)]
+    cuts: u64,
+    /// F2: size of the store whose opening is timed, in megabytes; opening 10 GB is extrapolated from it
+    #[arg(long, default_value_t = 1_500)]
+    megabytes: u64,
+    /// F4, F7: how long each fault lasts, in seconds
+    #[arg(long, default_value_t = 12)]
+    seconds: u64,
+}
+
+impl Options {
+    fn runs_on(&self, kind: Kind) -> bool {
+        self.store.is_empty() || self.store.contains(&kind)
+    }
+
+    fn span(&self) -> Duration {
+        Duration::from_secs(self.seconds)
+    }
+}
+
+/// A drill: its name, what it does, and how it is run.
+type Drill = (&'static str, &'static str, fn(&Options, &mut Table) -> anyhow::Result<()>);
+
+const DRILLS: [Drill; 4] = [
+    ("F2", "power cuts and failing syncs under the embedded store", f2::run),
+    ("F4", "a store that is far away, and one that fails often", f4::run),
+    ("F7", "the store of bodies down, slow and wrong", f7::run),
+    ("F17", "too few descriptors, too little memory, no more threads", f17::run),
+];
+
+fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::List => {
+            for (name, what, _) in DRILLS {
+                eprintln!("{name:<4} {what}");
+            }
+            ExitCode::SUCCESS
+        }
+        Command::Run { names, options } => run(&names, &options),
+        Command::Fill { folder } => match f2::fill(&folder) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{error:#}");
+                ExitCode::FAILURE
+            }
+        },
+    }
+}
+
+fn run(names: &[String], options: &Options) -> ExitCode {
+    for name in names {
+        if !DRILLS.iter().any(|(known, ..)| known.eq_ignore_ascii_case(name)) {
+            eprintln!("no drill is called {name}; `drill list` shows them");
+            return ExitCode::FAILURE;
+        }
+    }
+    let mut table = Table::new(options.seed);
+    for (name, _, drill) in DRILLS {
+        if names.is_empty() || names.iter().any(|wanted| wanted.eq_ignore_ascii_case(name)) {
+            table.begin(name);
+            let outcome = drill(options, &mut table);
+            table.ends("-", outcome);
+        }
+    }
+    table.print();
+    if table.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
