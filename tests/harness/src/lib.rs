@@ -4,8 +4,8 @@
 //! deliberately dumb: they send the bytes they are told to send and hand back the lines they got, so that a
 //! test says in full what it expects of the server.
 
-pub mod cluster;
 pub mod bodies;
+pub mod cluster;
 pub mod imap;
 pub mod line;
 pub mod node;
