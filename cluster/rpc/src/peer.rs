@@ -10,7 +10,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use prost::Message as _;
 use quinn::{Connection, ReadError, ReadToEndError, RecvStream, SendStream, VarInt};
-use runtime::{CancellationToken, TaskKind};
+use runtime::{CancellationToken, Rng, TaskKind};
 use schema::NodeId;
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 use tokio::time::timeout;
@@ -220,20 +220,13 @@ impl Peer {
             Err(reason) => {
                 if now >= state.not_before {
                     state.failures += 1;
-                    state.not_before = self.shared.clock.monotonic() + self.pause(state.failures);
+                    state.not_before =
+                        self.shared.clock.monotonic() + pause(state.failures, &*self.shared.rng);
                     state.reason.clone_from(&reason);
                 }
                 Err(Error::Unreachable { node: self.node, reason })
             }
         }
-    }
-
-    /// Doubles with each failure, and is random in its second half.
-    fn pause(&self, failures: u32) -> Duration {
-        let longest =
-            (limits::PAUSE_FIRST * (1 << failures.saturating_sub(1).min(10))).min(limits::PAUSE_LAST);
-        let half = u64::try_from(longest.as_micros()).unwrap_or(0) / 2;
-        Duration::from_micros(half + self.shared.rng.below(half))
     }
 
     async fn connect(&self) -> Result<Link, String> {
@@ -291,6 +284,14 @@ impl Peer {
     }
 }
 
+/// How long nobody tries after so many failures: doubles with each, and is random in its second half, so that those who lost a
+/// node together do not come back together.
+fn pause(failures: u32, rng: &dyn Rng) -> Duration {
+    let longest = (limits::PAUSE_FIRST * (1 << failures.saturating_sub(1).min(10))).min(limits::PAUSE_LAST);
+    let half = u64::try_from(longest.as_micros()).unwrap_or(0) / 2;
+    Duration::from_micros(half + rng.below(half))
+}
+
 /// What the peer says about hints.
 async fn listening(mut receive: RecvStream, strange: Arc<Mutex<HashSet<u32>>>) {
     while let Some(frame) = Frame::read(&mut receive).await {
@@ -299,6 +300,25 @@ async fn listening(mut receive: RecvStream, strange: Arc<Mutex<HashSet<u32>>>) {
         {
             metrics::hint("not_understood");
             strange.lock().insert(what.kind);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use runtime::SeededRng;
+
+    #[test]
+    fn pauses_double_up_to_the_longest() {
+        let rng = SeededRng::new(1);
+        for (failures, longest) in [(0, 50), (1, 50), (2, 100), (5, 800), (7, 3200), (8, 5000), (1000, 5000)]
+        {
+            let longest = Duration::from_millis(longest);
+            for _ in 0..100 {
+                let pause = pause(failures, &rng);
+                assert!(pause >= longest / 2 && pause < longest, "{failures}: {pause:?}");
+            }
         }
     }
 }
