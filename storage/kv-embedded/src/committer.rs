@@ -32,6 +32,8 @@ pub(crate) struct Request {
     claims: Vec<(Bytes, Bytes)>,
     writes: Vec<Prepared>,
     bytes: usize,
+    /// Its version is this one at least.
+    least_version: u64,
 }
 
 #[derive(Debug)]
@@ -62,7 +64,12 @@ impl Request {
         };
         let writes = std::mem::take(&mut buffer.writes).into_iter().map(prepare).collect();
         let (reads, claims) = (std::mem::take(&mut buffer.reads), std::mem::take(&mut buffer.claims));
-        Request { read_version, reads, claims, writes, bytes }
+        Request { read_version, reads, claims, writes, bytes, least_version: 0 }
+    }
+
+    /// Nothing, at this version or the next one if that is above it.
+    pub(crate) fn at_least(version: u64) -> Self {
+        Request { least_version: version, ..Request::new(None, &mut Buffer::default()) }
     }
 }
 
@@ -293,7 +300,7 @@ impl Worker {
         }
         let elapsed = self.clock.monotonic().saturating_sub(self.opened).as_micros();
         let by_time = self.first.saturating_add(u64::try_from(elapsed).unwrap_or(u64::MAX));
-        self.last = by_time.max(self.last + 1);
+        self.last = by_time.max(self.last + 1).max(request.least_version);
         Ok(self.last)
     }
 

@@ -84,6 +84,24 @@ async fn versions_follow_time_and_never_go_down() {
 }
 
 #[tokio::test]
+async fn a_version_that_was_advanced_to_outlives_a_power_cut() {
+    let disk = SimDisk::default();
+    let clock = Arc::new(ManualClock::new(Timestamp::EPOCH));
+    let store = open_on(Arc::new(disk.clone()), options_at(clock.clone())).unwrap();
+    store.advance_version(1 << 40).await.unwrap();
+    let after_cut = open_on(Arc::new(disk.after_power_loss(1)), options_at(clock.clone())).unwrap();
+    let commit = async |store: &Embedded| {
+        let txn = store.begin(&TransactionOptions::default());
+        txn.set(b"k", b"v");
+        txn.commit().await.unwrap().version()
+    };
+    assert!(commit(&after_cut).await > 1 << 40);
+    store.checkpoint().unwrap();
+    store.close().await.unwrap();
+    assert!(commit(&open_on(Arc::new(disk), options_at(clock)).unwrap()).await > 1 << 40);
+}
+
+#[tokio::test]
 async fn a_snapshot_that_is_too_old_cannot_commit() {
     let clock = Arc::new(ManualClock::new(Timestamp::EPOCH));
     let store = open_on(Arc::new(SimDisk::default()), options_at(clock.clone())).unwrap();

@@ -17,6 +17,7 @@ mod cluster;
 mod error;
 mod stamps;
 mod transaction;
+mod version;
 
 pub use client::{LIBRARY, client_version, stop};
 pub use cluster::DEFAULT_CLUSTER_FILE;
@@ -197,6 +198,10 @@ impl Backend for Fdb {
 
     fn outcome_can_be_unknown(&self) -> bool {
         true
+    }
+
+    fn advance_version(&self, version: u64) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(version::advance(&self.shared, version))
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), Error>> {

@@ -18,6 +18,8 @@ pub(crate) struct Attempt {
     pub(crate) writes: Vec<Write>,
     /// Declared as written without a write.
     pub(crate) claims: Vec<(Bytes, Bytes)>,
+    /// Its version is this one at least.
+    pub(crate) least_version: u64,
 }
 
 impl Attempt {
@@ -70,9 +72,10 @@ pub(crate) fn plan(attempts: &[&Attempt], now: &Now<'_>) -> Plan {
     let (mut plan, mut own) = (Plan::default(), Window::new(0));
     let mut version = now.position.version;
     for attempt in attempts {
-        let accepted = check(attempt, now, &own).and_then(|()| resolve(attempt, version + 1));
+        let next = attempt.least_version.max(version + 1);
+        let accepted = check(attempt, now, &own).and_then(|()| resolve(attempt, next));
         let outcome = accepted.map(|(writes, written)| {
-            version += 1;
+            version = next;
             writes.into_iter().for_each(|write| plan.effects.apply(write, now.values));
             own.record(version, written.clone(), Duration::ZERO);
             plan.commits.push((version, written));

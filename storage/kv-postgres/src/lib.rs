@@ -36,13 +36,14 @@ use deadpool_postgres::{
     Client, Hook, HookError, Manager, ManagerConfig, Pool, QueueMode, RecyclingMethod, Runtime, Timeouts,
 };
 use futures::future::{BoxFuture, try_join_all};
-use kv::{Backend, BackendTransaction, Error, TransactionOptions};
+use group::Attempt;
+use kv::{Backend, BackendTransaction, Error, TransactionOptions, Versionstamp};
 use position::{Head, Known};
 use runtime::{CancellationToken, SharedClock, SharedRng};
 use sql::Sql;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use transaction::PostgresTransaction;
 use watch::{Listener, Watches};
@@ -91,6 +92,16 @@ struct Shared {
 /// The servers and the database that `url` names, for people: without user and password. Nothing if it cannot be read.
 pub fn place(url: &str) -> Option<String> {
     Connector::new(url).ok().map(|connector| connector.place())
+}
+
+impl Shared {
+    /// Commits, together with whatever else waits.
+    async fn submit(&self, attempt: Attempt) -> Result<Versionstamp, Error> {
+        let (answer, answered) = oneshot::channel();
+        self.commits.send(Request { attempt, answer }).map_err(|_| error::closed())?;
+        // The committer answers everything it takes; if it was killed nobody knows how far it got.
+        answered.await.unwrap_or_else(|_| Err(Error::maybe_committed()))
+    }
 }
 
 /// Opens the store at `url`: `postgres://user:password@host:port,host:port/database?sslmode=…&schema=…`.
@@ -225,6 +236,12 @@ impl Backend for Postgres {
 
     fn outcome_can_be_unknown(&self) -> bool {
         true
+    }
+
+    fn advance_version(&self, version: u64) -> BoxFuture<'_, Result<(), Error>> {
+        // A commit of nothing that takes this version, or the next one if that is above it.
+        let attempt = Attempt { least_version: version, ..Attempt::default() };
+        Box::pin(async move { self.shared.submit(attempt).await.map(drop) })
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), Error>> {

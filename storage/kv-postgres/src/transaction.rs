@@ -1,10 +1,9 @@
 //! A transaction: one snapshot, own writes on top, and what it read and wrote for the check at commit.
 
-use crate::error;
+use crate::Shared;
 use crate::group::Attempt;
 use crate::position::Position;
 use crate::session::Session;
-use crate::{Request, Shared};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use kv::overlay::{Lookup, Merge};
@@ -14,7 +13,6 @@ use kv::{
 };
 use parking_lot::Mutex;
 use std::sync::Arc;
-use tokio::sync::oneshot;
 
 pub(crate) struct PostgresTransaction {
     shared: Arc<Shared>,
@@ -86,6 +84,7 @@ impl PostgresTransaction {
                 reads: std::mem::take(&mut state.buffer.reads),
                 writes: std::mem::take(&mut state.buffer.writes),
                 claims: std::mem::take(&mut state.buffer.claims),
+                least_version: 0,
             };
             (attempt, state.declared.take(), std::mem::take(&mut state.watches))
         };
@@ -101,16 +100,9 @@ impl PostgresTransaction {
             attempt.base = [snapshot, declared].into_iter().flatten().min();
         }
         drop(session);
-        let stamp = if writes { self.submit(attempt).await? } else { Versionstamp::ZERO };
+        let stamp = if writes { self.shared.submit(attempt).await? } else { Versionstamp::ZERO };
         watches.into_iter().for_each(|watch| self.shared.watches.add(watch));
         Ok(stamp)
-    }
-
-    async fn submit(&self, attempt: Attempt) -> Result<Versionstamp, Error> {
-        let (answer, answered) = oneshot::channel();
-        self.shared.commits.send(Request { attempt, answer }).map_err(|_| error::closed())?;
-        // The committer answers everything it takes; if it was killed nobody knows how far it got.
-        answered.await.unwrap_or_else(|_| Err(Error::maybe_committed()))
     }
 
     /// The watches with what this transaction saw. One that was asked for before there was a snapshot, and for

@@ -18,6 +18,10 @@ pub trait Backend: Send + Sync + 'static {
     /// idempotency tokens.
     fn outcome_can_be_unknown(&self) -> bool;
 
+    /// Sees to it, durably, that each commit which begins after this has a version above `version`: for rows that come
+    /// from another store and carry its versions. Does no harm where that is so already, or when done twice.
+    fn advance_version(&self, version: u64) -> BoxFuture<'_, Result<(), Error>>;
+
     /// Waits for commits under way and releases the store. What is used afterwards fails.
     fn close(&self) -> BoxFuture<'_, Result<(), Error>>;
 }

@@ -95,6 +95,20 @@ impl Database {
         self.shared.backend.close().await
     }
 
+    /// Sees to it, durably, that each commit which begins after this has a version above `version`
+    /// ([`Backend::advance_version`]). Tried again like a transaction.
+    pub async fn advance_version(&self, version: u64) -> Result<(), Error> {
+        let mut patience = Patience::new(self);
+        loop {
+            patience.tally.attempts += 1;
+            match self.shared.backend.advance_version(version).await {
+                // Done twice it is done.
+                Err(e) if e.kind() != ErrorKind::Fatal && patience.wait(&e, true).await => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
     /// Runs `f` in a transaction and commits it, again and again while the store says that this may help and
     /// the time given ([`TransactionOptions::timeout`]) is not over.
     ///

@@ -19,6 +19,9 @@ use std::time::Duration;
 /// Longest stall, in turns of the scheduler.
 const STALL_TURNS: u64 = 12;
 
+/// Most rows of a page that is cut short.
+const SHORT_PAGE: u64 = 5;
+
 /// How likely each fault is, in thousandths.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
@@ -37,6 +40,8 @@ pub struct Plan {
     pub unknown_late: u16,
     /// A read or commit waits for some turns of the scheduler.
     pub stall: u16,
+    /// A page has fewer rows than were asked for, though there are more: stores have limits of their own.
+    pub short_page: u16,
     /// A watch never wakes.
     pub lost_watch: u16,
     /// A watch wakes for nothing.
@@ -53,6 +58,7 @@ impl Plan {
         unknown_dropped: 0,
         unknown_late: 0,
         stall: 0,
+        short_page: 0,
         lost_watch: 0,
         early_watch: 0,
     };
@@ -69,6 +75,7 @@ impl Plan {
         unknown_dropped: 80,
         unknown_late: 80,
         stall: 100,
+        short_page: 150,
         lost_watch: 200,
         early_watch: 200,
     };
@@ -137,6 +144,10 @@ impl Backend for FaultBackend {
 
     fn outcome_can_be_unknown(&self) -> bool {
         true
+    }
+
+    fn advance_version(&self, version: u64) -> BoxFuture<'_, Result<(), Error>> {
+        self.inner.advance_version(version)
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), Error>> {
@@ -248,7 +259,11 @@ impl BackendTransaction for FaultTransaction {
     }
 
     fn range(&self, request: &RangeRequest) -> ReadFuture<'_, RangePage> {
-        let request = request.clone();
+        let mut request = request.clone();
+        if self.dice.roll("short_page", |plan| plan.short_page) {
+            request.limit =
+                usize::try_from(1 + self.dice.rng.below(SHORT_PAGE)).unwrap_or(1).min(request.row_limit());
+        }
         self.read(move |inner| inner.range(&request))
     }
 

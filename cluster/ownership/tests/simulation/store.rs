@@ -67,6 +67,10 @@ impl Backend for Gated {
         self.inner.outcome_can_be_unknown()
     }
 
+    fn advance_version(&self, version: u64) -> BoxFuture<'_, Result<(), Error>> {
+        self.inner.advance_version(version)
+    }
+
     fn close(&self) -> BoxFuture<'_, Result<(), Error>> {
         self.inner.close()
     }

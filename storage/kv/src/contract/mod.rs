@@ -45,8 +45,15 @@ pub struct Case {
 
 /// All cases.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
-    let groups =
-        [reads::CASES, isolation::CASES, atomics::CASES, versionstamps::CASES, watches::CASES, limits::CASES];
+    let groups = [
+        reads::CASES,
+        isolation::CASES,
+        atomics::CASES,
+        versionstamps::CASES,
+        watches::CASES,
+        limits::CASES,
+        versionstamps::LEAPS,
+    ];
     groups.into_iter().flatten()
 }
 

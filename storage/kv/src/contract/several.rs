@@ -40,6 +40,10 @@ impl Backend for Several {
         true
     }
 
+    fn advance_version(&self, version: u64) -> BoxFuture<'_, Result<(), Error>> {
+        self.backends[0].advance_version(version)
+    }
+
     fn close(&self) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(std::future::ready(Ok(())))
     }

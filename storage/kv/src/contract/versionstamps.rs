@@ -19,6 +19,10 @@ pub(super) const CASES: &[Case] = &[
     Case { name: "writes after a versionstamped key come after it", run: |db| Box::pin(order(db)) },
 ];
 
+/// The last of all: a cluster recovers from a leap, and answers slowly for a while.
+pub(super) const LEAPS: &[Case] =
+    &[Case { name: "versions go on above one that is named", run: |db| Box::pin(advanced(db)) }];
+
 async fn values(db: &Database) -> Check {
     let stamp = commit(db, |txn| txn.set_versionstamped_value(b"k", b"<0123456789>", 1)).await?;
     let stored = value(db, b"k").await?.unwrap();
@@ -27,6 +31,31 @@ async fn values(db: &Database) -> Check {
     let again = commit(db, |txn| txn.set_versionstamped_value(b"k", &[0; 10], 0)).await?;
     assert!(again > stamp);
     assert_eq!(value(db, b"k").await?.as_deref(), Some(&again.as_bytes()[..]));
+    Ok(())
+}
+
+async fn advanced(db: &Database) -> Check {
+    let set = |key: &'static [u8]| {
+        db.transact_versioned("advanced", move |txn| async move {
+            txn.set(key, b"v");
+            Ok::<_, Error>(())
+        })
+    };
+    let before = set(b"a").await?.1;
+    let target = before.version() + 5_000_000_000;
+    db.advance_version(target).await?;
+    let after = set(b"b").await?.1;
+    assert!(after.version() > target, "{after:?} after {target}");
+    // To a version that was passed: nothing is taken back.
+    db.advance_version(before.version()).await?;
+    let last = set(b"c").await?.1;
+    assert!(last > after);
+    let read = db.read("advanced", |txn| async move {
+        Ok::<_, Error>((txn.read_version().await?, txn.range(b"a", b"d").collect().await?))
+    });
+    let (version, rows) = read.await?;
+    assert!(version >= last.version());
+    assert_eq!(super::shown(&rows), "a=v b=v c=v");
     Ok(())
 }
 

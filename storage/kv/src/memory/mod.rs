@@ -45,6 +45,10 @@ impl Backend for Memory {
         false
     }
 
+    fn advance_version(&self, version: u64) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(std::future::ready(self.store.write().advance(version)))
+    }
+
     fn close(&self) -> BoxFuture<'_, Result<(), Error>> {
         self.store.write().close();
         Box::pin(std::future::ready(Ok(())))

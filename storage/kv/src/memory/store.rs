@@ -26,6 +26,13 @@ impl Store {
         Ok(self.version)
     }
 
+    /// Later commits have versions above this one.
+    pub(super) fn advance(&mut self, version: u64) -> Result<(), Error> {
+        self.check_open()?;
+        self.version = self.version.max(version);
+        Ok(())
+    }
+
     /// Gives a snapshot back and forgets what nobody can read any more.
     pub(super) fn release(&mut self, version: u64) {
         if let Some(users) = self.live.get_mut(&version) {
