@@ -31,6 +31,7 @@
 //!   never takes what a transaction is about to name.
 
 mod block;
+mod carry;
 mod chunks;
 mod collect;
 mod error;
@@ -50,6 +51,7 @@ mod store;
 #[cfg(test)]
 mod simulation;
 
+pub use carry::carry;
 pub use collect::Collected;
 pub use error::Error;
 pub use object::{ObjectName, Objects, Pending};

@@ -78,6 +78,37 @@ impl fmt::Debug for Secret {
 }
 
 impl Place {
+    /// Which place it is, in words without secrets: two that have the same are one. `dir` is the node's folder.
+    pub fn identity(&self, dir: &Path) -> String {
+        match self {
+            Place::Files => {
+                let dir = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+                format!("files in {}", dir.join("blobs").display())
+            }
+            Place::Chunks => "the store".to_owned(),
+            Place::S3(S3 { bucket, region, endpoint, root, .. }) => {
+                let endpoint = endpoint.as_deref().unwrap_or("AWS");
+                format!("S3 bucket {bucket} at {endpoint} in {region} under {:?}", root.trim_matches('/'))
+            }
+            Place::Azblob(Azblob { container, endpoint, root, .. }) => {
+                format!("Azure container {container} at {endpoint} under {:?}", root.trim_matches('/'))
+            }
+        }
+    }
+
+    /// The objects there, for who moves them: `dir` is the node's folder, made if it is absent. Asks nobody.
+    pub fn objects(
+        &self,
+        dir: &Path,
+        db: &Database,
+        clock: &SharedClock,
+        timeout: Duration,
+    ) -> Result<Arc<dyn Objects>, Error> {
+        let spill = dir.join("spill");
+        fs::create_dir_all(&spill).map_err(|e| Error::io("create", &spill, e))?;
+        self.open(dir, &spill, db, clock, timeout)
+    }
+
     /// The objects there; `dir` is this node's folder. Asks nobody: an object store that is away now may be back when
     /// it is needed.
     pub(crate) fn open(
@@ -109,6 +140,26 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_place_is_known_by_where_it_is() {
+        let bucket = |root: &str, secret: &str| {
+            Place::S3(S3 {
+                bucket: "mail".to_owned(),
+                region: "eu-central-1".to_owned(),
+                endpoint: None,
+                virtual_host: false,
+                root: root.to_owned(),
+                credentials: Some(("id".to_owned(), Secret::new(secret))),
+            })
+            .identity(Path::new("x"))
+        };
+        assert_eq!(bucket("a/", "one"), bucket("/a", "two"));
+        assert!(bucket("a", "one") != bucket("b", "one") && !bucket("a", "one").contains("one"));
+        let files = |dir: &str| Place::Files.identity(Path::new(dir));
+        assert_eq!(files("/tmp"), files("/tmp/../tmp"));
+        assert!(files("/tmp") != files("/") && files("/tmp") != Place::Chunks.identity(Path::new("/tmp")));
+    }
 
     #[test]
     fn keys_are_never_shown() {

@@ -28,6 +28,12 @@ impl Place {
         db.transact("blob.place", keep).await
     }
 
+    /// [`Place::keep`] for who brings larger bodies there himself: from now on they lie here.
+    pub async fn hold(&self, db: &Database) -> Result<(), Error> {
+        let place = &self.record();
+        db.transact("blob.place", |txn| async move { use_in(&txn, place).await }).await
+    }
+
     pub(crate) fn record(&self) -> BodyPlace {
         let (kind, container, root) = match self {
             Place::Files => ("fs", "", ""),
@@ -110,8 +116,18 @@ mod tests {
         keep(&fixture, Place::Files).await.unwrap();
         let error = keep(&fixture, bucket("mail", "", "http://a")).await.unwrap_err();
         assert!(error.contains("\"fs\"") && error.contains("\"mail\"") && !error.contains("hush"), "{error}");
+        Place::Files.hold(&fixture.db).await.unwrap();
+        assert!(Place::Chunks.hold(&fixture.db).await.is_err());
         let error = keep(&fixture, Place::Chunks).await.unwrap_err();
         assert!(error.contains("blob.kind = \"store\""), "{error}");
+        keep(&fixture, Place::Files).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn bodies_that_were_brought_are_not_left_behind() {
+        let fixture = Fixture::new(100);
+        Place::Files.hold(&fixture.db).await.unwrap();
+        assert!(keep(&fixture, Place::Chunks).await.is_err());
         keep(&fixture, Place::Files).await.unwrap();
     }
 

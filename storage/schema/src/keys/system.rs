@@ -5,6 +5,9 @@
 //! | `S b` | [`crate::records::system::BodyPlace`] |
 //! | `S d` | [`crate::records::system::Demo`] |
 //! | `S i` | [`crate::records::system::Incarnation`] |
+//! | `S t o` | [`crate::records::system::Seal`]: the store is, or is to be, copied to another that serves in its place |
+//! | `S t p` begin | [`crate::records::system::TransferPiece`]: what was copied from here on |
+//! | `S t u` | [`crate::records::system::Transfer`]: the store is the unfinished copy of another |
 //! | `S v` slot | versionstamp of the last change of any account in the slot |
 
 use super::{read_tags, show};
@@ -103,11 +106,84 @@ impl Key for ChangeSlotKey {
     }
 }
 
+/// All rows about the copying of stores: they belong to one store and are never copied.
+pub fn transfer_range() -> (Vec<u8>, Vec<u8>) {
+    prefix_range(|writer| {
+        writer.tag(TAG).tag(b't');
+    })
+}
+
+/// The store is the unfinished copy of another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TransferKey;
+
+impl Key for TransferKey {
+    const NAME: &'static str = "Transfer";
+
+    fn write(&self, writer: &mut KeyWriter) {
+        writer.tag(TAG).tag(b't').tag(b'u');
+    }
+
+    fn read(reader: &mut KeyReader<'_>) -> Result<Self, KeyError> {
+        read_tags(reader, &[TAG, b't', b'u'])?;
+        Ok(TransferKey)
+    }
+}
+
+/// The store is, or is to be, copied to another one that serves in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SealKey;
+
+impl Key for SealKey {
+    const NAME: &'static str = "Seal";
+
+    fn write(&self, writer: &mut KeyWriter) {
+        writer.tag(TAG).tag(b't').tag(b'o');
+    }
+
+    fn read(reader: &mut KeyReader<'_>) -> Result<Self, KeyError> {
+        read_tags(reader, &[TAG, b't', b'o'])?;
+        Ok(SealKey)
+    }
+}
+
+/// A piece of the key space that was copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransferPieceKey {
+    /// Its first key.
+    pub begin: Vec<u8>,
+}
+
+impl TransferPieceKey {
+    /// All pieces.
+    pub fn range() -> (Vec<u8>, Vec<u8>) {
+        prefix_range(|writer| {
+            writer.tag(TAG).tag(b't').tag(b'p');
+        })
+    }
+}
+
+impl Key for TransferPieceKey {
+    const NAME: &'static str = "TransferPiece";
+
+    fn write(&self, writer: &mut KeyWriter) {
+        writer.tag(TAG).tag(b't').tag(b'p').raw(&self.begin);
+    }
+
+    fn read(reader: &mut KeyReader<'_>) -> Result<Self, KeyError> {
+        read_tags(reader, &[TAG, b't', b'p'])?;
+        Ok(TransferPieceKey { begin: reader.rest().to_vec() })
+    }
+}
+
 pub(crate) fn explain(bytes: &[u8]) -> Option<String> {
     show::<IncarnationKey>(bytes)
         .or_else(|| show::<ChangeSlotKey>(bytes))
         .or_else(|| show::<BodyPlaceKey>(bytes))
         .or_else(|| show::<DemoKey>(bytes))
+        .or_else(|| show::<TransferKey>(bytes))
+        .or_else(|| show::<SealKey>(bytes))
+        .or_else(|| show::<TransferPieceKey>(bytes))
 }
 
 #[cfg(test)]
@@ -127,5 +203,21 @@ mod tests {
             assert_eq!(ChangeSlotKey::decode(bytes), Ok(key));
             assert_eq!(crate::explain(bytes), format!("{key:?}"));
         }
+    }
+
+    #[test]
+    fn golden_bytes_of_transfers() {
+        let piece = TransferPieceKey { begin: b"A\x07".to_vec() };
+        assert_eq!((TransferKey.encode(), SealKey.encode()), (b"Stu".to_vec(), b"Sto".to_vec()));
+        assert_eq!(piece.encode(), b"StpA\x07");
+        assert_eq!(TransferPieceKey::decode(b"StpA\x07"), Ok(piece.clone()));
+        for (bytes, shown) in
+            [(&b"Stu"[..], "TransferKey"), (b"Sto", "SealKey"), (b"StpA\x07", &format!("{piece:?}"))]
+        {
+            assert_eq!(crate::explain(bytes), shown);
+            let (begin, end) = transfer_range();
+            assert!(&begin[..] <= bytes && bytes < &end[..]);
+        }
+        assert!(IncarnationKey.encode() < transfer_range().0);
     }
 }

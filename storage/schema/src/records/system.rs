@@ -55,6 +55,63 @@ pub struct DemoAccount {
     pub password: String,
 }
 
+/// The store is the unfinished copy of another one.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Transfer {
+    /// The incarnation of the store that is copied.
+    #[prost(fixed64, tag = "1")]
+    pub source: u64,
+    /// Who copies: a random number of the process, so that of two that copy at once the first one stops.
+    #[prost(fixed64, tag = "2")]
+    pub run: u64,
+    /// The pass that is under way, from 1.
+    #[prost(uint32, tag = "3")]
+    pub pass: u32,
+    /// The last pass that came to its end.
+    #[prost(uint32, tag = "4")]
+    pub passed: u32,
+    /// When the copy was begun, in seconds since the epoch.
+    #[prost(int64, tag = "5")]
+    pub begun: i64,
+    /// From where to where bodies outside of the store go; empty if they stay or lie in rows of both.
+    #[prost(string, tag = "6")]
+    pub bodies: String,
+}
+
+impl Record for Transfer {}
+
+/// A piece of the key space that was copied.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct TransferPiece {
+    /// Its end: the first key behind it.
+    #[prost(bytes = "vec", tag = "1")]
+    pub end: Vec<u8>,
+    /// The pass that looked at it last.
+    #[prost(uint32, tag = "2")]
+    pub pass: u32,
+    /// BLAKE3 of its rows; empty if that is not known.
+    #[prost(bytes = "vec", tag = "3")]
+    pub digest: Vec<u8>,
+    /// Rows in it.
+    #[prost(uint64, tag = "4")]
+    pub rows: u64,
+}
+
+impl Record for TransferPiece {}
+
+/// The store is, or is to be, copied to another one that serves in its place.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Seal {
+    /// Since when, in seconds since the epoch.
+    #[prost(int64, tag = "1")]
+    pub since: i64,
+    /// Which store takes its place, in words.
+    #[prost(string, tag = "2")]
+    pub heir: String,
+}
+
+impl Record for Seal {}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,5 +140,21 @@ mod tests {
         let bytes = b"\x01\x0a\x08\x0a\x03a@b\x12\x01c";
         assert_eq!(record.to_bytes(), bytes);
         assert_eq!(Demo::from_bytes(bytes), Ok(record));
+    }
+
+    #[test]
+    fn fixtures_of_transfers() {
+        let transfer = Transfer { source: 7, run: 8, pass: 2, passed: 1, begun: 300, bodies: "a".to_owned() };
+        let bytes =
+            [1, 9, 7, 0, 0, 0, 0, 0, 0, 0, 17, 8, 0, 0, 0, 0, 0, 0, 0, 24, 2, 32, 1, 40, 172, 2, 50, 1, 97];
+        assert_eq!(transfer.to_bytes(), bytes);
+        assert_eq!(Transfer::from_bytes(&bytes), Ok(transfer));
+        let piece = TransferPiece { end: b"B".to_vec(), pass: 2, digest: vec![9], rows: 300 };
+        let bytes = [1, 10, 1, 66, 16, 2, 26, 1, 9, 32, 172, 2];
+        assert_eq!(piece.to_bytes(), bytes);
+        assert_eq!(TransferPiece::from_bytes(&bytes), Ok(piece));
+        let seal = Seal { since: 300, heir: "b".to_owned() };
+        assert_eq!(seal.to_bytes(), [1, 8, 172, 2, 18, 1, 98]);
+        assert_eq!(Seal::from_bytes(&[1, 8, 172, 2, 18, 1, 98]), Ok(seal));
     }
 }
