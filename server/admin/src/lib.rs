@@ -16,6 +16,7 @@ mod problem;
 mod purges_api;
 mod queue_api;
 mod router;
+mod rows_api;
 #[cfg(test)]
 mod tests;
 
@@ -57,6 +58,8 @@ pub struct Admin {
     pub mail: mail::Store,
     /// The queue.
     pub spool: Spool,
+    /// The rows of the store, as they are.
+    pub rows: Arc<dyn transfer::Source>,
     /// What the probes say.
     pub health: Health,
     /// The password of the user `admin`.

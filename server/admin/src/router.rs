@@ -8,7 +8,7 @@ use axum::response::IntoResponse;
 use axum::routing::{delete, get, post, put};
 
 use crate::{Admin, Problem, accounts_api as accounts, auth, domains_api as domains, health};
-use crate::{members_api as members, purges_api as purges, queue_api as queue};
+use crate::{members_api as members, purges_api as purges, queue_api as queue, rows_api as rows};
 
 /// Largest request body, in bytes.
 const BODY: usize = 64 * 1024;
@@ -32,6 +32,7 @@ pub fn router(admin: Admin) -> Router {
         .route("/queue/{id}", get(queue::show).delete(queue::cancel))
         .route("/queue/{id}/hold", post(queue::hold))
         .route("/queue/{id}/retry", post(queue::retry))
+        .route("/store/rows", get(rows::page))
         .layer(DefaultBodyLimit::max(BODY))
         .layer(from_fn_with_state(admin.clone(), auth::require));
     Router::new()

@@ -60,6 +60,7 @@ fn fixture() -> Fixture {
         registrar: Arc::new(Directory(accounts.clone())),
         accounts,
         mail: mail.clone(),
+        rows: Arc::new(transfer::Direct::new(&db)),
         spool: spool::Spool::new(db, blobs, clock, rng),
         health: health.clone(),
         password: "secret".into(),
@@ -191,4 +192,31 @@ async fn removed_accounts_are_listed_page_by_page() {
     let rest = (page["items"].as_array().unwrap().len(), &page["items"][0]["id"], &page["next"]);
     assert_eq!(rest, (1, &json!(3), &Value::Null));
     assert_eq!(f.call("GET", "/purges?after=x", Value::Null).await.0, 400);
+}
+
+#[tokio::test]
+async fn rows_are_read_in_pages_by_who_may() {
+    let f = fixture();
+    for n in 0..30 {
+        assert_eq!(f.call("POST", "/domains", json!({"name": format!("d{n}.test")})).await.0, 201);
+    }
+    let path = |begin: &str, end: &str| format!("/api/v1/store/rows?begin={begin}&end={end}");
+    let read =
+        async |begin: &str, end: &str| f.raw("GET", &path(begin, end), Some("secret"), Value::Null).await;
+    let (status, bytes) = read("", "ff").await;
+    let all = transfer::wire::decode(bytes.into()).unwrap();
+    assert_eq!((status, all.more), (StatusCode::OK, false));
+    assert!(all.rows.iter().filter(|(key, _)| key.starts_with(b"Pd")).count() == 30);
+    let (_, bytes) = read("5064", "5065").await;
+    let domains = transfer::wire::decode(bytes.into()).unwrap();
+    assert_eq!(
+        domains.rows,
+        all.rows.iter().filter(|(k, _)| k.starts_with(b"Pd")).cloned().collect::<Vec<_>>()
+    );
+    for bad in ["5", "xx", "%C3%A4"] {
+        assert_eq!(read(bad, "ff").await.0, StatusCode::BAD_REQUEST);
+    }
+    for wrong in [None, Some("wrong")] {
+        assert_eq!(f.raw("GET", &path("", "ff"), wrong, Value::Null).await.0, StatusCode::UNAUTHORIZED);
+    }
 }

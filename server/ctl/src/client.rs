@@ -1,6 +1,7 @@
 //! One admin API, spoken to in JSON.
 
 use anyhow::{Context, bail};
+use bytes::Bytes;
 use reqwest::{Method, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -38,6 +39,11 @@ impl Client {
     /// Asks for something.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> anyhow::Result<T> {
         Ok(self.send(Method::GET, path, &[], None::<&()>).await?.json().await?)
+    }
+
+    /// Asks for something that is no JSON.
+    pub(crate) async fn bytes(&self, path: &[&str], query: &[(&str, &str)]) -> anyhow::Result<Bytes> {
+        Ok(self.send(Method::GET, path, query, None::<&()>).await?.bytes().await?)
     }
 
     /// All items of a list, page by page.

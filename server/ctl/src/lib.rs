@@ -4,6 +4,8 @@ mod client;
 mod command;
 mod commands;
 mod output;
+mod rows;
 
 pub use command::{Command, Connection};
 pub use commands::run;
+pub use rows::NodeRows;

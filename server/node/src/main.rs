@@ -1,6 +1,7 @@
 //! The godwit binary: configuration and wiring.
 
 mod config;
+mod copying;
 mod dev;
 mod dev_nodes;
 mod emptying;
@@ -52,8 +53,17 @@ enum Command {
     /// Configuration files
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// The store as a whole
+    #[command(subcommand)]
+    Store(StoreCommand),
     #[command(flatten)]
     Operator(ctl::Command),
+}
+
+#[derive(Debug, Subcommand)]
+enum StoreCommand {
+    /// Copy a store to another one, of any kind, while its nodes serve; then hand over
+    Copy(copying::Arguments),
 }
 
 #[derive(Debug, Subcommand)]
@@ -94,6 +104,9 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Config(ConfigCommand::Check { file }) => {
             Config::load(&file).with_context(|| file.display().to_string())?;
             writeln!(std::io::stdout(), "{}: ok", file.display()).context("cannot print")
+        }
+        Command::Store(StoreCommand::Copy(copy)) => {
+            runtime(true)?.block_on(copying::run(copy, arguments.connection.json))
         }
         Command::Operator(command) => runtime(false)?.block_on(ctl::run(command, &arguments.connection)),
     }

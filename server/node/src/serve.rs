@@ -68,6 +68,8 @@ pub(crate) async fn start(config: Config, flavour: Flavour) -> anyhow::Result<No
         Flavour::Development => store::open(&config.store, &config.data, &clock, &rng).await?,
         Flavour::Production => waiting::for_store(&config, &clock, &rng).await?,
     };
+    transfer::admit(&db).await?;
+    changes::incarnation::current(&db, &*clock, &*rng).await.context("the store's incarnation")?;
     let (tls, certificate) = tls(&config)?;
     let shutdown = Shutdown::new();
     let supervisor = Supervisor::new(shutdown.clone());
@@ -229,6 +231,7 @@ impl Node {
             registrar: Arc::clone(&self.services.registrar),
             mail: self.services.mail.clone(),
             spool: self.services.spool.clone(),
+            rows: Arc::new(transfer::Direct::new(&self.db)),
             health: self.health.clone(),
             password: password.into(),
             metrics: Arc::clone(&self.metrics),

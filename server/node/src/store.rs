@@ -82,6 +82,25 @@ pub(crate) fn is_remote(store: &config::Store, data: &Path) -> bool {
     matches!(Location::of(store, data), Ok(Location::Postgres(_) | Location::FoundationDb(_)))
 }
 
+/// Whether two configurations name one store.
+pub(crate) fn is_same(a: (&config::Store, &Path), b: (&config::Store, &Path)) -> anyhow::Result<bool> {
+    let place = |(store, data)| {
+        Ok::<_, anyhow::Error>(match Location::of(store, data)? {
+            Location::Embedded(dir) => Location::Embedded(dir.canonicalize().unwrap_or(dir)),
+            other => other,
+        })
+    };
+    Ok(place(a)? == place(b)?)
+}
+
+/// The folder of an embedded store.
+pub(crate) fn embedded_folder(store: &config::Store, data: &Path) -> anyhow::Result<Option<PathBuf>> {
+    Ok(match Location::of(store, data)? {
+        Location::Embedded(dir) => Some(dir),
+        _ => None,
+    })
+}
+
 /// Opens the store.
 pub(crate) async fn open(
     store: &config::Store,

@@ -7,7 +7,7 @@ use accounts::Accounts;
 use changes::{LocalFeed, Poll};
 use kv::Database;
 use ownership::{Charge, Tenure, Worker};
-use runtime::{Outcome, SharedClock, Supervisor};
+use runtime::{Outcome, SharedClock, Shutdown, Supervisor};
 use schema::Duty;
 
 use crate::purge::Purger;
@@ -16,6 +16,8 @@ use crate::purge::Purger;
 const OFTEN: Duration = Duration::from_secs(300);
 /// Pause between looks for accounts that were removed, and mailboxes that were deleted.
 const PURGE: Duration = Duration::from_secs(2);
+/// Pause between looks whether the store was handed over to another one.
+const OBEY: Duration = Duration::from_secs(2);
 /// Pause between looks at the logs.
 const SELDOM: Duration = Duration::from_secs(3600);
 /// Changes are told for so long; a client that was away longer starts anew.
@@ -47,6 +49,11 @@ impl Upkeep {
                 metrics::counter!("changes_without_hint_total").increment(found as u64);
                 Ok::<_, changes::Error>(())
             }
+        });
+        let (db, shutdown) = (self.db.clone(), supervisor.shutdown().clone());
+        supervisor.spawn_recurring("handed-over", OBEY, move || {
+            let (db, shutdown) = (db.clone(), shutdown.clone());
+            async move { obey(&db, &shutdown).await }
         });
     }
 
@@ -141,6 +148,18 @@ impl Jobs {
             let purger = purger.clone();
             async move { purger.run().await }
         });
+    }
+}
+
+/// Ends the node when another store serves in the place of its own.
+async fn obey(db: &Database, shutdown: &Shutdown) -> Result<(), transfer::Error> {
+    match transfer::admit(db).await {
+        Err(error @ (transfer::Error::Sealed { .. } | transfer::Error::Unfinished)) => {
+            tracing::error!(%error, "this node ends");
+            shutdown.begin();
+            Ok(())
+        }
+        other => other,
     }
 }
 
