@@ -86,7 +86,7 @@ impl Accounts {
             .await
     }
 
-    fn set_domain(&self, txn: &Transaction, domain: &Domain) {
+    pub(crate) fn set_domain(&self, txn: &Transaction, domain: &Domain) {
         let DomainSettings { separator, catch_all } = &domain.settings;
         let record = records::Domain {
             id: domain.id.0,

@@ -26,6 +26,7 @@ mod password;
 mod principals;
 mod rights;
 mod rows;
+mod verify;
 
 pub use address::{Address, InvalidAddress, LOCAL_MAX, normalize_domain};
 pub use error::{Error, What};
@@ -37,6 +38,7 @@ pub use model::{
 };
 pub use password::{HashCost, HashError, PasswordHash, Secret};
 pub use rights::Rights;
+pub use verify::{check_row_in, of_account};
 
 use kv::Database;
 use runtime::{SharedClock, SharedRng};

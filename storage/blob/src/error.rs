@@ -79,6 +79,11 @@ impl Error {
         matches!(self, Error::Io { .. })
     }
 
+    /// Whether the file or object ends too early.
+    pub(crate) fn is_cut(&self) -> bool {
+        matches!(self, Error::Io { source, .. } if source.kind() == io::ErrorKind::UnexpectedEof)
+    }
+
     /// Whether the file or object is not there.
     pub fn is_absent(&self) -> bool {
         matches!(self, Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)

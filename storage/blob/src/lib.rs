@@ -47,6 +47,7 @@ mod remote;
 mod spill;
 mod stage;
 mod store;
+mod verify;
 
 #[cfg(test)]
 mod simulation;
@@ -60,3 +61,4 @@ pub use schema::keys::blob::BlobOwner;
 pub use spill::Spill;
 pub use stage::{HEAD, SPILL_AFTER, Staged, Writer};
 pub use store::{Options, Store};
+pub use verify::check_row_in;

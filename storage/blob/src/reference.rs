@@ -70,7 +70,7 @@ impl Store {
     }
 
     /// Phase one: notes since when nothing holds the body, in place of an earlier such note.
-    async fn nominate(&self, txn: &Transaction, hash: BlobHash) -> Result<(), Error> {
+    pub(crate) async fn nominate(&self, txn: &Transaction, hash: BlobHash) -> Result<(), Error> {
         if let Some(since) = unreferenced_since(txn, hash).await? {
             txn.clear(&BlobCandidateKey { since, hash }.encode());
         }

@@ -27,6 +27,7 @@ mod secrets;
 mod situation;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 pub use claim::{Fence, assert_in};
 pub use error::Error;
@@ -34,6 +35,7 @@ pub use lease::{Standing, assert_standing_in};
 pub use level::{FIRST_LEVEL, Levels, level_in};
 pub use schema::records::node::{Authority, Claim, GossipKey, Node, Secrets};
 pub use situation::{Live, Observation, Situation};
+pub use verify::{check_row_in, mend_in};
 
 use kv::{Database, Transaction};
 use runtime::SharedClock;

@@ -4,6 +4,8 @@
 //! A field that goes down is added as its two's complement, which carries into the field above; the whole is
 //! computed as one wide number, so that borrows and carries cancel out.
 
+use std::fmt;
+
 use kv::{AtomicOp, Transaction};
 use schema::Key;
 use schema::keys::mail::CountersKey;
@@ -20,6 +22,13 @@ pub(crate) struct Counters {
 }
 
 const LEN: usize = 20;
+
+impl fmt::Display for Counters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Counters { exists, unseen, deleted, octets } = self;
+        write!(f, "{exists} messages, {unseen} unseen, {deleted} deleted, {octets} octets")
+    }
+}
 
 impl Counters {
     /// The change that one message makes which comes (+1) or goes (−1).
@@ -40,6 +49,10 @@ impl Counters {
         self.octets += other.octets;
     }
 
+    pub(crate) fn negated(self) -> Self {
+        Self { exists: -self.exists, unseen: -self.unseen, deleted: -self.deleted, octets: -self.octets }
+    }
+
     /// Adds itself to what is stored, without reading it.
     pub(crate) fn apply(self, txn: &Transaction, at: MailboxRef) {
         if self == Self::default() {
@@ -50,7 +63,7 @@ impl Counters {
     }
 
     /// As one number: modulo 2^160 like the store's addition.
-    fn bytes(self) -> [u8; LEN] {
+    pub(crate) fn bytes(self) -> [u8; LEN] {
         let mut bytes = [0_u8; LEN];
         let low =
             i128::from(self.exists) + (i128::from(self.unseen) << 32) + (i128::from(self.deleted) << 64);
@@ -63,7 +76,7 @@ impl Counters {
         bytes
     }
 
-    fn read(bytes: &[u8]) -> Self {
+    pub(crate) fn read(bytes: &[u8]) -> Self {
         let word = |at: usize| {
             let four = bytes.get(at..at + 4).and_then(|b| b.first_chunk().copied()).unwrap_or_default();
             i64::from(u32::from_le_bytes(four))

@@ -32,7 +32,6 @@ mod pace;
 mod path;
 mod purge;
 mod quota;
-mod reasons;
 mod removal;
 mod rename;
 mod since;
@@ -61,7 +60,7 @@ pub use purge::Purge;
 pub use quota::Usage;
 pub use since::Delta;
 pub use uidset::UidSet;
-pub use verify::verify;
+pub use verify::{check_row_in, ranges, verify};
 
 use std::sync::Arc;
 

@@ -40,7 +40,7 @@ pub enum Role {
 }
 
 impl Role {
-    const ALL_ROLES: [Role; 9] = [
+    pub(crate) const ALL_ROLES: [Role; 9] = [
         Role::Inbox,
         Role::Archive,
         Role::Drafts,
@@ -73,7 +73,7 @@ impl Role {
         Role::ALL_ROLES.into_iter().find(is)
     }
 
-    fn from_number(number: u32) -> Option<Role> {
+    pub(crate) fn from_number(number: u32) -> Option<Role> {
         Role::ALL_ROLES.into_iter().find(|r| u32::from(*r as u8) == number)
     }
 }
@@ -343,7 +343,7 @@ async fn child_in(
     Ok(value.and_then(|v| id_of(&v)))
 }
 
-fn id_of(value: &[u8]) -> Option<MailboxId> {
+pub(crate) fn id_of(value: &[u8]) -> Option<MailboxId> {
     value.first_chunk().map(|b| MailboxId(u32::from_le_bytes(*b)))
 }
 

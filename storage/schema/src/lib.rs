@@ -34,7 +34,7 @@ pub mod record;
 pub mod records;
 
 pub use codec::{Key, KeyError, KeyReader, KeyWriter, STAMP_LEN, Stamp, prefix_end, prefix_range};
-pub use explain::explain;
+pub use explain::{explain, is_known};
 pub use flags::{Flags, InvalidKeyword, Keyword, SystemFlags};
 pub use ids::{
     AccountId, BlobHash, DomainId, Duty, DutyKind, EmailId, InvalidId, MailboxId, ModSeq, NodeId, QueueId,

@@ -30,6 +30,7 @@ mod error;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 pub use admin::Listing;
 pub use claim::{Claimed, Due, DueEntry};
@@ -37,6 +38,7 @@ pub use enqueue::{NewEntry, NewRecipient};
 pub use entry::{BodyType, Entry, Notify, Recipient, RecipientState, Reply, Ret, State};
 pub use error::Error;
 pub use settle::{Outcome, Settled};
+pub use verify::check_row_in;
 
 use kv::Database;
 use runtime::{SharedClock, SharedRng};

@@ -59,6 +59,13 @@ impl Key for MailboxNameKey {
     }
 }
 
+impl MailboxNameKey {
+    /// The names of all mailboxes of an account.
+    pub fn range(account: AccountId) -> (Vec<u8>, Vec<u8>) {
+        account_tag_range(account, b'n')
+    }
+}
+
 /// The mailbox that has a role, which at most one has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RoleKey {
@@ -280,6 +287,13 @@ impl Key for KeywordNameKey {
     fn read(reader: &mut KeyReader<'_>) -> Result<Self, KeyError> {
         let account = read_account(reader, b'K')?;
         Ok(Self { account, folded: read_text(reader)? })
+    }
+}
+
+impl KeywordNameKey {
+    /// The names of all keywords of an account.
+    pub fn range(account: AccountId) -> (Vec<u8>, Vec<u8>) {
+        account_tag_range(account, b'K')
     }
 }
 
