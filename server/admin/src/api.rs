@@ -187,3 +187,109 @@ pub struct QueueRecipient {
     /// What the last attempt ended with.
     pub last: Option<String>,
 }
+
+/// What of the store is to be looked through.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Verify {
+    /// An address, or an account's id; everything if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// Whether every body is read and compared to its hash.
+    #[serde(default)]
+    pub bodies: bool,
+    /// The cursor to go on from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+}
+
+/// What happens while the store is looked through: one line each.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Verification {
+    /// Something does not fit.
+    Finding(Finding),
+    /// Something could not be looked at.
+    Skipped {
+        /// What, and why.
+        what: String,
+    },
+    /// So far it has come.
+    Progress {
+        /// Where it could be gone on from.
+        cursor: String,
+        /// Rows looked at.
+        rows: u64,
+        /// Bodies looked for, or read.
+        bodies: u64,
+    },
+    /// The last line of one that came to its end.
+    Done {
+        /// Rows looked at.
+        rows: u64,
+        /// Bodies looked for, or read.
+        bodies: u64,
+        /// What was found.
+        findings: u64,
+    },
+    /// The last line of one that did not.
+    Failed {
+        /// Why.
+        reason: String,
+        /// Where it can be gone on from.
+        cursor: String,
+    },
+}
+
+/// Something of the store that does not fit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Finding {
+    /// Its kind.
+    pub kind: String,
+    /// `loss`, `wrong` or `leftover`.
+    pub severity: String,
+    /// The account's address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// The mailbox's path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mailbox: Option<String>,
+    /// The message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
+    /// The row, in words.
+    pub row: String,
+    /// The row's key, in hexadecimal digits.
+    pub key: String,
+    /// The row whose check found it.
+    pub source: String,
+    /// What exactly.
+    pub detail: String,
+    /// What a repair does.
+    pub repair: String,
+}
+
+/// What is to be mended.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Repair {
+    /// Findings, in the order in which they are to be mended. Each is looked at again first.
+    pub findings: Vec<Finding>,
+    /// Whether what nothing is left of is taken away.
+    #[serde(default)]
+    pub drop_lost: bool,
+}
+
+/// What became of a finding: one line each.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mending {
+    /// Its kind.
+    pub kind: String,
+    /// The row, in words.
+    pub row: String,
+    /// `done`, `kept`, `gone` (it stands no more) or `failed`.
+    pub outcome: String,
+    /// What was done, or why not.
+    pub what: String,
+}

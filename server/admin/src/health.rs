@@ -43,6 +43,11 @@ impl Health {
         self.started.store(true, Ordering::Release);
     }
 
+    /// Cancelled when the node begins to go down.
+    pub(crate) fn drain(&self) -> &runtime::CancellationToken {
+        &self.shutdown.drain
+    }
+
     fn has_started(&self) -> bool {
         self.started.load(Ordering::Acquire)
     }

@@ -4,6 +4,8 @@
 //! - `/api/v1/…` needs Basic credentials: the user `admin` with the bootstrap password of this node. [`api`] has the
 //!   JSON types; errors are problem details (RFC 9457).
 //!
+//! `/api/v1/store/verify` and `/api/v1/store/repair` answer with one JSON document per line, as they go.
+//!
 //! Lists are paged: `?after=` goes on behind an item, and `next` in the answer says where.
 
 mod accounts_api;
@@ -19,10 +21,12 @@ mod router;
 mod rows_api;
 #[cfg(test)]
 mod tests;
+mod verify_api;
 
 pub use health::{Health, Probe, waiting};
 pub use problem::Problem;
 pub use router::router;
+pub use verify_api::{mendings, verification};
 
 use std::sync::Arc;
 
@@ -60,6 +64,8 @@ pub struct Admin {
     pub spool: Spool,
     /// The rows of the store, as they are.
     pub rows: Arc<dyn transfer::Source>,
+    /// Looks through the store.
+    pub verifier: verify::Verifier,
     /// What the probes say.
     pub health: Health,
     /// The password of the user `admin`.

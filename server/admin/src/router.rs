@@ -8,7 +8,8 @@ use axum::response::IntoResponse;
 use axum::routing::{delete, get, post, put};
 
 use crate::{Admin, Problem, accounts_api as accounts, auth, domains_api as domains, health};
-use crate::{members_api as members, purges_api as purges, queue_api as queue, rows_api as rows};
+use crate::{members_api as members, purges_api as purges, queue_api as queue};
+use crate::{rows_api as rows, verify_api as verifying};
 
 /// Largest request body, in bytes.
 const BODY: usize = 64 * 1024;
@@ -33,6 +34,8 @@ pub fn router(admin: Admin) -> Router {
         .route("/queue/{id}/hold", post(queue::hold))
         .route("/queue/{id}/retry", post(queue::retry))
         .route("/store/rows", get(rows::page))
+        .route("/store/verify", post(verifying::verify))
+        .route("/store/repair", post(verifying::repair))
         .layer(DefaultBodyLimit::max(BODY))
         .layer(from_fn_with_state(admin.clone(), auth::require));
     Router::new()

@@ -56,12 +56,15 @@ fn fixture() -> Fixture {
     let shutdown = Shutdown::new();
     let bodies: crate::Probe = Arc::new(|| Box::pin(std::future::ready(Err("away".to_owned()))));
     let health = Health::new(shutdown.clone(), Vec::new(), vec![("bodies", bodies)]);
+    let spool = spool::Spool::new(db.clone(), blobs, clock, rng);
+    let verifier = verify::Verifier::new(accounts.clone(), mail.clone(), spool.clone());
     let admin = Admin {
         registrar: Arc::new(Directory(accounts.clone())),
         accounts,
         mail: mail.clone(),
         rows: Arc::new(transfer::Direct::new(&db)),
-        spool: spool::Spool::new(db, blobs, clock, rng),
+        spool,
+        verifier,
         health: health.clone(),
         password: "secret".into(),
         metrics: Arc::new(|| "up 1\n".to_owned()),

@@ -10,7 +10,7 @@ use crate::Connection;
 use admin::{Problem, api};
 
 /// A client of one node's admin API.
-pub(crate) struct Client {
+pub struct Client {
     http: reqwest::Client,
     base: String,
     password: String,
@@ -18,7 +18,10 @@ pub(crate) struct Client {
 
 impl Client {
     /// From what the operator said, and what the node left in its data directory.
-    pub(crate) fn new(connection: &Connection) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// When neither says where the API is, or its password.
+    pub fn new(connection: &Connection) -> anyhow::Result<Self> {
         let left = |name: &str| {
             let path = connection.data.join(name);
             let text =
@@ -74,6 +77,31 @@ impl Client {
         body: Option<&impl Serialize>,
     ) -> anyhow::Result<()> {
         self.send(method, path, &[], body).await.map(drop)
+    }
+
+    /// Does something that answers with one JSON document per line, as it goes.
+    ///
+    /// # Errors
+    /// What the admin API says, or `each`; and when the answer ends in the midst of a line.
+    pub async fn follow<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: &(impl Serialize + Sync),
+        mut each: impl FnMut(T) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let mut response = self.send(Method::POST, path, &[], Some(body)).await?;
+        let mut rest = Vec::new();
+        while let Some(bytes) = response.chunk().await.context("the answer breaks off")? {
+            rest.extend_from_slice(&bytes);
+            while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = rest.drain(..=end).collect();
+                each(
+                    serde_json::from_slice(&line)
+                        .context("the admin API says what this version does not know")?,
+                )?;
+            }
+        }
+        if rest.is_empty() { Ok(()) } else { bail!("the answer breaks off") }
     }
 
     async fn send(

@@ -6,6 +6,7 @@ mod commands;
 mod output;
 mod rows;
 
+pub use client::Client;
 pub use command::{Command, Connection};
 pub use commands::run;
 pub use rows::NodeRows;

@@ -15,6 +15,7 @@ mod serve;
 mod standing;
 mod store;
 mod upkeep;
+mod verifying;
 mod waiting;
 mod wiring;
 
@@ -64,6 +65,8 @@ enum Command {
 enum StoreCommand {
     /// Copy a store to another one, of any kind, while its nodes serve; then hand over
     Copy(copying::Arguments),
+    /// Look whether everything fits together, and mend what does not
+    Verify(verifying::Arguments),
 }
 
 #[derive(Debug, Subcommand)]
@@ -107,6 +110,9 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         }
         Command::Store(StoreCommand::Copy(copy)) => {
             runtime(true)?.block_on(copying::run(copy, arguments.connection.json))
+        }
+        Command::Store(StoreCommand::Verify(verify)) => {
+            runtime(false)?.block_on(verifying::run(verify, arguments.connection))
         }
         Command::Operator(command) => runtime(false)?.block_on(ctl::run(command, &arguments.connection)),
     }

@@ -232,6 +232,7 @@ impl Node {
             mail: self.services.mail.clone(),
             spool: self.services.spool.clone(),
             rows: Arc::new(transfer::Direct::new(&self.db)),
+            verifier: self.services.verifier.clone(),
             health: self.health.clone(),
             password: password.into(),
             metrics: Arc::clone(&self.metrics),

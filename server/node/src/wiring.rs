@@ -38,6 +38,7 @@ pub(crate) struct Services {
     pub(crate) registrar: Arc<dyn Registrar>,
     pub(crate) mail: mail::Store,
     pub(crate) spool: Spool,
+    pub(crate) verifier: verify::Verifier,
     pub(crate) smtp: Arc<dyn Protocol>,
     pub(crate) submission: Arc<dyn Protocol>,
     pub(crate) lmtp: Arc<dyn Protocol>,
@@ -71,12 +72,7 @@ pub(crate) fn wire(
     let feed = LocalFeed::new();
     let sink = Arc::new(feed.clone());
     let mail = mail::Store::new(db.clone(), blobs.clone(), sink, clock.clone(), rng.clone());
-    let account_options = accounts::Options {
-        default_domain: config.auth.default_domain.clone(),
-        postmaster: config.smtp.postmaster.clone(),
-        ..accounts::Options::default()
-    };
-    let accounts = Accounts::new(db.clone(), clock.clone(), rng.clone(), account_options);
+    let accounts = Accounts::new(db.clone(), clock.clone(), rng.clone(), account_options(config));
     let spool = Spool::new(db.clone(), blobs.clone(), clock.clone(), rng.clone());
     let directory = Directory::new(accounts.clone(), clock.clone(), rng, directory::Options::default());
     let authenticator: Arc<dyn Authenticator> = Arc::new(directory.context("the cost of password hashing")?);
@@ -133,11 +129,36 @@ pub(crate) fn wire(
             accounts: accounts.clone(),
             mail: mail.clone(),
         }),
+        verifier: verify::Verifier::new(accounts.clone(), mail.clone(), spool.clone()),
         mail,
         runner: runner(config, flavour, &delivery)?,
         accounts,
         spool,
     })
+}
+
+/// What looks through a store that no node of this process serves.
+pub(crate) fn verifier(
+    config: &Config,
+    db: &Database,
+    clock: &SharedClock,
+    rng: &SharedRng,
+) -> anyhow::Result<verify::Verifier> {
+    let blobs = bodies(config, db, clock, rng)?;
+    // Nobody listens here: sessions of other nodes see in the store what was changed.
+    let sink = Arc::new(LocalFeed::new());
+    let mail = mail::Store::new(db.clone(), blobs.clone(), sink, clock.clone(), rng.clone());
+    let accounts = Accounts::new(db.clone(), clock.clone(), rng.clone(), account_options(config));
+    let spool = Spool::new(db.clone(), blobs, clock.clone(), rng.clone());
+    Ok(verify::Verifier::new(accounts, mail, spool))
+}
+
+fn account_options(config: &Config) -> accounts::Options {
+    accounts::Options {
+        default_domain: config.auth.default_domain.clone(),
+        postmaster: config.smtp.postmaster.clone(),
+        ..accounts::Options::default()
+    }
 }
 
 fn bodies(

@@ -5,9 +5,11 @@ use findings::{Kind, Report};
 use kv::{Transaction, Versionstamp, idempotency};
 use schema::keys::account::PrincipalKey;
 use schema::keys::mail::RoleKey;
-use schema::keys::system::{BodyPlaceKey, CHANGE_SLOTS, ChangeSlotKey, DemoKey, IncarnationKey};
+use schema::keys::system::{
+    BodyPlaceKey, CHANGE_SLOTS, ChangeSlotKey, DemoKey, IncarnationKey, SealKey, TransferKey, TransferPieceKey,
+};
 use schema::keys::{account, blob as bodies, job, mail as mails, node, queue, system};
-use schema::records::system::{BodyPlace, Demo, Incarnation};
+use schema::records::system::{BodyPlace, Demo, Incarnation, Seal, Transfer, TransferPiece};
 use schema::{AccountId, Key};
 
 /// The role of an INBOX, as stored: an account has mail as long as a row says which mailbox has it.
@@ -50,6 +52,12 @@ fn check_system(key: &[u8], value: &[u8]) -> Report {
         report.record::<BodyPlace>(value);
     } else if DemoKey::decode(key).is_ok() {
         report.record::<Demo>(value);
+    } else if TransferKey::decode(key).is_ok() {
+        report.record::<Transfer>(value);
+    } else if SealKey::decode(key).is_ok() {
+        report.record::<Seal>(value);
+    } else if TransferPieceKey::decode(key).is_ok() {
+        report.record::<TransferPiece>(value);
     } else if let Ok(ChangeSlotKey { slot }) = ChangeSlotKey::decode(key)
         && slot < CHANGE_SLOTS
     {
