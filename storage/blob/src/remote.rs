@@ -40,6 +40,8 @@ const LAST_PAUSE: Duration = Duration::from_secs(2);
 pub(crate) struct RemoteObjects {
     operator: Operator,
     uploads: Semaphore,
+    /// Whether what was uploaded is read once more: where neither TLS nor a checksum guards it on its way.
+    reads_back: bool,
 }
 
 impl RemoteObjects {
@@ -61,7 +63,7 @@ impl RemoteObjects {
             builder = builder.access_key_id(id).secret_access_key(secret.expose());
             builder = builder.disable_config_load().disable_ec2_metadata();
         }
-        Self::new(builder, timeout)
+        Self::new(builder, timeout, false)
     }
 
     /// In a container of Azure Blob Storage.
@@ -73,10 +75,10 @@ impl RemoteObjects {
         if let Some((account, key)) = &place.credentials {
             builder = builder.account_name(account).account_key(key.expose());
         }
-        Self::new(builder, timeout)
+        Self::new(builder, timeout, !place.endpoint.starts_with("https://"))
     }
 
-    fn new(builder: impl Builder, timeout: Duration) -> Result<Self, Error> {
+    fn new(builder: impl Builder, timeout: Duration, reads_back: bool) -> Result<Self, Error> {
         let retry = RetryLayer::new()
             .with_max_times(TRIES)
             .with_min_delay(FIRST_PAUSE)
@@ -96,7 +98,7 @@ impl RemoteObjects {
             .layer(ConcurrentLimitLayer::new(REQUESTS))
             .layer(TimeoutLayer::new().with_timeout(timeout).with_io_timeout(timeout))
             .layer(retry);
-        Ok(RemoteObjects { operator, uploads: Semaphore::new(UPLOADS) })
+        Ok(RemoteObjects { operator, uploads: Semaphore::new(UPLOADS), reads_back })
     }
 
     async fn upload(&self, name: &ObjectName, bytes: Pending) -> Result<(), Error> {
@@ -110,7 +112,25 @@ impl RemoteObjects {
             // Best effort: parts that stay behind are no object.
             let _ = writer.abort().await;
         }
-        sent
+        let (size, hash) = sent?;
+        if self.reads_back && self.hash_of(&path, size).await? != hash {
+            // Best effort: the sweep finds what stays behind.
+            let _ = self.operator.delete(&path).await;
+            let changed = io::Error::new(io::ErrorKind::InvalidData, "other bytes arrived than were sent");
+            return Err(failed("upload", &path, changed));
+        }
+        Ok(())
+    }
+
+    async fn hash_of(&self, path: &str, size: u64) -> Result<blake3::Hash, Error> {
+        let (mut hasher, mut at) = (blake3::Hasher::new(), 0);
+        while at < size {
+            let end = size.min(at + PIECE as u64);
+            let read = self.operator.read_with(path).range(at..end).await;
+            hasher.update(&read.map_err(|error| failed("read", path, error))?.to_bytes());
+            at = end;
+        }
+        Ok(hasher.finalize())
     }
 
     async fn download(&self, name: &ObjectName, range: Range<u64>) -> Result<Bytes, Error> {
@@ -137,10 +157,15 @@ impl RemoteObjects {
     }
 }
 
-async fn send(writer: &mut Writer, path: &str, bytes: Pending) -> Result<(), Error> {
+/// Sends all bytes; returns how many, and their hash.
+async fn send(writer: &mut Writer, path: &str, bytes: Pending) -> Result<(u64, blake3::Hash), Error> {
     let refused = |error| failed("upload", path, error);
+    let mut hasher = blake3::Hasher::new();
     match bytes {
-        Pending::Memory(bytes) => writer.write(bytes).await.map_err(refused)?,
+        Pending::Memory(bytes) => {
+            hasher.update(&bytes);
+            writer.write(bytes).await.map_err(refused)?;
+        }
         Pending::Spilled(spill) => {
             let (spill, mut at) = (Arc::new(spill), 0);
             loop {
@@ -150,12 +175,13 @@ async fn send(writer: &mut Writer, path: &str, bytes: Pending) -> Result<(), Err
                 if piece.is_empty() {
                     break;
                 }
+                hasher.update(&piece);
                 writer.write(piece).await.map_err(refused)?;
             }
         }
     }
     writer.close().await.map_err(refused)?;
-    Ok(())
+    Ok((hasher.count(), hasher.finalize()))
 }
 
 fn path(name: &ObjectName) -> String {

@@ -7,6 +7,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
 
 use anyhow::ensure;
 
@@ -16,8 +17,10 @@ pub(crate) struct Disk {
     device: String,
 }
 
-const SHUT_DOWN: &str = "import fcntl, os, struct, sys
-fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587D, struct.pack('I', 2))";
+const SHUT_DOWN: &str = "import fcntl, os, struct, sys, time
+folder = os.open(sys.argv[1], os.O_RDONLY)
+print(time.time_ns(), flush=True)
+fcntl.ioctl(folder, 0x8004587D, struct.pack('I', 2))";
 
 impl Disk {
     /// `None` where that is not permitted or the tools are missing.
@@ -47,11 +50,13 @@ impl Disk {
         mounted.is_ok_and(|status| status.success())
     }
 
-    /// The power goes.
-    pub(crate) fn cut(&self) -> anyhow::Result<()> {
-        let status = Command::new("python3").args(["-c", SHUT_DOWN]).arg(self.path()).status()?;
-        ensure!(status.success(), "the file system cannot be shut down");
-        Ok(())
+    /// The power goes. Returns when it began to: a sync that was under way then may be told to have succeeded by a kernel
+    /// that no longer carries it out, as happens to no machine without power.
+    pub(crate) fn cut(&self) -> anyhow::Result<SystemTime> {
+        let output = Command::new("python3").args(["-c", SHUT_DOWN]).arg(self.path()).output()?;
+        ensure!(output.status.success(), "the file system cannot be shut down");
+        let nanos = String::from_utf8_lossy(&output.stdout).trim().parse()?;
+        Ok(SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos))
     }
 
     /// The power is back. Nobody may have files open any more.

@@ -61,8 +61,9 @@ struct Options {
     /// F2: power cuts, on the simulated disk and on a real file system
     #[arg(long, default_value_t = 200)]
     cuts: u64,
-    /// F2: size of the store whose opening is timed, in megabytes; opening 10 GB is extrapolated from it
-    #[arg(long, default_value_t = 1_500)]
+    /// F2: size of the store whose opening is timed, in megabytes; opening 10 GB is extrapolated from two thirds of it and
+    /// all of it, so that both should have more than the log that is read back at most (a sixteenth of memory, up to 1 GiB)
+    #[arg(long, default_value_t = 3_000)]
     megabytes: u64,
     /// F4, F7: how long each fault lasts, in seconds
     #[arg(long, default_value_t = 12)]

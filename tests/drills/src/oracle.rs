@@ -10,12 +10,18 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, ensure};
+use harness::imap::Reply;
 use harness::{Imap, Node, Smtp, binary};
 
 use crate::message::{message, recognize};
+
+/// How long a sender waits that was told to come later.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Messages that were deferred are sent again so many on a connection: servers have enough of one at some time.
+const AGAIN: usize = 10;
 
 /// What senders send.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +42,9 @@ pub(crate) struct Ledger {
     shared: Arc<Shared>,
     /// UIDVALIDITY and HIGHESTMODSEQ by account, when they were looked at last.
     seen: BTreeMap<usize, (u64, u64)>,
+    /// When acknowledgements were worth nothing, and how many of then the last check missed.
+    doubts: Vec<(SystemTime, SystemTime)>,
+    doubtful: usize,
 }
 
 #[derive(Default)]
@@ -48,7 +57,8 @@ struct Shared {
 struct State {
     /// By id: to whom, and how many octets.
     sent: BTreeMap<String, (usize, usize)>,
-    acknowledged: BTreeSet<String>,
+    /// And when.
+    acknowledged: BTreeMap<String, SystemTime>,
     /// Answered with 4xx: a sender comes again with them.
     deferred: BTreeSet<String>,
     /// Answered with anything else.
@@ -77,10 +87,15 @@ impl Shared {
         self.lock().sent.insert(id.clone(), (user, size));
         let begun = Instant::now();
         let answer = exchange(smtp, user, &message(&id, size))?;
+        let took = begun.elapsed();
+        if let Answer::Deferred = answer {
+            // Nobody comes again at once.
+            std::thread::sleep(PAUSE);
+        }
         let mut state = self.lock();
-        state.times.push(begun.elapsed());
+        state.times.push(took);
         match answer {
-            Answer::Taken => drop(state.acknowledged.insert(id)),
+            Answer::Taken => drop(state.acknowledged.insert(id, SystemTime::now())),
             Answer::Deferred => drop(state.deferred.insert(id)),
             Answer::Refused(text) => state.refused.push(text),
         }
@@ -199,21 +214,35 @@ impl Ledger {
         self.shared.lock().refused.clone()
     }
 
+    /// What was acknowledged in this time may be there or not.
+    pub(crate) fn doubt(&mut self, from: SystemTime, to: SystemTime) {
+        self.doubts.push((from, to));
+    }
+
+    /// How much of what is in doubt the last check missed.
+    pub(crate) fn doubtful(&self) -> usize {
+        self.doubtful
+    }
+
     /// Everything in the ledger so far.
     pub(crate) fn acknowledged(&self) -> usize {
         self.shared.lock().acknowledged.len()
     }
 
-    /// Sends once more what was deferred, as its senders do; how many are still deferred then.
+    /// Sends once more what was deferred, as its senders do, some of it; how many are still deferred then.
     pub(crate) fn send_deferred(&self, node: &Node) -> anyhow::Result<usize> {
-        let deferred: Vec<String> = self.shared.lock().deferred.iter().cloned().collect();
+        let deferred: Vec<String> = self.shared.lock().deferred.iter().take(AGAIN).cloned().collect();
         let mut smtp = Smtp::connect(node.listener("smtp"))?;
         for id in deferred {
             let (user, size) = *self.shared.lock().sent.get(&id).context("was never sent")?;
-            if let Answer::Taken = exchange(&mut smtp, user, &message(&id, size))? {
-                let mut state = self.shared.lock();
-                state.deferred.remove(&id);
-                state.acknowledged.insert(id);
+            match exchange(&mut smtp, user, &message(&id, size))? {
+                Answer::Taken => {
+                    let mut state = self.shared.lock();
+                    state.deferred.remove(&id);
+                    state.acknowledged.insert(id, SystemTime::now());
+                }
+                Answer::Deferred => break,
+                Answer::Refused(text) => anyhow::bail!("{text}"),
             }
         }
         Ok(self.shared.lock().deferred.len())
@@ -222,6 +251,7 @@ impl Ledger {
     /// Looks at all accounts and says what is wrong, in words; nothing if all is well.
     pub(crate) fn check(&mut self, node: &Node, users: usize) -> anyhow::Result<String> {
         let mut wrong: BTreeMap<&'static str, usize> = BTreeMap::new();
+        self.doubtful = 0;
         for user in 0..users {
             for what in self.check_user(node, user).with_context(|| format!("u{user}"))? {
                 *wrong.entry(what).or_default() += 1;
@@ -249,9 +279,8 @@ impl Ledger {
         let (mut found, mut last, mut octets) = (BTreeMap::<String, usize>::new(), 0, 0);
         let messages = number_of(&selected, " EXISTS");
         for first in (1..=messages).step_by(50) {
-            let page = imap.must(&format!("FETCH {first}:{} (UID BODY.PEEK[])", messages.min(first + 49)))?;
-            for line in page.untagged.iter().filter(|line| line.contains(&b'{')) {
-                let (uid, body) = uid_and_body(line)?;
+            for line in page(&mut imap, first, messages.min(first + 49), &mut wrong)? {
+                let (uid, body) = uid_and_body(&line)?;
                 if uid <= last {
                     wrong.push("UIDs out of order");
                 }
@@ -264,10 +293,14 @@ impl Ledger {
             }
         }
         let state = self.shared.lock();
-        let mine = |id: &&String| state.sent.get(*id).is_some_and(|(to, _)| *to == user);
-        wrong.extend(
-            state.acknowledged.iter().filter(mine).filter(|id| !found.contains_key(*id)).map(|_| "lost"),
-        );
+        let mine = |id: &String| state.sent.get(id).is_some_and(|(to, _)| *to == user);
+        let missing = state.acknowledged.iter().filter(|(id, _)| mine(id) && !found.contains_key(*id));
+        for (_, when) in missing {
+            // In doubt is not lost: it may be there or not.
+            let doubtful = self.doubts.iter().any(|(from, to)| from <= when && when <= to);
+            wrong.extend((!doubtful).then_some("lost"));
+            self.doubtful += usize::from(doubtful);
+        }
         wrong.extend(found.values().flat_map(|times| (1..*times).map(|_| "duplicates")));
         wrong.extend(found.keys().filter(|id| !mine(id)).map(|_| "phantoms"));
         drop(state);
@@ -277,6 +310,30 @@ impl Ledger {
         }
         Ok(wrong)
     }
+}
+
+/// The messages of a range, one by one where one of them cannot be read.
+fn page(
+    imap: &mut Imap,
+    first: u64,
+    last: u64,
+    wrong: &mut Vec<&'static str>,
+) -> anyhow::Result<Vec<Vec<u8>>> {
+    let bodies = |reply: Reply| reply.untagged.into_iter().filter(|line| line.contains(&b'{'));
+    let whole = imap.command(&format!("FETCH {first}:{last} (UID BODY.PEEK[])"))?;
+    if whole.ok() {
+        return Ok(bodies(whole).collect());
+    }
+    let mut lines = Vec::new();
+    for number in first..=last {
+        let one = imap.command(&format!("FETCH {number} (UID BODY.PEEK[])"))?;
+        if one.ok() {
+            lines.extend(bodies(one));
+        } else {
+            wrong.push("unreadable bodies");
+        }
+    }
+    Ok(lines)
 }
 
 fn send_until_cut(shared: &Shared, address: &str, mix: Mix, stop: &AtomicBool) -> anyhow::Result<()> {

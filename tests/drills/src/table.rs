@@ -1,5 +1,8 @@
 //! The table of what came out.
 
+/// Characters of a cell: an error may have whole messages in it.
+const LONGEST: usize = 240;
+
 /// Rows, as they come.
 pub(crate) struct Table {
     seed: u64,
@@ -37,7 +40,8 @@ impl Table {
     }
 
     fn add(&mut self, backend: &str, criterion: &str, figure: &str, outcome: &str) {
-        let row = [self.drill, backend, criterion, figure, outcome].map(|cell| cell.replace('\n', " "));
+        let cell = |text: &str| text.replace(['\r', '\n'], " ").chars().take(LONGEST).collect::<String>();
+        let row = [self.drill, backend, criterion, figure, outcome].map(cell);
         eprintln!("{}", row.join(" | "));
         self.rows.push(row);
     }

@@ -54,7 +54,7 @@ impl SeaweedFs {
         command.arg("server").arg("-s3").args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1"]);
         command.args(names.zip(ports).map(|(name, port)| format!("-{name}={port}")));
         command.args(["-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"]);
-        command.args(["-volume.max=4", "-volume.minFreeSpace=0", "-master.volumeSizeLimitMB=64"]);
+        command.args(["-volume.max=64", "-volume.minFreeSpace=0", "-master.volumeSizeLimitMB=64"]);
         command.arg(format!("-dir={}", dir.path().display()));
         command.arg(format!("-s3.config={}", config.display()));
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports[6]));
