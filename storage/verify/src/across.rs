@@ -6,7 +6,8 @@ use kv::{Transaction, Versionstamp, idempotency};
 use schema::keys::account::PrincipalKey;
 use schema::keys::mail::RoleKey;
 use schema::keys::system::{
-    BodyPlaceKey, CHANGE_SLOTS, ChangeSlotKey, DemoKey, IncarnationKey, SealKey, TransferKey, TransferPieceKey,
+    BodyPlaceKey, CHANGE_SLOTS, ChangeSlotKey, DemoKey, IncarnationKey, SealKey, TransferKey,
+    TransferPieceKey,
 };
 use schema::keys::{account, blob as bodies, job, mail as mails, node, queue, system};
 use schema::records::system::{BodyPlace, Demo, Incarnation, Seal, Transfer, TransferPiece};
