@@ -65,6 +65,8 @@ struct State {
     refused: Vec<String>,
     /// From the beginning of a transaction to its last reply.
     times: Vec<Duration>,
+    /// Broken off, or not answered for as long as a client waits.
+    unanswered: usize,
 }
 
 /// How a message was answered.
@@ -86,7 +88,8 @@ impl Shared {
         let size = if n % 10 == 9 { mix.large } else { mix.size };
         self.lock().sent.insert(id.clone(), (user, size));
         let begun = Instant::now();
-        let answer = exchange(smtp, user, &message(&id, size))?;
+        let answer =
+            exchange(smtp, user, &message(&id, size)).inspect_err(|_| self.lock().unanswered += 1)?;
         let took = begun.elapsed();
         if let Answer::Deferred = answer {
             // Nobody comes again at once.
@@ -145,6 +148,8 @@ pub(crate) struct Throughput {
     pub(crate) taken: usize,
     /// Answered with 4xx.
     pub(crate) deferred: usize,
+    /// Broken off, or not answered for as long as a client waits.
+    pub(crate) unanswered: usize,
     /// Acknowledged each second.
     pub(crate) rate: f64,
     /// Of all answers.
@@ -176,6 +181,7 @@ impl Load {
         Throughput {
             taken,
             deferred: state.deferred.len() - self.before.1,
+            unanswered: std::mem::take(&mut state.unanswered),
             rate: taken as f64 / took.as_secs_f64(),
             p50: at(0.5),
             p99: at(0.99),
