@@ -8,10 +8,10 @@ use runtime::Supervisor;
 use smtp::{Acceptor, BodyWriter, Envelope, RecipientVerdict, Role, SessionInfo};
 use smtp_proto::{ForwardPath, Rcpt, Reply};
 
-use crate::combiner::{Combiner, CombinerLimits};
+use crate::combiner::{Combiner, CombinerLimits, Errors};
 use crate::commit::{self, Item, Outcomes};
 use crate::intake::Intake;
-use crate::{Error, Options, Services, Shared, SharedRef};
+use crate::{Error, Options, PATIENCE, Services, Shared, SharedRef};
 
 /// Accepts messages. A cheap handle.
 #[derive(Clone)]
@@ -26,11 +26,12 @@ impl Delivery {
     pub fn new(services: Services, options: Options, limits: CombinerLimits, supervisor: Supervisor) -> Self {
         let shared = Arc::new(Shared { services, options });
         let committing = Arc::clone(&shared);
-        let commit = Box::new(move |items: Arc<Vec<Item>>| {
+        let commit = Box::new(move |items: Arc<Vec<Item>>, patience| {
             let shared = Arc::clone(&committing);
-            async move { commit::commit(&shared, &items).await }.boxed()
+            async move { commit::commit(&shared, &items, patience).await }.boxed()
         });
-        Self { shared, combiner: Combiner::new(limits, supervisor, commit, Error::is_of_a_part) }
+        let errors = Errors { is_of_a_part: Error::is_of_a_part, late: || Error::Late };
+        Self { shared, combiner: Combiner::new(limits, supervisor, commit, errors) }
     }
 
     async fn verdict(&self, session: &SessionInfo, envelope: &Envelope, rcpt: &Rcpt) -> RecipientVerdict {
@@ -58,7 +59,7 @@ impl Delivery {
         };
         let (mail, account) = (&self.shared.services.mail, one.account);
         let usage = |txn| async move { mail.usage_in(&txn, account).await };
-        match self.shared.patient(None).read("mail.usage", usage).await {
+        match self.shared.patient(PATIENCE, None).read("mail.usage", usage).await {
             Ok(usage)
                 if usage
                     .octets_limit

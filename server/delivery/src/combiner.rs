@@ -9,15 +9,22 @@
 //! what goes to different accounts side by side, what goes to one account by halves, in order. So a message that cannot
 //! be committed fails alone, and an account that others write to all the time holds up nobody else: parts do not count
 //! among the commits that run at once. Where the store is away nothing is parted, and all hear of it.
+//!
+//! A message has so much time for its turn and its commit together. Whose turn does not come in it is told so: a sender that
+//! hears 451 tries again, one that hears nothing for long does not know.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use runtime::{Supervisor, TaskKind};
 use schema::AccountId;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::PATIENCE;
 
 /// How much goes into one transaction, and how many transactions run at once.
 #[derive(Debug, Clone, Copy)]
@@ -29,19 +36,28 @@ pub struct CombinerLimits {
     pub bytes: usize,
     /// Transactions at once.
     pub in_flight: usize,
+    /// How long a message waits for its turn and its commit.
+    pub patience: Duration,
 }
 
 impl Default for CombinerLimits {
     fn default() -> Self {
-        Self { messages: 128, bytes: 4_000_000, in_flight: 4 }
+        Self { messages: 128, bytes: 4_000_000, in_flight: 4, patience: PATIENCE }
     }
 }
 
-/// What a batch is committed with: outcomes in the order of the items, or an error for all of them.
-pub(crate) type Commit<T, R, E> = dyn Fn(Arc<Vec<T>>) -> BoxFuture<'static, Result<Vec<R>, E>> + Send + Sync;
+/// What a batch is committed with, and for how long that is tried: outcomes in the order of the items, or an error for all of
+/// them.
+pub(crate) type Commit<T, R, E> =
+    dyn Fn(Arc<Vec<T>>, Duration) -> BoxFuture<'static, Result<Vec<R>, E>> + Send + Sync;
 
-/// Whether after this error a part of the batch may go through.
-pub(crate) type OfAPart<E> = fn(&E) -> bool;
+/// What is to be known of errors.
+pub(crate) struct Errors<E> {
+    /// Whether after this error a part of the batch may go through.
+    pub(crate) is_of_a_part: fn(&E) -> bool,
+    /// What those are told whose turn did not come in time.
+    pub(crate) late: fn() -> E,
+}
 
 /// Combines items into batches. A cheap handle.
 pub(crate) struct Combiner<T, R, E>(Arc<Inner<T, R, E>>);
@@ -56,18 +72,22 @@ struct Inner<T, R, E> {
     limits: CombinerLimits,
     supervisor: Supervisor,
     commit: Box<Commit<T, R, E>>,
-    of_a_part: OfAPart<E>,
+    errors: Errors<E>,
     state: Mutex<State<T, R, E>>,
 }
 
 struct State<T, R, E> {
     waiting: VecDeque<Job<T, R, E>>,
+    /// Jobs that there were.
+    numbered: u64,
     /// Accounts that a running commit touches.
     busy: HashSet<AccountId>,
     in_flight: usize,
 }
 
 struct Job<T, R, E> {
+    number: u64,
+    since: Instant,
     accounts: Vec<AccountId>,
     bytes: usize,
     item: T,
@@ -84,10 +104,10 @@ where
         limits: CombinerLimits,
         supervisor: Supervisor,
         commit: Box<Commit<T, R, E>>,
-        of_a_part: OfAPart<E>,
+        errors: Errors<E>,
     ) -> Self {
-        let state = State { waiting: VecDeque::new(), busy: HashSet::new(), in_flight: 0 };
-        Self(Arc::new(Inner { limits, supervisor, commit, of_a_part, state: Mutex::new(state) }))
+        let state = State { waiting: VecDeque::new(), numbered: 0, busy: HashSet::new(), in_flight: 0 };
+        Self(Arc::new(Inner { limits, supervisor, commit, errors, state: Mutex::new(state) }))
     }
 
     /// Has an item committed. `None`: the commit was cut off (a panic, or the server stops), its outcome is unknown.
@@ -97,10 +117,36 @@ where
         bytes: usize,
         item: T,
     ) -> Option<Result<R, Arc<E>>> {
-        let (outcome, settled) = oneshot::channel();
-        self.0.state.lock().waiting.push_back(Job { accounts, bytes, item, outcome });
+        let (outcome, mut settled) = oneshot::channel();
+        let since = Instant::now();
+        let number = {
+            let mut state = self.0.state.lock();
+            let number = state.numbered;
+            state.numbered += 1;
+            state.waiting.push_back(Job { number, since, accounts, bytes, item, outcome });
+            number
+        };
         self.dispatch();
+        tokio::select! {
+            biased;
+            outcome = &mut settled => return outcome.ok(),
+            () = tokio::time::sleep_until(since + self.0.limits.patience) => {}
+        }
+        if self.withdraw(number) {
+            return Some(Err(Arc::new((self.0.errors.late)())));
+        }
+        // Its commit has begun, and says soon what became of it.
         settled.await.ok()
+    }
+
+    /// Takes back a job whose turn has not come. Those who stood behind it for its accounts may go on.
+    fn withdraw(&self, number: u64) -> bool {
+        let mut state = self.0.state.lock();
+        let Some(at) = state.waiting.iter().position(|job| job.number == number) else { return false };
+        state.waiting.remove(at);
+        drop(state);
+        self.dispatch();
+        true
     }
 
     /// Starts as many commits as may run.
@@ -144,15 +190,20 @@ where
 
     /// Commits a batch; gives it back if it is to be done in parts.
     async fn commit(&self, batch: Vec<Job<T, R, E>>) -> Option<Vec<Job<T, R, E>>> {
+        let now = Instant::now();
+        let left = |job: &Job<T, R, E>| self.0.limits.patience.saturating_sub(now - job.since);
+        let (batch, late): (Vec<_>, Vec<_>) = batch.into_iter().partition(|job| !left(job).is_zero());
+        late.into_iter().for_each(|job| job.settle(Err(Arc::new((self.0.errors.late)()))));
+        let left = batch.iter().map(left).min()?;
         let items: Arc<Vec<T>> = Arc::new(batch.iter().map(|job| job.item.clone()).collect());
-        match (self.0.commit)(items).await {
+        match (self.0.commit)(items, left).await {
             Ok(outcomes) => {
                 for (job, outcome) in batch.into_iter().zip(outcomes) {
                     job.settle(Ok(outcome));
                 }
                 None
             }
-            Err(error) if batch.len() > 1 && (self.0.of_a_part)(&error) => {
+            Err(error) if batch.len() > 1 && (self.0.errors.is_of_a_part)(&error) => {
                 metrics::counter!("delivery_batches_parted_total").increment(1);
                 Some(batch)
             }
@@ -316,7 +367,7 @@ mod tests {
     fn fixture(limits: CombinerLimits) -> Fixture {
         let (gate, batches) = (Arc::new(Semaphore::new(0)), Arc::new(Mutex::new(Vec::new())));
         let (inner_gate, inner_batches) = (Arc::clone(&gate), Arc::clone(&batches));
-        let commit: Box<Commit<u32, u32, String>> = Box::new(move |items| {
+        let commit: Box<Commit<u32, u32, String>> = Box::new(move |items, _| {
             let (gate, batches) = (Arc::clone(&inner_gate), Arc::clone(&inner_batches));
             async move {
                 batches.lock().push(items.to_vec());
@@ -332,8 +383,8 @@ mod tests {
             }
             .boxed()
         });
-        let combiner =
-            Combiner::new(limits, Supervisor::new(Shutdown::new()), commit, |error| error != "away");
+        let errors = Errors { is_of_a_part: |error: &String| error != "away", late: || "late".to_owned() };
+        let combiner = Combiner::new(limits, Supervisor::new(Shutdown::new()), commit, errors);
         Fixture { combiner, gate, batches }
     }
 
@@ -393,7 +444,7 @@ mod tests {
 
     #[tokio::test]
     async fn batches_are_bounded() {
-        let fixture = fixture(CombinerLimits { in_flight: 1, messages: 3, bytes: 250 });
+        let fixture = fixture(CombinerLimits { in_flight: 1, messages: 3, bytes: 250, ..CombinerLimits::default() });
         let handles = fixture.submit(&[(0, 1), (1, 1), (2, 1), (3, 1), (4, 1)]).await;
         fixture.gate.add_permits(10);
         for handle in handles {
@@ -442,9 +493,44 @@ mod tests {
         assert_eq!(fixture.batches(), [vec![1], vec![2, 503, 3]]);
     }
 
-    #[test]
-    fn parts_have_no_account_in_common() {
+    #[tokio::test(start_paused = true)]
+    async fn whose_turn_does_not_come_is_told_so() {
+        let fixture = fixture(CombinerLimits { in_flight: 1, ..CombinerLimits::default() });
+        let mut handles = fixture.submit(&[(1, 1)]).await;
+        tokio::time::advance(PATIENCE / 2).await;
+        handles.extend(fixture.submit(&[(2, 1), (3, 2)]).await);
+        // The clock goes on by itself, since nobody has anything to do.
+        for handle in handles.drain(1..) {
+            assert_eq!(handle.await.unwrap(), Some(Err(Arc::new("late".to_owned()))));
+        }
+        fixture.gate.add_permits(10);
+        assert_eq!(handles.pop().unwrap().await.unwrap(), Some(Ok(2)), "its commit had begun");
+        assert_eq!(fixture.batches(), [vec![1]]);
+    }
+
+    /// What failed as a part of a batch is not begun again when its time is over.
+    #[tokio::test(start_paused = true)]
+    async fn parts_are_not_begun_too_late() {
+        let fixture = fixture(CombinerLimits { in_flight: 1, ..CombinerLimits::default() });
+        let handles = fixture.submit(&[(1, 1), (2, 2), (666, 3)]).await;
+        fixture.gate.add_permits(1);
+        fixture.settle().await;
+        tokio::time::advance(PATIENCE).await;
+        fixture.gate.add_permits(10);
+        let outcomes = futures::future::join_all(handles).await;
+        let late = Some(Err(Arc::new("late".to_owned())));
+        assert_eq!(
+            outcomes.into_iter().map(Result::unwrap).collect::<Vec<_>>(),
+            [Some(Ok(2)), late.clone(), late]
+        );
+        assert_eq!(fixture.batches(), [vec![1], vec![2, 666]]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn parts_have_no_account_in_common() {
         let job = |item: u32, accounts: &[u32]| Job::<u32, (), ()> {
+            number: 0,
+            since: Instant::now(),
             accounts: accounts.iter().copied().map(AccountId).collect(),
             bytes: 0,
             item,

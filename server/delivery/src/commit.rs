@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use kv::{TransactError, Transaction};
@@ -178,15 +179,19 @@ impl TransactError for Stop {
     }
 }
 
-/// Commits a batch. One of several messages gives up as soon as it loses to another transaction: its parts touch less,
+/// Commits a batch, which is tried for as long as `patience`. One of several messages gives up as soon as it loses to another transaction: its parts touch less,
 /// and lose less often.
 ///
 /// What there is to tell is known only in the transaction, and a notification is written outside of it, since that is
 /// slow and has effects of its own. So the first pass may end without a commit, and another comes with what it lacked.
-pub(crate) async fn commit(shared: &Shared, items: &[Item]) -> Result<Vec<Outcomes>, Error> {
+pub(crate) async fn commit(
+    shared: &Shared,
+    items: &[Item],
+    patience: Duration,
+) -> Result<Vec<Outcomes>, Error> {
     let mut told = Told::new();
     loop {
-        let untold = match pass(shared, items, &told).await {
+        let untold = match pass(shared, items, &told, patience).await {
             Ok(outcomes) => return Ok(outcomes),
             Err(Stop::Failed(error)) => return Err(error),
             Err(Stop::Untold(untold)) => untold,
@@ -199,11 +204,16 @@ pub(crate) async fn commit(shared: &Shared, items: &[Item]) -> Result<Vec<Outcom
     }
 }
 
-async fn pass(shared: &Shared, items: &[Item], told: &Told) -> Result<Vec<Outcomes>, Stop> {
+async fn pass(
+    shared: &Shared,
+    items: &[Item],
+    told: &Told,
+    patience: Duration,
+) -> Result<Vec<Outcomes>, Stop> {
     let services = &shared.services;
     let most_losses = if items.len() > 1 { Some(0) } else { None };
     let ((outcomes, pending), version) = shared
-        .patient(most_losses)
+        .patient(patience, most_losses)
         .transact_versioned("delivery.commit", |txn| async move {
             let messages: Vec<&Message> = items.iter().map(|Item(message)| &**message).collect();
             let Spread { outcomes, mut pending } = spread::all_in(shared, &txn, &messages).await?;

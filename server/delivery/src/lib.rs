@@ -83,6 +83,9 @@ pub enum Error {
     /// Its recipients led elsewhere when the message began to come in, so that the copy they need now was not written.
     #[error("recipients lead elsewhere than when the message began")]
     Rerouted,
+    /// Too much waits for the store: the sender tries again.
+    #[error("the turn of the message did not come in time")]
+    Late,
 }
 
 impl Error {
@@ -106,7 +109,7 @@ impl TransactError for Error {
             Error::Mail(error) => error.as_kv(),
             Error::Spool(error) => error.as_kv(),
             Error::Blob(error) => error.as_kv(),
-            Error::Rerouted => None,
+            Error::Rerouted | Error::Late => None,
         }
     }
 }
@@ -119,20 +122,20 @@ pub(crate) struct Shared {
 
 /// How long the store is waited for while mail is taken: longer than a cluster needs to notice that one of its machines
 /// stands still and to go on without it. A sender waits for minutes (RFC 5321 §4.5.3.2).
-const PATIENCE: Duration = Duration::from_secs(40);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
 impl Shared {
     /// The database, for what a sender waits for.
-    pub(crate) fn patient(&self, most_losses: Option<u32>) -> Database {
+    pub(crate) fn patient(&self, timeout: Duration, most_losses: Option<u32>) -> Database {
         let db = &self.services.db;
-        db.with_options(TransactionOptions { timeout: PATIENCE, most_losses, ..db.options() })
+        db.with_options(TransactionOptions { timeout, most_losses, ..db.options() })
     }
 
     /// Where a recipient leads.
     pub(crate) async fn expand(&self, address: &str) -> Result<Expansion, Error> {
         let accounts = &self.services.accounts;
         let expand = |txn| async move { accounts.expand_in(&txn, address).await };
-        Ok(self.patient(None).read("accounts.expand", expand).await?)
+        Ok(self.patient(PATIENCE, None).read("accounts.expand", expand).await?)
     }
 }
 
