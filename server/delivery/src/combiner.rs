@@ -444,7 +444,8 @@ mod tests {
 
     #[tokio::test]
     async fn batches_are_bounded() {
-        let fixture = fixture(CombinerLimits { in_flight: 1, messages: 3, bytes: 250, ..CombinerLimits::default() });
+        let fixture =
+            fixture(CombinerLimits { in_flight: 1, messages: 3, bytes: 250, ..CombinerLimits::default() });
         let handles = fixture.submit(&[(0, 1), (1, 1), (2, 1), (3, 1), (4, 1)]).await;
         fixture.gate.add_permits(10);
         for handle in handles {
