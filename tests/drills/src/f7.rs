@@ -151,9 +151,10 @@ fn read_all(node: &Node) -> anyhow::Result<Reads> {
     let mut reads = Reads::default();
     let mut imap = Imap::login(node.listener("imap"), "u0", "secret")?;
     imap.must("SELECT INBOX")?;
-    let found = imap.must("SEARCH LARGER 600000")?.text().join(" ");
-    let numbers: Vec<&str> =
-        found.split_whitespace().filter(|word| word.parse::<u32>().is_ok()).take(4).collect();
+    let found = imap.must("SEARCH LARGER 600000")?.text();
+    // Other lines have numbers too, of new mail.
+    let found = found.iter().find_map(|line| line.strip_prefix("* SEARCH")).unwrap_or_default();
+    let numbers: Vec<&str> = found.split_whitespace().take(4).collect();
     for number in numbers {
         let reply = imap.command(&format!("FETCH {number} (UID BODY.PEEK[])"))?;
         let body = reply.untagged.iter().find(|line| line.contains(&b'{'));
