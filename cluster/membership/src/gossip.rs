@@ -8,6 +8,7 @@ use std::time::Duration;
 use chitchat::{
     ChitchatConfig, ChitchatHandle, ChitchatId, FailureDetectorConfig, NodeState, spawn_chitchat,
 };
+use data_encoding::HEXLOWER;
 use parking_lot::Mutex;
 use runtime::{SharedClock, SharedRng, Supervisor, TaskKind};
 use schema::NodeId;
@@ -50,8 +51,7 @@ pub struct Config {
 impl Config {
     /// A round each second.
     pub fn new(cluster: &[u8], listen: SocketAddr) -> Config {
-        let cluster = cluster.iter().map(|octet| format!("{octet:02x}")).collect();
-        Config { cluster, listen, interval: Duration::from_secs(1) }
+        Config { cluster: HEXLOWER.encode(cluster), listen, interval: Duration::from_secs(1) }
     }
 }
 

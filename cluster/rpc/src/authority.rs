@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use leases::{Authority, GossipKey, Secrets};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -54,7 +55,9 @@ pub fn authority(cluster: &[u8], now: Timestamp) -> Result<Authority, Error> {
 /// The same for the same cluster and time, so that an issuer can be made of them again.
 fn authority_params(cluster: &[u8], created: Timestamp) -> CertificateParams {
     let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::OrganizationName, format!("godwit cluster {}", hex(cluster)));
+    params
+        .distinguished_name
+        .push(DnType::OrganizationName, format!("godwit cluster {}", HEXLOWER.encode(cluster)));
     params.distinguished_name.push(DnType::CommonName, format!("authority {}", created.millis()));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
@@ -80,7 +83,7 @@ impl Credentials {
         let signer = KeyPair::from_pkcs8_der_and_sign_algo(&pkcs8, &PKCS_ECDSA_P256_SHA256).map_err(wrong)?;
         let created = Timestamp::from_millis(authority.created);
         let issuer = Issuer::new(authority_params(&secrets.cluster, created), signer);
-        let cluster = hex(&secrets.cluster);
+        let cluster = HEXLOWER.encode(&secrets.cluster);
         let mut params = CertificateParams::new([name(node, &cluster)]).map_err(wrong)?;
         params.distinguished_name.push(DnType::CommonName, format!("node {node}"));
         params.extended_key_usages =
@@ -122,10 +125,6 @@ pub(crate) fn name(node: NodeId, cluster: &str) -> String {
     format!("n{node}.{cluster}.godwit")
 }
 
-pub(crate) fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
-}
-
 /// When a certificate begins and ends to be good.
 fn set_validity(params: &mut CertificateParams, from: Timestamp, to: Timestamp) {
     let since = |time: Timestamp| Duration::from_secs(u64::try_from(time.secs()).unwrap_or(0));
@@ -133,7 +132,7 @@ fn set_validity(params: &mut CertificateParams, from: Timestamp, to: Timestamp) 
     params.not_after = date_time_ymd(1970, 1, 1) + since(to);
 }
 
-#[allow(clippy::needless_pass_by_value)]
+#[allow(clippy::needless_pass_by_value, reason = "it is what map_err gives")]
 fn wrong(error: rcgen::Error) -> Error {
     Error::Certificates(error.to_string())
 }

@@ -103,7 +103,7 @@ pub(crate) fn is_of(certificate: &CertificateDer<'_>, node: NodeId, cluster: &st
     rustls::client::verify_server_name(&parsed, &name).is_ok()
 }
 
-#[allow(clippy::needless_pass_by_value)]
+#[allow(clippy::needless_pass_by_value, reason = "it is what map_err gives")]
 fn wrong(error: impl fmt::Display) -> Error {
     Error::Certificates(error.to_string())
 }

@@ -3,6 +3,7 @@
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
+use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::Deserialize;
 use transfer::wire;
 
@@ -20,7 +21,10 @@ pub(crate) async fn page(
     State(admin): State<Admin>,
     Query(range): Query<Range>,
 ) -> Result<impl IntoResponse, Problem> {
-    let key = |hex: &str| bytes_of(hex).ok_or_else(|| Problem::invalid("a key is in hexadecimal digits"));
+    let key = |hex: &str| {
+        let bytes = HEXLOWER_PERMISSIVE.decode(hex.as_bytes());
+        bytes.map_err(|_| Problem::invalid("a key is in hexadecimal digits"))
+    };
     let page = admin.rows.page(&key(&range.begin)?, &key(&range.end)?).await.map_err(|error| {
         tracing::error!(%error, "the store cannot be read");
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
@@ -28,11 +32,4 @@ pub(crate) async fn page(
     // Secrets are among them.
     let headers = [(header::CONTENT_TYPE, wire::MEDIA_TYPE), (header::CACHE_CONTROL, "no-store")];
     Ok((headers, wire::encode(&page)))
-}
-
-fn bytes_of(hex: &str) -> Option<Vec<u8>> {
-    if !hex.len().is_multiple_of(2) || !hex.is_ascii() {
-        return None;
-    }
-    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok()).collect()
 }

@@ -11,6 +11,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use data_encoding::HEXLOWER;
 use futures::{Stream, StreamExt, stream};
 use runtime::CancellationToken;
 use serde::Serialize;
@@ -150,8 +151,8 @@ impl Job {
             mailbox: place.mailbox,
             uid: place.uid,
             row: schema::explain(&finding.key),
-            key: hex(&finding.key),
-            source: hex(&finding.source),
+            key: HEXLOWER.encode(&finding.key),
+            source: HEXLOWER.encode(&finding.source),
             detail: finding.detail.clone(),
             repair: finding.kind.remedy().to_owned(),
         }
@@ -183,38 +184,11 @@ pub fn mendings(verifier: Verifier, request: api::Repair) -> impl Stream<Item = 
 
 /// A finding as it was shown.
 fn read(shown: &api::Finding) -> Option<verify::Finding> {
+    let bytes = |hex: &str| HEXLOWER.decode(hex.as_bytes()).ok();
     Some(verify::Finding {
         kind: Kind::of_code(&shown.kind)?,
         key: bytes(&shown.key)?,
         source: bytes(&shown.source)?,
         detail: shown.detail.clone(),
     })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-fn bytes(hex: &str) -> Option<Vec<u8>> {
-    if !hex.is_ascii() || !hex.len().is_multiple_of(2) {
-        return None;
-    }
-    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn digits_are_read_as_they_are_shown() {
-        let all: Vec<u8> = (0..=255).collect();
-        assert_eq!(bytes(&hex(&all)), Some(all));
-        assert_eq!((bytes("4"), bytes("4g"), bytes("")), (None, None, Some(Vec::new())));
-    }
 }

@@ -4,6 +4,7 @@ use std::io::{BufRead, Write};
 
 use admin::api;
 use anyhow::{Context, bail};
+use data_encoding::HEXLOWER_PERMISSIVE;
 use reqwest::Method;
 
 use crate::client::Client;
@@ -205,16 +206,12 @@ fn print_queue(json: bool, entries: &[api::QueueEntry]) -> anyhow::Result<()> {
 }
 
 fn explain(hex: &str) -> anyhow::Result<()> {
-    let bytes = bytes_of(hex).context("a key is given in hexadecimal digits")?;
-    writeln!(std::io::stdout(), "{}", schema::explain(&bytes))?;
+    writeln!(std::io::stdout(), "{}", schema::explain(&key_of(hex)?))?;
     Ok(())
 }
 
-fn bytes_of(hex: &str) -> Option<Vec<u8>> {
-    if !hex.len().is_multiple_of(2) || !hex.is_ascii() {
-        return None;
-    }
-    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok()).collect()
+fn key_of(hex: &str) -> anyhow::Result<Vec<u8>> {
+    HEXLOWER_PERMISSIVE.decode(hex.as_bytes()).context("a key is given in hexadecimal digits")
 }
 
 fn first_line() -> anyhow::Result<String> {
@@ -233,10 +230,11 @@ mod tests {
 
     #[test]
     fn keys_are_given_in_hexadecimal() {
-        assert_eq!(bytes_of("51c0"), Some(vec![0x51, 0xc0]));
-        assert_eq!(bytes_of(""), Some(Vec::new()));
+        assert_eq!(key_of("51c0").unwrap(), [0x51, 0xc0]);
+        assert_eq!(key_of("51C0").unwrap(), [0x51, 0xc0]);
+        assert!(key_of("").unwrap().is_empty());
         for bad in ["5", "5g", "ö1"] {
-            assert_eq!(bytes_of(bad), None, "{bad}");
+            assert!(key_of(bad).is_err(), "{bad}");
         }
     }
 }

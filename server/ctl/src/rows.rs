@@ -1,9 +1,9 @@
 //! The rows of a store that a node has open, by its admin API.
 
-use std::fmt::Write;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use data_encoding::HEXLOWER;
 use futures::future::BoxFuture;
 use kv::RangePage;
 use transfer::{Source, wire};
@@ -30,7 +30,7 @@ impl NodeRows {
     }
 
     async fn ask(&self, begin: &[u8], end: &[u8]) -> anyhow::Result<RangePage> {
-        let (begin, end) = (hex(begin), hex(end));
+        let (begin, end) = (HEXLOWER.encode(begin), HEXLOWER.encode(end));
         let bytes = self.0.bytes(&["store", "rows"], &[("begin", &begin), ("end", &end)]).await?;
         let page = wire::decode(bytes).context("the node's answer is no page of rows")?;
         ensure!(!page.more || !page.rows.is_empty(), "the node's answer has no end");
@@ -57,23 +57,5 @@ impl Source for NodeRows {
         end: &'a [u8],
     ) -> BoxFuture<'a, Result<RangePage, transfer::Error>> {
         Box::pin(self.patiently(begin, end))
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_go_in_hexadecimal() {
-        assert_eq!((hex(b"A\x07\xff"), hex(b"")), ("4107ff".to_owned(), String::new()));
     }
 }

@@ -11,9 +11,7 @@ use std::time::Duration;
 use accounts::{DomainSettings, Kind, NewAccount, PasswordHash, Secret};
 use anyhow::Context;
 use runtime::{HumanDuration, Rng};
-use schema::keys::system::DemoKey;
 use schema::records::system;
-use schema::{Key, Record};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{self, Config};
@@ -177,18 +175,7 @@ async fn people(node: &Node) -> anyhow::Result<Vec<DemoAccount>> {
         password: secrets::password(node.rng() as &dyn Rng),
     };
     let fresh = &system::Demo { accounts: PEOPLE.iter().map(make).collect() };
-    let kept = node.db().transact("dev.people", |txn| async move {
-        let key = DemoKey.encode();
-        if let Some(bytes) = txn.get(&key).await? {
-            return Ok::<_, kv::Error>(Some(bytes));
-        }
-        txn.set(&key, &fresh.to_bytes());
-        Ok(None)
-    });
-    let demo = match kept.await? {
-        Some(bytes) => system::Demo::from_bytes(&bytes)?,
-        None => fresh.clone(),
-    };
+    let demo = node.accounts().demo(fresh).await?;
     let shown =
         |account: system::DemoAccount| DemoAccount { address: account.address, password: account.password };
     Ok(demo.accounts.into_iter().map(shown).collect())

@@ -113,11 +113,6 @@ impl Node {
         &*self.services.registrar
     }
 
-    /// The store.
-    pub(crate) fn db(&self) -> &Database {
-        &self.db
-    }
-
     /// The data directory.
     pub(crate) fn data(&self) -> &Path {
         &self.config.data

@@ -101,6 +101,11 @@ pub(crate) fn embedded_folder(store: &config::Store, data: &Path) -> anyhow::Res
     })
 }
 
+/// Whether an embedded store could not be opened since another process has it.
+pub(crate) fn is_locked(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(kv_embedded::Error::Locked))
+}
+
 /// Opens the store.
 pub(crate) async fn open(
     store: &config::Store,

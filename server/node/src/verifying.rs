@@ -87,7 +87,7 @@ impl Access {
                 config.body_place()?.keep(&db).await?;
                 Ok(Access::Here(Box::new(wiring::verifier(config, &db, &clock, &rng)?), db))
             }
-            Err(error) if is_locked(&error) => {
+            Err(error) if store::is_locked(&error) => {
                 let connection = ctl::Connection { data: config.data.clone(), ..connection.clone() };
                 let client = ctl::Client::new(&connection);
                 Ok(Access::Node(client.context("the store is open in its node, which has to be asked")?))
@@ -132,10 +132,6 @@ impl Access {
             }
         }
     }
-}
-
-fn is_locked(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(kv_embedded::Error::Locked))
 }
 
 /// What one look found.

@@ -15,6 +15,7 @@
 
 mod address;
 mod aliases;
+mod demo;
 mod domains;
 mod error;
 mod expand;

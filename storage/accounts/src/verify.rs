@@ -254,8 +254,7 @@ impl Accounts {
         self.db()
             .transact("verify.mend", |txn| async move {
                 let Some(value) = txn.get(&finding.source).await? else { return Ok(Mended::Gone) };
-                let found = check_row_in(&txn, &finding.source, &value).await?.findings;
-                if !found.iter().any(|other| other.is_same(finding)) {
+                if !check_row_in(&txn, &finding.source, &value).await?.confirms(finding) {
                     return Ok(Mended::Gone);
                 }
                 self.mend_in(&txn, finding, drop_lost).await

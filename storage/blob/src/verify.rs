@@ -215,8 +215,7 @@ impl Store {
         self.db()
             .transact("verify.mend", |txn| async move {
                 let Some(value) = txn.get(&finding.source).await? else { return Ok(Mended::Gone) };
-                let found = check_row_in(&txn, &finding.source, &value).await?.findings;
-                if !found.iter().any(|other| other.is_same(finding)) {
+                if !check_row_in(&txn, &finding.source, &value).await?.confirms(finding) {
                     return Ok(Mended::Gone);
                 }
                 self.mend_in(&txn, finding).await

@@ -77,6 +77,11 @@ impl Report {
         read
     }
 
+    /// Whether the check says the same: that the finding still stands.
+    pub fn confirms(&self, finding: &Finding) -> bool {
+        self.findings.iter().any(|other| other.is_same(finding))
+    }
+
     /// A key that cannot be read.
     pub fn unknown(mut self) -> Self {
         self.add_here(Kind::UnknownKey, "no key of this version");

@@ -85,8 +85,7 @@ async fn check_known(txn: &Transaction, node: NodeId, report: &mut Report) -> Re
 /// The store's.
 pub async fn mend_in(txn: &Transaction, finding: &Finding) -> Result<Mended, Error> {
     let Some(value) = txn.get(&finding.source).await? else { return Ok(Mended::Gone) };
-    let found = check_row_in(txn, &finding.source, &value).await?.findings;
-    if !found.iter().any(|other| other.is_same(finding)) {
+    if !check_row_in(txn, &finding.source, &value).await?.confirms(finding) {
         return Ok(Mended::Gone);
     }
     match finding.kind {

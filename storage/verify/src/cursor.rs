@@ -3,6 +3,8 @@
 use std::fmt::{self, Write};
 use std::str::FromStr;
 
+use data_encoding::HEXLOWER;
+
 /// What is being done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Pass {
@@ -33,7 +35,7 @@ impl fmt::Display for Cursor {
             Pass::Counts => "counts",
         })?;
         f.write_char(':')?;
-        self.key.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&HEXLOWER.encode(&self.key))
     }
 }
 
@@ -52,11 +54,7 @@ impl FromStr for Cursor {
             "counts" => Pass::Counts,
             _ => return Err(InvalidCursor),
         };
-        if !hex.is_ascii() || !hex.len().is_multiple_of(2) {
-            return Err(InvalidCursor);
-        }
-        let byte = |at: usize| hex.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
-        let key = (0..hex.len()).step_by(2).map(byte).collect::<Option<_>>().ok_or(InvalidCursor)?;
+        let key = HEXLOWER.decode(hex.as_bytes()).map_err(|_| InvalidCursor)?;
         Ok(Cursor { pass, key })
     }
 }

@@ -95,8 +95,7 @@ impl Verifier {
         self.db
             .transact("verify.mend", |txn| async move {
                 let Some(value) = txn.get(&finding.source).await? else { return Ok(Mended::Gone) };
-                let found = check_row_in(&txn, &finding.source, &value).await?.findings;
-                if !found.iter().any(|other| other.is_same(finding)) {
+                if !check_row_in(&txn, &finding.source, &value).await?.confirms(finding) {
                     return Ok(Mended::Gone);
                 }
                 let PrincipalKey { account } = PrincipalKey::decode(&finding.source)?;

@@ -95,8 +95,7 @@ impl Verifier {
         self.db
             .read("verify.again", |txn| async move {
                 let Some(value) = txn.get(&finding.source).await? else { return Ok(false) };
-                let report = check_row_in(&txn, &finding.source, &value).await?;
-                Ok(report.findings.iter().any(|other| other.is_same(finding)))
+                Ok(check_row_in(&txn, &finding.source, &value).await?.confirms(finding))
             })
             .await
     }

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it is stuck")]
 
 pub mod azurite;
+pub mod beside;
 pub mod foundationdb;
 pub mod postgres;
 pub mod process;

@@ -54,7 +54,7 @@ impl Work {
         }
         let db = match store::open(&config.store, &config.data, &self.clock, &self.rng).await {
             Ok(db) => db,
-            Err(error) if is_locked(&error) => return Ok(Origin::Node(Arc::new(self.node().await?))),
+            Err(error) if store::is_locked(&error) => return Ok(Origin::Node(Arc::new(self.node().await?))),
             Err(error) => return Err(error),
         };
         if holds_anything(&db).await? {
@@ -87,7 +87,7 @@ impl Work {
             .with_context(|| format!("cannot make {}", config.data.display()))?;
         match store::open(&config.store, &config.data, &self.clock, &self.rng).await {
             Ok(db) => Ok(Destination { db }),
-            Err(error) if is_locked(&error) => {
+            Err(error) if store::is_locked(&error) => {
                 bail!("a node uses the store of {}: stop it", self.arguments.to.display())
             }
             Err(error) => Err(error),
@@ -127,11 +127,6 @@ impl Work {
         let db = destination.db.clone();
         Ok(blob::Store::open_at(&place, &config.data, db, clock, rng, options)?)
     }
-}
-
-/// Whether another process has the embedded store open.
-fn is_locked(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(kv_embedded::Error::Locked))
 }
 
 /// Whether there is a row that does not belong to the store itself.
