@@ -72,7 +72,9 @@ impl Load {
             assert!(stamps.is_sorted_by(|a, b| a < b), "a client's commits go back");
             fates.extend(of_client);
         }
-        let (marks, count) = db.read("settle", read).await.unwrap();
+        // The store may be about to get up.
+        let patient = TransactionOptions { timeout: Duration::from_secs(60), ..TransactionOptions::default() };
+        let (marks, count) = db.with_options(patient).read("settle", read).await.unwrap();
         let mut unknown = 0;
         for (mark, fate) in &fates {
             match (marks.get(mark), fate) {
