@@ -73,7 +73,8 @@ impl Load {
             fates.extend(of_client);
         }
         // The store may be about to get up.
-        let patient = TransactionOptions { timeout: Duration::from_secs(60), ..TransactionOptions::default() };
+        let patient =
+            TransactionOptions { timeout: Duration::from_secs(60), ..TransactionOptions::default() };
         let (marks, count) = db.with_options(patient).read("settle", read).await.unwrap();
         let mut unknown = 0;
         for (mark, fate) in &fates {
