@@ -1,6 +1,6 @@
 //! The same work on every store that is here, turn by turn, in one table.
 //!
-//!   GODWIT_BIN=target/release/godwit stores [--only commits,reads,mail] [--rounds N]
+//!   GODWIT_BIN=target/release/godwit stores [--only commits,reads,mail] [--stores NAME,…] [--rounds N]
 //!
 //! FoundationDB's own client does the same beside our layer: its rate is the bound of ours. Stores lie in GODWIT_BENCH_DIR
 //! or the folder for temporary files (the disk matters), with fsync. GODWIT_FDB_CLUSTER names the file of another cluster
@@ -29,6 +29,9 @@ struct Arguments {
     /// Parts: commits, reads, mail
     #[arg(long, value_delimiter = ',', default_value = "commits,reads,mail")]
     only: Vec<String>,
+    /// Stores: embedded, postgres, foundationdb; all that are here if absent
+    #[arg(long, value_delimiter = ',')]
+    stores: Vec<String>,
     /// Rounds of half a second for each figure
     #[arg(long, default_value_t = 8)]
     rounds: usize,
@@ -38,7 +41,7 @@ fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let wanted = |part: &str| arguments.only.iter().any(|own| own == part);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let mut stores = runtime.block_on(store::all())?;
+    let mut stores = runtime.block_on(store::all(&arguments.stores))?;
     let subjects: Vec<Arc<dyn Subject>> =
         stores.iter().flat_map(|store| store.subjects.iter().cloned()).collect();
     let table = Table::new(subjects.iter().map(|subject| subject.name().to_owned()).collect());

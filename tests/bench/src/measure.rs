@@ -96,10 +96,11 @@ pub(crate) async fn fill(subjects: &Subjects) {
 
 async fn in_turns(subjects: &Subjects, tasks: usize, rounds: usize, work: Work) -> Vec<Sum> {
     let mut sums: Vec<Sum> = subjects.iter().map(|_| Sum::default()).collect();
+    let mut order: Vec<usize> = (0..subjects.len()).collect();
     for round in 0..=rounds {
-        for turn in 0..subjects.len() {
-            // Not always in the same order: a disk may be fast after a rest.
-            let at = (round + turn) % subjects.len();
+        // In another order each time: what a store does after its turn must not always fall on the same next one.
+        shuffle(&mut order);
+        for &at in &order {
             let (rate, latencies) = timed(&subjects[at], tasks, work).await;
             // The first round warms up.
             if round > 0 {
@@ -110,6 +111,13 @@ async fn in_turns(subjects: &Subjects, tasks: usize, rounds: usize, work: Work) 
     }
     sums.iter_mut().for_each(|sum| sum.latencies.sort_unstable());
     sums
+}
+
+fn shuffle(order: &mut [usize]) {
+    for last in (1..order.len()).rev() {
+        let other = SystemRng.below(last as u64 + 1) as usize;
+        order.swap(last, other);
+    }
 }
 
 /// Does `work` over and over in `tasks` tasks for a round.

@@ -55,11 +55,19 @@ impl Store {
     }
 }
 
-/// Opens all that are installed.
-pub(crate) async fn all() -> anyhow::Result<Vec<Store>> {
-    let mut stores = vec![embedded()?];
-    stores.extend(postgres().await?);
-    stores.extend(fdb().await?);
+/// Opens all that are installed, or those of them that are `wanted`.
+pub(crate) async fn all(wanted: &[String]) -> anyhow::Result<Vec<Store>> {
+    let wants = |name| wanted.is_empty() || wanted.iter().any(|own| own == name);
+    let mut stores = Vec::new();
+    if wants("embedded") {
+        stores.push(embedded()?);
+    }
+    if wants("postgres") {
+        stores.extend(postgres().await?);
+    }
+    if wants("foundationdb") {
+        stores.extend(fdb().await?);
+    }
     Ok(stores)
 }
 
