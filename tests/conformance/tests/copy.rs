@@ -13,6 +13,7 @@ use std::thread::JoinHandle;
 
 use harness::{Imap, Node, NodeOptions, Smtp, binary, wait};
 use serde_json::Value;
+use servers::azurite::{self, Azurite};
 use servers::foundationdb;
 use servers::postgres::QUICK;
 use servers::seaweedfs::{self, SeaweedFs};
@@ -38,7 +39,7 @@ impl Place {
         let path = |suffix: &str| folder.join(format!("{name}{suffix}"));
         let (data, file) = (path(""), path(".toml"));
         let url = store.as_ref().map(|url| format!("[store]\nurl = {url:?}\n")).unwrap_or_default();
-        let section = blob.map(|blob| format!("[blob]\n{}", blob.replace("[s3]", "[blob.s3]")));
+        let section = blob.map(|blob| format!("[blob]\n{}", blob.replace("\n[", "\n[blob.")));
         let section = section.unwrap_or_default();
         let text =
             format!("hostname = \"mail.example.test\"\ndata = {data:?}\nlog = \"error\"\n{url}{section}");
@@ -309,6 +310,16 @@ fn move_over(from: &mut Place, to: &mut Place, round: &'static str, kill: bool) 
         assert_eq!(resynchronize(to, user, held), now.flags, "u{user}");
     }
     goes_on(to, &before);
+    sound(to);
+}
+
+/// The copy, which a node serves, is whole.
+fn sound(place: &Place) {
+    let mut command = Command::new(binary().unwrap());
+    command.args(["store", "verify", "--bodies", "--config"]).arg(&place.file);
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let words = [output.stdout, output.stderr].map(|words| String::from_utf8_lossy(&words).into_owned());
+    assert!(output.status.success() && words[0].contains(": 0 findings"), "{words:?}");
 }
 
 /// What is stored in the copy comes after all that was stored before.
@@ -343,8 +354,7 @@ fn a_store_moves_to_postgresql_and_back_while_mail_flows() {
 fn a_store_moves_to_foundationdb_and_back_while_mail_flows() {
     let Some(cluster) = foundationdb::start() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let library = cluster.client_library();
-    let url = format!("fdb:{}?prefix=moved/&client_library={}", cluster.file().display(), library.display());
+    let url = format!("{}&prefix=moved/", cluster.url());
     let bucket = SeaweedFs::start();
     let s3 = bucket.as_ref().map(|server| bucket_settings(server, folder.path()));
     let place = |name, store, blob| Place::new(folder.path(), name, store, blob);
@@ -354,6 +364,35 @@ fn a_store_moves_to_foundationdb_and_back_while_mail_flows() {
     home.start();
     move_over(&mut home, &mut shared, "there", false);
     move_over(&mut shared, &mut back, "back", true);
+}
+
+/// Neither is embedded. Bodies: from Azure to S3, and to pieces in the store.
+#[test]
+fn a_store_moves_between_postgresql_and_foundationdb_while_mail_flows() {
+    let (Some(cluster), Some(server)) = (foundationdb::start(), PostgreSql::start(QUICK)) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (container, bucket) = (Azurite::start(), SeaweedFs::start());
+    let azure = container.as_ref().map(|server| container_settings(server, folder.path()));
+    let s3 = bucket.as_ref().map(|server| bucket_settings(server, folder.path()));
+    let place = |name, store, blob| Place::new(folder.path(), name, Some(store), blob);
+    let mut first = place("first", format!("{}?schema=first", server.url()), azure.as_deref());
+    let mut second = place("second", cluster.url(), s3.as_deref());
+    let mut third = place("third", format!("{}?schema=third", server.url()), Some("kind = \"store\"\n"));
+    first.start();
+    move_over(&mut first, &mut second, "there", false);
+    move_over(&mut second, &mut third, "back", true);
+}
+
+fn container_settings(server: &Azurite, folder: &Path) -> String {
+    let key = folder.join("azure-key");
+    std::fs::write(&key, azurite::KEY).unwrap();
+    format!(
+        "kind = \"azblob\"\n[azblob]\ncontainer = {BUCKET:?}\nroot = \"first\"\nendpoint = \"http://{}/{}\"\n\
+         account = {:?}\naccount_key.file = {key:?}\n",
+        server.address(),
+        azurite::ACCOUNT,
+        azurite::ACCOUNT,
+    )
 }
 
 fn bucket_settings(server: &SeaweedFs, folder: &Path) -> String {

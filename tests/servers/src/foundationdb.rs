@@ -110,6 +110,11 @@ impl Cluster {
         self.installed.client_library.clone()
     }
 
+    /// What names the cluster to a node; more may be said after it, with `&`.
+    pub fn url(&self) -> String {
+        format!("fdb:{}?client_library={}", self.file().display(), self.client_library().display())
+    }
+
     /// How many processes it was made of.
     pub fn size(&self) -> usize {
         self.processes.len()
