@@ -34,7 +34,7 @@ pub use channel::{Channel, Conditions, Traffic};
 pub use gossip::{Config, Error, Members, Membership};
 pub use member::{Member, State};
 pub use metrics::describe as describe_metrics;
-pub use network::{Datagrams, Network, Udp};
+pub use network::{Bound, Datagrams, Network, Udp};
 pub use seal::Keyring;
 pub use seeds::Seeds;
 

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use tokio::net::UdpSocket;
 
 /// Largest datagram sent, in octets: what IPv6 carries over every path (1,280), less its headers.
@@ -43,6 +44,26 @@ pub struct Udp;
 impl Network for Udp {
     async fn bind(&self, address: SocketAddr) -> io::Result<Box<dyn Datagrams>> {
         Ok(Box::new(UdpSocket::bind(address).await?))
+    }
+}
+
+/// UDP through a socket that is bound already, for who has to know its port before anybody gossips.
+#[derive(Debug)]
+pub struct Bound(Mutex<Option<std::net::UdpSocket>>);
+
+impl Bound {
+    /// Through this socket.
+    pub fn new(socket: std::net::UdpSocket) -> Bound {
+        Bound(Mutex::new(Some(socket)))
+    }
+}
+
+#[async_trait]
+impl Network for Bound {
+    async fn bind(&self, _: SocketAddr) -> io::Result<Box<dyn Datagrams>> {
+        let socket = self.0.lock().take().ok_or(io::ErrorKind::AddrInUse)?;
+        socket.set_nonblocking(true)?;
+        Ok(Box::new(UdpSocket::from_std(socket)?))
     }
 }
 

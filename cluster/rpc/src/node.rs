@@ -1,14 +1,15 @@
 //! This node among the others.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::SocketAddr;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
 use leases::Secrets;
 use parking_lot::Mutex;
 use prost::Message as _;
-use quinn::{ClientConfig, Connection, Endpoint, VarInt};
+use quinn::{ClientConfig, Connection, Endpoint, EndpointConfig, ServerConfig, VarInt};
 use runtime::{SharedClock, SharedRng, Supervisor, TaskKind};
 use schema::NodeId;
 use tokio::sync::{Semaphore, watch};
@@ -39,6 +40,8 @@ pub struct Config {
     pub version: String,
     /// Where to listen (UDP).
     pub listen: SocketAddr,
+    /// A socket that is bound there already, for who has to know its port before anybody calls.
+    pub socket: Option<UdpSocket>,
     /// How long its certificates are good; each is replaced after a third of that.
     pub valid: Duration,
 }
@@ -46,7 +49,7 @@ pub struct Config {
 impl Config {
     /// Certificates for a week.
     pub fn new(node: NodeId, version: impl Into<String>, listen: SocketAddr) -> Config {
-        Config { node, version: version.into(), listen, valid: Duration::from_secs(7 * 86_400) }
+        Config { node, version: version.into(), listen, socket: None, valid: Duration::from_secs(7 * 86_400) }
     }
 }
 
@@ -115,7 +118,7 @@ impl Rpc {
         let known = Arc::clone(&secrets.borrow());
         let credentials = Credentials::issue(&known, config.node, now, config.valid, &*rng)?;
         let server = tls::server(&credentials, &clock)?;
-        let endpoint = Endpoint::server(server, config.listen)
+        let endpoint = endpoint(server, config.listen, config.socket)
             .map_err(|error| Error::Bind { address: config.listen, reason: error.to_string() })?;
         let client = tls::client(&credentials, &clock)?;
         let shared = Arc::new(Shared {
@@ -284,6 +287,12 @@ impl Rpc {
         self.shared.peers.lock().drain().for_each(|(_, peer)| peer.stop());
         self.shared.endpoint.close(VarInt::from_u32(0), b"closing");
     }
+}
+
+fn endpoint(server: ServerConfig, listen: SocketAddr, socket: Option<UdpSocket>) -> io::Result<Endpoint> {
+    let Some(socket) = socket else { return Endpoint::server(server, listen) };
+    let runtime = quinn::default_runtime().ok_or_else(|| io::Error::other("no runtime"))?;
+    Endpoint::new(EndpointConfig::default(), Some(server), socket, runtime)
 }
 
 fn encoded(message: &impl Message) -> Result<Vec<u8>, Error> {

@@ -32,7 +32,7 @@ const USERS_PASSWORD: &str = "secret";
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Arguments {
     /// First of the ports: smtp +25, lmtp +24, submission +87, submissions +65, imap +43, imaps +93, http +80,
-    /// admin +90. 0 for any free ports
+    /// admin +90, other nodes +50 and +51. 0 for any free ports
     #[arg(long, default_value_t = 2500)]
     pub(crate) port_base: u16,
     /// The store, as `embedded:DIR`, `postgres://user@host:port/database` (with `?schema=…`, to share a database) or
@@ -139,12 +139,14 @@ fn configuration(arguments: &Arguments, data: &Path) -> anyhow::Result<Config> {
         admin: at("admin", 90)?,
         proxies: Vec::new(),
     };
+    let listen = at("cluster", 50)?.first().copied().context("no address for other nodes")?;
     Ok(Config {
         hostname: HOST.to_owned(),
         node: Some(node_name(data)?),
         data: PathBuf::from(data),
         store: arguments.store(),
         blob: blob(arguments.blob.as_deref())?,
+        cluster: config::Cluster { listen, ..config::Cluster::default() },
         listeners,
         tls: config::TlsFiles::default(),
         auth: config::Auth { default_domain: Some(DOMAIN.to_owned()), plaintext_on_loopback: true },

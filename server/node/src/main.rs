@@ -1,5 +1,6 @@
 //! The godwit binary: configuration and wiring.
 
+mod cluster;
 mod config;
 mod copying;
 mod dev;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use accounts::Accounts;
 use admin::{Admin, Health, Probe, Registrar};
@@ -14,8 +14,9 @@ use runtime::{Rng, SharedClock, SharedRng, Shutdown, Supervisor, SystemClock, Sy
 use schema::NodeId;
 use tokio::net::TcpListener;
 
-use crate::config::Config;
-use crate::standing::{self, Company};
+use crate::cluster::{self, Mesh};
+use crate::config::{Config, Role};
+use crate::standing::Company;
 use crate::wiring::{self, Services};
 use crate::{http, secrets, store, waiting};
 
@@ -44,6 +45,8 @@ pub(crate) struct Node {
     certificate: PathBuf,
     services: Services,
     health: Health,
+    /// Once it has joined.
+    mesh: OnceLock<Mesh>,
     metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }
 
@@ -95,12 +98,13 @@ pub(crate) async fn start(config: Config, flavour: Flavour) -> anyhow::Result<No
         certificate,
         services,
         health,
+        mesh: OnceLock::new(),
         metrics,
     })
 }
 
-/// A listener: its name, where, whether TLS is implicit, and what is spoken.
-type ListenerRow<'a> = (&'static str, &'a [SocketAddr], bool, &'a Arc<dyn Protocol>);
+/// A listener: its name, where, whether TLS is implicit, what is spoken, and whose role it is.
+type ListenerRow<'a> = (&'static str, &'a [SocketAddr], bool, &'a Arc<dyn Protocol>, Role);
 
 impl Node {
     /// The directory.
@@ -137,14 +141,7 @@ impl Node {
         let bound = self.bind_protocols(&mut addresses)?;
         let http = self.bind_http("http", &self.config.listeners.http.clone(), &mut addresses).await?;
         let admin = self.bind_http("admin", &self.config.listeners.admin.clone(), &mut addresses).await?;
-        let charges = self.services.charges(&self.supervisor);
-        let company = match store::is_remote(&self.config.store, &self.config.data) {
-            true => Company::Shared,
-            false => Company::Alone,
-        };
-        let name = self.config.node_name();
-        let store = (&self.db, &self.clock);
-        let id = standing::join(name, company, store, charges, &self.supervisor).await?;
+        let id = self.join().await?.me.node;
         self.open_admin(admin, addresses.get("admin").copied())?;
         for socket in http {
             self.serve_http(socket, http::router(&self.config.hostname), &self.gate);
@@ -154,7 +151,28 @@ impl Node {
             listener.spawn(&self.supervisor);
         }
         self.health.started();
+        if let Some(mesh) = self.mesh.get() {
+            mesh.online().await;
+        }
         Ok((id, addresses))
+    }
+
+    /// Joins the others on the store.
+    async fn join(&self) -> anyhow::Result<&Mesh> {
+        let base = cluster::Base {
+            config: &self.config,
+            company: match store::is_remote(&self.config.store, &self.config.data) {
+                true => Company::Shared,
+                false => Company::Alone,
+            },
+            db: &self.db,
+            clock: &self.clock,
+            rng: &self.rng,
+            supervisor: &self.supervisor,
+        };
+        let charges = self.services.charges(&self.supervisor);
+        let mesh = cluster::join(base, rpc::Router::new(), charges).await?;
+        Ok(self.mesh.get_or_init(|| mesh))
     }
 
     fn bind_protocols(
@@ -164,16 +182,17 @@ impl Node {
         let listeners = &self.config.listeners;
         let services = &self.services;
         let table: [ListenerRow<'_>; 6] = [
-            ("smtp", &listeners.smtp, false, &services.smtp),
-            ("submission", &listeners.submission, false, &services.submission),
-            ("submissions", &listeners.submissions, true, &services.submission),
-            ("lmtp", &listeners.lmtp, false, &services.lmtp),
-            ("imap", &listeners.imap, false, &services.imap),
-            ("imaps", &listeners.imaps, true, &services.imap),
+            ("smtp", &listeners.smtp, false, &services.smtp, Role::SmtpIn),
+            ("submission", &listeners.submission, false, &services.submission, Role::Submission),
+            ("submissions", &listeners.submissions, true, &services.submission, Role::Submission),
+            ("lmtp", &listeners.lmtp, false, &services.lmtp, Role::SmtpIn),
+            ("imap", &listeners.imap, false, &services.imap, Role::Imap),
+            ("imaps", &listeners.imaps, true, &services.imap, Role::Imap),
         ];
         let mut bound = Vec::new();
-        for (name, wanted, implicit_tls, protocol) in table {
-            for address in wanted {
+        for (name, wanted, implicit_tls, protocol, role) in table {
+            // Nodes of several roles may have one file: what is not this one's to do is not opened.
+            for address in wanted.iter().filter(|_| self.config.cluster.has(role)) {
                 let listener = self.bind(*address, implicit_tls, protocol);
                 let listener = listener.with_context(|| format!("cannot listen on {address} for {name}"))?;
                 addresses.entry(name).or_insert(listener.address());
@@ -261,6 +280,9 @@ impl Node {
             tracing::warn!(?late, "not everybody finished in time");
         }
         watcher.abort();
+        if let Some(mesh) = self.mesh.get() {
+            mesh.close();
+        }
         self.db.close().await.context("closing the store")
     }
 }

@@ -1,17 +1,18 @@
 //! The node's standing among others that share its store: its lease, and the duties that are its own.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use kv::Database;
-use leases::{Leases, Node, Standing};
-use ownership::{Charge, Ownership, Timings, Unhinted};
-use runtime::{CancellationToken, SharedClock, Supervisor, TaskKind};
+use leases::{Leases, Standing};
+use membership::{Membership, State};
+use ownership::{Charge, Ownership, Timings};
+use runtime::{CancellationToken, Supervisor, TaskKind};
 use schema::NodeId;
 
+use crate::cluster::Base;
+
 /// The feature levels that this program can write by: the cluster's level is one of these, or it does not join.
-const LEVELS: std::ops::RangeInclusive<u32> = 1..=1;
+pub(crate) const LEVELS: std::ops::RangeInclusive<u32> = 1..=1;
 
 /// Before the store is asked again for the hand-over of duties.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -26,7 +27,7 @@ pub(crate) enum Company {
 }
 
 /// For a store that nobody else can have: a lease that nobody waits for need not cost a write each second.
-const ALONE: Timings = Timings {
+pub(crate) const ALONE: Timings = Timings {
     renew: Duration::from_secs(600),
     look: Duration::from_secs(5),
     lease: Duration::from_secs(1800),
@@ -35,51 +36,47 @@ const ALONE: Timings = Timings {
     grace: Duration::from_secs(5),
 };
 
-/// Joins the others under this name, and works on what is this node's until the drain. Returns the node's id.
+/// Joins the others. From now on the node has a lease.
 ///
 /// # Errors
 /// If the program cannot write by the cluster's feature level, or the store does not answer.
-pub(crate) async fn join(
-    name: &str,
-    company: Company,
-    (db, clock): (&Database, &SharedClock),
+pub(crate) async fn join(ownership: &Ownership, base: Base<'_>) -> anyhow::Result<Standing> {
+    let name = base.config.node_name();
+    ownership.join().await.with_context(|| format!("node {name:?} cannot join"))
+}
+
+/// Works on what is this node's until the drain. Then hands it over, and tells others that it goes.
+pub(crate) fn work(
+    ownership: &Ownership,
+    membership: Option<&Membership>,
     charges: Vec<Charge>,
     supervisor: &Supervisor,
-) -> anyhow::Result<NodeId> {
-    let node = Node {
-        name: name.to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        level_min: *LEVELS.start(),
-        level_max: *LEVELS.end(),
-        ..Node::default()
-    };
-    let leases = Leases::new(db.clone(), clock.clone());
-    let timings = match company {
-        Company::Alone => ALONE,
-        Company::Shared => Timings::default(),
-    };
-    let ownership = Ownership::new(leases.clone(), node, Arc::new(Unhinted), clock.clone(), timings);
-    let me = ownership.join().await.with_context(|| format!("node {name:?} cannot join"))?;
-    if company == Company::Alone {
-        revoke_others(&leases, me).await?;
-    }
+) {
     let left = CancellationToken::new();
     let (working, leaving) = (ownership.clone(), left.clone());
     supervisor.spawn(TaskKind::Critical, "ownership", async move { working.run(charges, leaving).await });
-    let (draining, drain) = (ownership.clone(), supervisor.shutdown().drain.clone());
+    let (draining, membership) = (ownership.clone(), membership.cloned());
+    let drain = supervisor.shutdown().drain.clone();
     supervisor.spawn(TaskKind::Background, "hand-over", async move {
         drain.cancelled().await;
+        tell(membership.as_ref(), State::Draining).await;
         while let Err(error) = draining.drain().await {
             tracing::warn!(%error, "duties cannot be handed over now");
             tokio::time::sleep(AGAIN).await;
         }
+        tell(membership.as_ref(), State::Leaving).await;
         left.cancel();
     });
-    Ok(me.node)
+}
+
+async fn tell(membership: Option<&Membership>, state: State) {
+    if let Some(membership) = membership {
+        membership.set_state(state).await;
+    }
 }
 
 /// Whoever else has a lease on a store of this process's own is gone: it had another name, or the store was another's.
-async fn revoke_others(leases: &Leases, me: Standing) -> Result<(), leases::Error> {
+pub(crate) async fn revoke_others(leases: &Leases, me: Standing) -> Result<(), leases::Error> {
     let live = leases.situation(&[]).await?.live;
     let others: Vec<NodeId> = live.keys().copied().filter(|node| *node != me.node).collect();
     for (node, renewals) in leases.observe(&others).await?.renewals {

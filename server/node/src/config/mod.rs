@@ -4,9 +4,11 @@
 //! of the wrong kind. `godwit config schema` prints the same as JSON Schema.
 
 mod blob;
+mod cluster;
 mod error;
 
 pub(crate) use blob::Blob;
+pub(crate) use cluster::{Cluster, Role};
 pub(crate) use error::ConfigError;
 
 use std::net::SocketAddr;
@@ -35,6 +37,9 @@ pub(crate) struct Config {
     /// Where the bodies of messages lie. Since v0.1
     #[serde(default)]
     pub(crate) blob: Blob,
+    /// This node among those that share its store. Since v0.1
+    #[serde(default)]
+    pub(crate) cluster: Cluster,
     /// Where it listens; what is absent is not opened. Since v0.1
     #[serde(default)]
     pub(crate) listeners: Listeners,
@@ -255,6 +260,7 @@ impl Config {
             return Err(ConfigError::Meaning("smtp.postmaster is an address with its domain"));
         }
         self.blob.check()?;
+        self.cluster.check()?;
         for network in &self.listeners.proxies {
             network
                 .parse::<net::Network>()
@@ -334,6 +340,7 @@ mod tests {
             "max_message_size",
             "default_domain",
             "secret_access_key",
+            "advertise",
             "drain_grace",
         ] {
             assert!(schema.contains(key), "{key}");
