@@ -11,6 +11,9 @@ use servers::{Fault, Proxy, seaweedfs};
 /// Larger than what lies in the store.
 const LARGE: usize = 900_000;
 
+/// How a server can be away.
+const ALL: [Fault; 3] = [Fault::Refuse, Fault::Stall, Fault::CutRequests];
+
 struct World {
     node: Node,
     bodies: Option<Bodies>,
@@ -20,7 +23,9 @@ struct World {
 impl World {
     fn new(bodies: Bodies) -> Self {
         let blob = Some(bodies.settings().to_owned());
-        let node = Node::start(NodeOptions { users: 1, blob, ..NodeOptions::default() }).unwrap();
+        let environment = bodies.environment();
+        let options = NodeOptions { users: 1, blob, environment, ..NodeOptions::default() };
+        let node = Node::start(options).unwrap();
         World { node, bodies: Some(bodies), _dir: None }
     }
 
@@ -88,13 +93,28 @@ fn message(n: usize, size: usize) -> Vec<u8> {
 #[test]
 fn mail_with_bodies_in_s3() {
     let Some(bodies) = Bodies::s3().unwrap() else { return };
-    drill(&World::new(bodies));
+    drill(&World::new(bodies), &ALL);
 }
 
 #[test]
 fn mail_with_bodies_in_azure() {
     let Some(bodies) = Bodies::azure().unwrap() else { return };
-    drill(&World::new(bodies));
+    drill(&World::new(bodies), &ALL);
+}
+
+/// Nothing goes out to a server that is not the one named in a certificate that is trusted.
+#[test]
+fn mail_with_bodies_behind_tls() {
+    for bodies in [Bodies::s3().unwrap(), Bodies::azure().unwrap()].into_iter().flatten() {
+        let bodies = bodies.with_tls().unwrap();
+        let blob = Some(bodies.settings().to_owned());
+        let stranger = Node::start(NodeOptions { users: 1, blob, ..NodeOptions::default() }).unwrap();
+        let stranger = World { node: stranger, bodies: None, _dir: None };
+        assert_eq!(stranger.send(0, LARGE).0, 451, "who trusts it not");
+        assert_eq!(bodies.proxy.connections(), 0, "no request came through");
+        drop(stranger);
+        drill(&World::new(bodies), &[Fault::Refuse]);
+    }
 }
 
 /// Where nodes share no disk: in pieces in the store, whole after a crash.
@@ -110,14 +130,14 @@ fn mail_with_bodies_in_the_store() {
     assert!(!world.node.data().join("blobs").exists(), "there are no files");
 }
 
-fn drill(world: &World) {
+fn drill(world: &World, faults: &[Fault]) {
     // It may have to make itself ready at its first object.
     until("the object store", || Ok((world.send(0, LARGE).0 == 250).then_some(()))).unwrap();
     assert_eq!(world.send(1, 4_000).0, 250);
     assert_eq!(world.mail(), [0, 1]);
     let mut next = 2;
-    for fault in [Fault::Refuse, Fault::Stall, Fault::CutRequests] {
-        away(world, fault, &mut next);
+    for fault in faults {
+        away(world, *fault, &mut next);
     }
     damaged_on_its_way(world);
     let log = world.node.log().unwrap();

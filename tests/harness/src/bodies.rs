@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 
 use servers::azurite::{self, Azurite};
 use servers::seaweedfs::{self, SeaweedFs};
-use servers::{BUCKET, Proxy};
+use servers::{BUCKET, Proxy, Tls};
 
 /// An object store behind a proxy, and the file with the settings for it.
 pub struct Bodies {
     /// What stands between.
     pub proxy: Proxy,
+    /// What stands before that, for a node that speaks TLS.
+    pub tls: Option<Tls>,
     file: PathBuf,
     _dir: tempfile::TempDir,
     _server: Box<dyn std::any::Any>,
@@ -48,6 +50,25 @@ impl Bodies {
         Self::new(Box::new(server), proxy, &settings, azurite::KEY).map(Some)
     }
 
+    /// The same through TLS, with a certificate that a node trusts by [`Bodies::environment`].
+    ///
+    /// # Errors
+    /// When the settings cannot be written.
+    pub fn with_tls(mut self) -> anyhow::Result<Self> {
+        let tls = Tls::start(self.proxy.address());
+        let clear = format!("http://{}", self.proxy.address());
+        let settings = std::fs::read_to_string(&self.file)?;
+        std::fs::write(&self.file, settings.replace(&clear, &format!("https://localhost:{}", tls.port())))?;
+        self.tls = Some(tls);
+        Ok(self)
+    }
+
+    /// For [`crate::NodeOptions::environment`].
+    pub fn environment(&self) -> Vec<(String, String)> {
+        let trusted = |tls: &Tls| ("SSL_CERT_FILE".to_owned(), tls.certificate().display().to_string());
+        self.tls.iter().map(trusted).collect()
+    }
+
     fn new(
         server: Box<dyn std::any::Any>,
         proxy: Proxy,
@@ -58,7 +79,7 @@ impl Bodies {
         let (file, key) = (dir.path().join("blob.toml"), dir.path().join("key"));
         std::fs::write(&key, format!("{secret}\n"))?;
         std::fs::write(&file, settings.replace("KEY", &key.display().to_string()))?;
-        Ok(Self { proxy, file, _dir: dir, _server: server })
+        Ok(Self { proxy, tls: None, file, _dir: dir, _server: server })
     }
 
     /// For [`crate::NodeOptions::blob`].

@@ -12,9 +12,11 @@ pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod seaweedfs;
+pub mod tls;
 
 pub use postgres::PostgreSql;
 pub use proxy::{Fault, Proxy};
+pub use tls::Tls;
 
 use std::path::PathBuf;
 
