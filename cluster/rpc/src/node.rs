@@ -224,6 +224,12 @@ impl Rpc {
         if queued { Ok(()) } else { Err(Error::NotUnderstood { node: to, message: M::NAME }) }
     }
 
+    /// QUIC's estimate of the round trip to a node, while there is a connection to it.
+    pub fn round_trip(&self, to: NodeId) -> Option<Duration> {
+        let peer = self.shared.peers.lock().get(&to).cloned();
+        peer?.round_trip()
+    }
+
     /// QUIC's estimate of the round trip to each node there is a connection to.
     pub fn round_trips(&self) -> BTreeMap<NodeId, Duration> {
         let peers = self.shared.peers.lock();

@@ -14,6 +14,7 @@ use anyhow::Context;
 use kv::Database;
 use leases::{Leases, Node as Record, Secrets, Standing};
 use membership::{Bound, Keyring, Member, Membership, Seeds, State};
+use notify::Notify;
 use ownership::{Charge, Hints, Ownership};
 use rpc::{Addresses, Router, Rpc};
 use runtime::{SharedClock, SharedRng, Shutdown, Supervisor};
@@ -64,6 +65,14 @@ impl Mesh {
         }
     }
 
+    /// Has commits told to others, and theirs heard.
+    pub(crate) fn attach(&self, notify: &Notify) {
+        if let (Some(membership), Some(rpc)) = (&self.membership, &self.rpc) {
+            let supervisor = Supervisor::new(self.running.clone());
+            notify.attach(self.me.node, Arc::new(rpc.clone()), membership.changes(), &supervisor);
+        }
+    }
+
     /// Says goodbye, when nothing else runs any more.
     pub(crate) fn close(&self) {
         if let Some(rpc) = &self.rpc {
@@ -106,6 +115,7 @@ impl Mesh {
 /// # Errors
 /// If the program cannot write by the cluster's feature level, an address is taken, or the store does not answer.
 pub(crate) async fn join(base: Base<'_>, router: Router, charges: Vec<Charge>) -> anyhow::Result<Mesh> {
+    describe_metrics();
     let roles = &base.config.cluster;
     let charges: Vec<Charge> = charges
         .into_iter()
@@ -117,6 +127,13 @@ pub(crate) async fn join(base: Base<'_>, router: Router, charges: Vec<Charge>) -
     };
     standing::work(&mesh.ownership, mesh.membership.as_ref(), charges, base.supervisor);
     Ok(mesh)
+}
+
+fn describe_metrics() {
+    ownership::describe_metrics();
+    membership::describe_metrics();
+    rpc::describe_metrics();
+    notify::describe_metrics();
 }
 
 async fn alone(base: Base<'_>) -> anyhow::Result<Mesh> {

@@ -171,7 +171,9 @@ impl Node {
             supervisor: &self.supervisor,
         };
         let charges = self.services.charges(&self.supervisor);
-        let mesh = cluster::join(base, rpc::Router::new(), charges).await?;
+        let notify = &self.services.notify;
+        let mesh = cluster::join(base, notify.route(rpc::Router::new()), charges).await?;
+        mesh.attach(notify);
         Ok(self.mesh.get_or_init(|| mesh))
     }
 

@@ -17,6 +17,7 @@ use directory::Directory;
 use futures::future::{BoxFuture, FutureExt};
 use kv::Database;
 use net::Protocol;
+use notify::Notify;
 use ownership::Charge;
 use runtime::{SharedClock, SharedRng, Supervisor};
 use smtp::{OpenPolicy, Policy, Role, Server, Service};
@@ -43,6 +44,7 @@ pub(crate) struct Services {
     pub(crate) submission: Arc<dyn Protocol>,
     pub(crate) lmtp: Arc<dyn Protocol>,
     pub(crate) imap: Arc<dyn Protocol>,
+    pub(crate) notify: Notify,
     upkeep: Upkeep,
     runner: Runner,
 }
@@ -70,7 +72,8 @@ pub(crate) fn wire(
 ) -> anyhow::Result<Services> {
     let blobs = bodies(config, db, clock, rng)?;
     let feed = LocalFeed::new();
-    let sink = Arc::new(feed.clone());
+    let notify = Notify::new(feed.clone(), clock.clone());
+    let sink = Arc::new(notify.clone());
     let mail = mail::Store::new(db.clone(), blobs.clone(), sink, clock.clone(), rng.clone());
     let accounts = Accounts::new(db.clone(), clock.clone(), rng.clone(), account_options(config));
     let spool = Spool::new(db.clone(), blobs.clone(), clock.clone(), rng.clone());
@@ -100,7 +103,7 @@ pub(crate) fn wire(
             blobs: blobs.clone(),
             accounts: accounts.clone(),
             authenticator: authenticator.clone(),
-            feed: Arc::new(feed.clone()),
+            feed: Arc::new(notify.clone()),
             index: Arc::new(query::NoIndex),
             clock: clock.clone(),
         },
@@ -131,6 +134,7 @@ pub(crate) fn wire(
         }),
         verifier: verify::Verifier::new(accounts.clone(), mail.clone(), spool.clone()),
         mail,
+        notify,
         runner: runner(config, flavour, &delivery)?,
         accounts,
         spool,

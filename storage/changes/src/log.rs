@@ -27,6 +27,12 @@ pub fn touch_in(txn: &Transaction, account: AccountId) {
     txn.set_versionstamped_value(&LastChangeKey { account }.encode(), &PENDING, 0);
 }
 
+/// Notes that who may use the account has changed: it was disabled or removed, or its memberships changed. For
+/// those who use it; what is in it is another matter.
+pub fn touch_standing_in(txn: &Transaction, account: AccountId) {
+    txn.set_versionstamped_value(&ChangeSlotKey::of_standing(account).encode(), &PENDING, 0);
+}
+
 /// The account's last change: its state. Zero if it never changed.
 pub async fn state_in(txn: &Transaction, account: AccountId) -> Result<Versionstamp, Error> {
     let value = txn.get_snapshot(&LastChangeKey { account }.encode()).await?;

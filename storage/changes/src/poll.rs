@@ -3,7 +3,8 @@
 //! A hint is lost when the process that made a change is another one, or when who made it went away between its commit
 //! and the hint. Each change also writes the version key of its account's slot; a look reads all of these (one short
 //! range), then the last change of those accounts that somebody waits for and whose slot changed. Who waits costs
-//! nothing more than the subscription, and a store where nothing happens costs one read.
+//! nothing more than the subscription, and a store where nothing happens costs one read. Changes of standing have slots
+//! of their own in the same range, so that mail wakes nobody who waits for those.
 //!
 //! It is a look from time to time and no watch, since a watch that is lost would need that look beside it.
 
@@ -47,16 +48,19 @@ impl Poll {
     /// # Errors
     /// The store's; the next look makes up for it.
     pub async fn look(&self) -> Result<usize, Error> {
-        let waited_for = self.feed.waited_for();
-        if waited_for.is_empty() {
+        let (mut due, mut standings) = (self.feed.waited_for(), self.feed.standings_waited_for());
+        if due.is_empty() && standings.is_empty() {
             return Ok(0);
         }
         let slots = self.slots().await?;
-        let due: Vec<_> = {
+        {
             let seen = self.seen.lock();
-            let changed = |key: &ChangeSlotKey| slots.get(key) != seen.get(key);
-            waited_for.into_iter().filter(|(account, _)| changed(&ChangeSlotKey::of(*account))).collect()
-        };
+            let changed = |key: ChangeSlotKey| slots.get(&key) != seen.get(&key);
+            due.retain(|(account, _)| changed(ChangeSlotKey::of(*account)));
+            standings.retain(|(account, _)| changed(ChangeSlotKey::of_standing(*account)));
+        }
+        // These change seldom: who shares the slot is woken for nothing, and looks.
+        standings.iter().for_each(|(_, slot)| slot.wake());
         let mut found = 0;
         for some in due.chunks(BATCH) {
             let accounts: Vec<AccountId> = some.iter().map(|(account, _)| *account).collect();
@@ -95,7 +99,7 @@ impl Poll {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::touch_in;
+    use crate::log::{touch_in, touch_standing_in};
     use crate::{Change, Feed, Kinds, Sink, Subscription};
     use futures::FutureExt;
     use runtime::{Shutdown, Supervisor};
@@ -169,6 +173,31 @@ mod tests {
         .unwrap();
         assert_eq!((w.poll.look().await.unwrap(), alice.is_changed()), (1, true));
         assert_eq!(w.poll.look().await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_change_of_standing_is_found() {
+        let w = world();
+        let (alice, mut carol) = (w.wait(ALICE).await, w.feed.standing(CAROL));
+        let mut standing = w.feed.standing(ALICE);
+        w.poll.look().await.unwrap();
+        for subscription in [&mut standing, &mut carol] {
+            subscription.changed().now_or_never();
+        }
+        change(&w.db, ALICE).await;
+        w.poll.look().await.unwrap();
+        assert!(!standing.is_changed(), "that was mail");
+        w.db.transact("test", |txn| async move {
+            touch_standing_in(&txn, ALICE);
+            Ok::<_, Error>(())
+        })
+        .await
+        .unwrap();
+        w.poll.look().await.unwrap();
+        assert!(standing.changed().now_or_never().is_some() && !carol.is_changed());
+        assert!(alice.is_changed(), "by the mail");
+        w.poll.look().await.unwrap();
+        assert!(!standing.is_changed(), "once");
     }
 
     #[tokio::test]

@@ -60,7 +60,7 @@ fn check_system(key: &[u8], value: &[u8]) -> Report {
     } else if TransferPieceKey::decode(key).is_ok() {
         report.record::<TransferPiece>(value);
     } else if let Ok(ChangeSlotKey { slot }) = ChangeSlotKey::decode(key)
-        && slot < CHANGE_SLOTS
+        && slot < 2 * CHANGE_SLOTS
     {
         report.bytes::<{ Versionstamp::LEN }>(value);
     } else {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use harness::{Cluster, ClusterOptions, Imap, Smtp, wait};
 use rustix::process::Signal;
@@ -16,6 +17,9 @@ fn cluster(server: &PostgreSql, relay: Option<String>) -> Cluster {
     let store = server.url();
     Cluster::start(&ClusterOptions { nodes: 3, store, users: 3, relay, restart: false }).unwrap()
 }
+
+/// Changes of a measurement.
+const ROUNDS: u32 = 200;
 
 fn message(id: &str) -> Vec<u8> {
     format!("From: s@example.org\r\nSubject: {id}\r\nX-Id: {id}\r\n\r\nbody\r\n").into_bytes()
@@ -50,6 +54,47 @@ fn what_one_node_has_answered_all_see() {
     let mut smtp = Smtp::connect(cluster.listener(0, "smtp")).unwrap();
     assert_eq!(smtp.send("s@example.org", &["u1@example.test"], &message("idle")).unwrap().0, 250);
     while idle.line.read_line().unwrap() != b"* 1 EXISTS" {}
+    assert!(cluster.stop().unwrap(), "{}", cluster.log().unwrap());
+}
+
+/// From the answer on one node to the word on another, which idles.
+#[test]
+fn a_change_on_one_node_is_told_on_another_by_a_hint() {
+    let Some(server) = PostgreSql::start(QUICK) else { return };
+    let mut cluster = cluster(&server, None);
+    let mut smtp = Smtp::connect(cluster.listener(0, "smtp")).unwrap();
+    assert_eq!(smtp.send("s@example.org", &["u0@example.test"], &message("m")).unwrap().0, 250);
+    let mut writer = Imap::login(cluster.listener(0, "imap"), "u0", "secret").unwrap();
+    let mut idle = Imap::login(cluster.listener(1, "imap"), "u0", "secret").unwrap();
+    for session in [&mut writer, &mut idle] {
+        session.must("SELECT INBOX").unwrap();
+    }
+    idle.line.send_line("i IDLE").unwrap();
+    while !idle.line.read_line().unwrap().starts_with(b"+ ") {}
+    let mut change = |round: u32| {
+        let (sign, flags) = if round.is_multiple_of(2) { ("+", "\\Flagged") } else { ("-", "") };
+        writer.must(&format!("STORE 1 {sign}FLAGS (\\Flagged)")).unwrap();
+        let committed = Instant::now();
+        let expected = format!("FLAGS ({flags})");
+        while !String::from_utf8(idle.line.read_line().unwrap()).unwrap().contains(&expected) {}
+        committed.elapsed()
+    };
+    let by_hint = |cluster: &Cluster| cluster.metric(1, "notify_wake_seconds_count").unwrap();
+    // The nodes have to find each other first; until then changes are found by the look.
+    let first = (0..ROUNDS).step_by(2).find(|round| {
+        change(*round);
+        change(*round + 1);
+        by_hint(&cluster) > 0.0
+    });
+    assert!(first.is_some(), "{}", cluster.log().unwrap());
+    let before = by_hint(&cluster);
+    let mut told: Vec<Duration> = (0..ROUNDS).map(&mut change).collect();
+    told.sort();
+    let at = |percent: usize| told[(told.len() - 1) * percent / 100];
+    println!("commit to IDLE on another node: p50 {:?}, p99 {:?}, most {:?}", at(50), at(99), at(100));
+    // A look may have come before a hint now and then.
+    let by_hint = by_hint(&cluster) - before;
+    assert!(by_hint >= f64::from(ROUNDS) * 0.9, "{by_hint} by hints");
     assert!(cluster.stop().unwrap(), "{}", cluster.log().unwrap());
 }
 

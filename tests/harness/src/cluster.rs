@@ -1,7 +1,8 @@
 //! Several `godwit dev` nodes on one store, as `godwit dev --nodes N` starts them.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -116,6 +117,23 @@ impl Cluster {
     /// When the log cannot be read.
     pub fn log(&self) -> anyhow::Result<String> {
         Ok(std::fs::read_to_string(self.scratch.path().join("log"))?)
+    }
+
+    /// A figure of a node's `/metrics`, over all labels; 0 where it was never counted.
+    ///
+    /// # Errors
+    /// When the node does not answer.
+    pub fn metric(&self, node: usize, name: &str) -> anyhow::Result<f64> {
+        let address = self.listener(node, "admin");
+        let mut stream = TcpStream::connect(address)?;
+        write!(stream, "GET /metrics HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        let figure = |line: &str| {
+            let rest = line.strip_prefix(name)?;
+            rest.starts_with([' ', '{']).then(|| rest.rsplit(' ').next()?.parse::<f64>().ok())?
+        };
+        Ok(text.lines().filter_map(figure).sum())
     }
 
     /// The folder of a node's data.

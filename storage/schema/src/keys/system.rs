@@ -72,10 +72,10 @@ impl Key for DemoKey {
 /// them to look at. Nodes on one store must agree on it: it never changes.
 pub const CHANGE_SLOTS: u32 = 1024;
 
-/// The last change of any account in a slot.
+/// The last change of any account in a slot: of its mail, and of its standing in as many slots behind those.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChangeSlotKey {
-    /// Below [`CHANGE_SLOTS`].
+    /// Below twice [`CHANGE_SLOTS`].
     pub slot: u32,
 }
 
@@ -83,6 +83,11 @@ impl ChangeSlotKey {
     /// The slot of an account.
     pub fn of(account: AccountId) -> Self {
         ChangeSlotKey { slot: account.0 % CHANGE_SLOTS }
+    }
+
+    /// The slot of an account's standing: who may use it.
+    pub fn of_standing(account: AccountId) -> Self {
+        ChangeSlotKey { slot: CHANGE_SLOTS + account.0 % CHANGE_SLOTS }
     }
 
     /// All slots.
@@ -202,6 +207,13 @@ mod tests {
             assert_eq!((key.slot, &key.encode()[..]), (slot, bytes));
             assert_eq!(ChangeSlotKey::decode(bytes), Ok(key));
             assert_eq!(crate::explain(bytes), format!("{key:?}"));
+        }
+        for (account, slot, bytes) in [(7, 1031, &b"Sv\xf4\x17"[..]), (1024 + 300, 1324, b"Sv\xf5\x3c")] {
+            let key = ChangeSlotKey::of_standing(AccountId(account));
+            assert_eq!((key.slot, &key.encode()[..]), (slot, bytes));
+            assert_eq!(ChangeSlotKey::decode(bytes), Ok(key));
+            let (begin, end) = ChangeSlotKey::range();
+            assert!(&begin[..] <= bytes && bytes < &end[..]);
         }
     }
 
