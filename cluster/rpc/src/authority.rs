@@ -27,6 +27,8 @@ pub struct Credentials {
     pub(crate) key: PrivateKeyDer<'static>,
     pub(crate) roots: Vec<CertificateDer<'static>>,
     renewal: Timestamp,
+    /// When the certificate ends to be good.
+    pub(crate) ends: Timestamp,
 }
 
 /// What the first node puts into the store, if nobody has yet ([`leases::Leases::secrets_or`]): a name for the cluster, a key for
@@ -105,6 +107,7 @@ impl Credentials {
             roots: roots.collect(),
             cluster,
             renewal: now + valid / 3,
+            ends: now + valid,
         })
     }
 

@@ -236,6 +236,11 @@ impl Rpc {
         peers.iter().filter_map(|(node, peer)| Some((*node, peer.round_trip()?))).collect()
     }
 
+    /// When this node's certificate ends to be good, unless it is renewed before, as it is.
+    pub fn certificate_ends(&self) -> runtime::Timestamp {
+        self.shared.identity.lock().credentials.ends
+    }
+
     /// Takes new credentials if they are due or the cluster's authorities have changed. Happens by itself now and then; a node
     /// that sees the secrets change calls it at once.
     ///

@@ -1,6 +1,6 @@
-//! Two signals and a ledger of who is still busy.
+//! Two signals, a notice before them, and a ledger of who is still busy.
 //!
-//! `drain` asks: take nothing new, finish what runs, say goodbye. `stop` tells: end now. Between the two the
+//! `notice` tells balancers that the end is near; clients are served as before. `drain` asks: take nothing new, finish what runs, say goodbye. `stop` tells: end now. Between the two the
 //! ledger says whom we are still waiting for, by name.
 
 use parking_lot::Mutex;
@@ -11,9 +11,11 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// The two signals and the ledger, as they are handed around.
+/// The signals and the ledger, as they are handed around.
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown {
+    /// The drain is near: whoever sends clients here is to send them elsewhere. Who comes is served all the same.
+    pub notice: CancellationToken,
     /// Take no new work, finish what is under way, send clients away politely.
     pub drain: CancellationToken,
     /// End now. Always comes after `drain`.
@@ -32,9 +34,26 @@ impl Shutdown {
         &self.ledger
     }
 
+    /// Says that the drain is near.
+    pub fn announce(&self) {
+        self.notice.cancel();
+    }
+
     /// Begins the drain.
     pub fn begin(&self) {
+        self.notice.cancel();
         self.drain.cancel();
+    }
+
+    /// Whether the drain is near, or has begun.
+    pub fn is_announced(&self) -> bool {
+        self.notice.is_cancelled()
+    }
+
+    /// The same for one who is asked to drain at a moment of its own.
+    #[must_use]
+    pub fn with_drain(&self, drain: CancellationToken) -> Shutdown {
+        Shutdown { drain, ..self.clone() }
     }
 
     /// Whether the drain has begun.

@@ -90,6 +90,9 @@ pub(crate) async fn serve(server: Arc<Server>, connection: Connection, context: 
     session.connection.close().await;
 }
 
+/// What clients are told when the server drains.
+pub(crate) const GOING_DOWN: &str = "the server is going down, come back soon";
+
 impl Session {
     pub(crate) fn services(&self) -> &Services {
         &self.server.services
@@ -110,6 +113,11 @@ impl Session {
         self.connection.set_read_timeout(self.server.options.idle_time);
         self.greet();
         loop {
+            // What was sent ahead and has not begun is left unanswered: the client asks elsewhere.
+            if self.context.shutdown.is_draining() {
+                self.bye(GOING_DOWN);
+                return Ok(());
+            }
             let next = match self.next().await? {
                 Incoming::Command | Incoming::Message if self.dawdles() => self.bye("log in first"),
                 Incoming::Command => match parse(self.framer.frame(), self.modes.utf8()) {
@@ -179,16 +187,15 @@ impl Session {
         }
     }
 
-    /// Sends what was written and waits for input. Ends at the end of input, or when the server drains.
+    /// Sends what was written and waits for input. Ends at the end of input, and between two commands when the server drains: what a client has
+    /// begun to say it may finish.
     pub(crate) async fn fill(&mut self) -> io::Result<Next> {
         self.framer.release();
         self.connection.flush().await?;
+        let idle = self.framer.is_idle();
         tokio::select! {
-            // The drain first: a client that always has more to send is sent away too.
             biased;
-            () = self.context.shutdown.drain.cancelled() => {
-                Ok(self.bye("the server is going down, come back soon"))
-            }
+            () = self.context.shutdown.drain.cancelled(), if idle => Ok(self.bye(GOING_DOWN)),
             filled = self.connection.fill() => match filled? {
                 0 => Ok(Next::End),
                 _ => Ok(Next::GoOn),

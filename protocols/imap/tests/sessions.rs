@@ -417,6 +417,23 @@ async fn bad_input_is_answered_and_ends() {
     c.closed().await;
 }
 
+/// Whoever has begun to say something may finish it; what was sent ahead is left for another server.
+#[tokio::test]
+async fn a_drain_cuts_nothing_short() {
+    let world = World::new().await;
+    let mut c = world.selected("INBOX").await;
+    c.send("a APPEND INBOX {11}\r\n").await;
+    c.until("+ ").await;
+    c.send("From: ").await;
+    world.shutdown.begin();
+    c.send("x\r\n\r").await;
+    c.send("\n\r\nb NOOP\r\n").await;
+    c.until("a OK").await;
+    let rest = c.until("* BYE").await;
+    assert!(!rest.contains("b OK"), "{rest}");
+    c.closed().await;
+}
+
 /// RFC 4314 §4: a group's mailboxes are open as far as the group allows.
 #[tokio::test]
 async fn rights_are_obeyed() {

@@ -80,7 +80,7 @@ async fn measure(tls: Option<TlsAcceptor>) -> Result<u64, Box<dyn Error>> {
         address: (Ipv4Addr::LOCALHOST, 0).into(),
         implicit_tls: tls.is_some(),
         tls,
-        proxies: Vec::new(),
+        proxies: net::Networks::default(),
     };
     let limits = Limits { per_address: usize::MAX, ..Limits::default() };
     let implicit = options.implicit_tls.to_string();

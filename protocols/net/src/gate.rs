@@ -1,11 +1,14 @@
 //! Who may still come in: connections in all and per address, counted over all listeners.
 
 use crate::Network;
+use crate::farewell::Farewells;
 use crate::limits;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
+use runtime::Shutdown;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How many connections there may be.
 #[derive(Clone, Debug)]
@@ -18,6 +21,8 @@ pub struct Limits {
     pub handshakes: usize,
     /// Networks whose addresses are not limited one by one.
     pub exempt: Vec<Network>,
+    /// Over how long a crowd is sent away when the node drains.
+    pub farewell: Duration,
 }
 
 impl Default for Limits {
@@ -27,6 +32,7 @@ impl Default for Limits {
             per_address: limits::CONNECTIONS_PER_ADDRESS,
             handshakes: limits::HANDSHAKES,
             exempt: Vec::new(),
+            farewell: limits::FAREWELL,
         }
     }
 }
@@ -34,8 +40,9 @@ impl Default for Limits {
 /// Counts the connections that are in, and says no to one too many.
 #[derive(Debug)]
 pub struct Gate {
-    limits: Limits,
+    limits: RwLock<Limits>,
     counts: Mutex<Counts>,
+    farewells: Farewells,
 }
 
 #[derive(Debug, Default)]
@@ -48,7 +55,32 @@ struct Counts {
 impl Gate {
     /// A gate for all listeners of a node.
     pub fn new(limits: Limits) -> Arc<Self> {
-        Arc::new(Gate { limits, counts: Mutex::default() })
+        Arc::new(Gate {
+            limits: RwLock::new(limits),
+            counts: Mutex::default(),
+            farewells: Farewells::default(),
+        })
+    }
+
+    /// Other limits from now on. Who is in stays in.
+    pub fn set_limits(&self, limits: Limits) {
+        *self.limits.write() = limits;
+    }
+
+    /// How many connections there may be.
+    pub fn capacity(&self) -> usize {
+        self.limits.read().connections
+    }
+
+    /// The signals of a session by its number: its drain comes in its turn.
+    pub(crate) fn signals(&self, shutdown: &Shutdown, session: u64) -> Shutdown {
+        self.farewells.signals(shutdown, session)
+    }
+
+    /// Sends the sessions away, a crowd in turns. Each listener may ask for it.
+    pub(crate) async fn farewell(self: &Arc<Self>) {
+        let longest = self.limits.read().farewell;
+        self.farewells.say(self, longest).await;
     }
 
     /// Connections that are in.
@@ -59,7 +91,7 @@ impl Gate {
     /// A place among the connections in all, if there is one.
     pub fn enter(self: &Arc<Self>) -> Option<Ticket> {
         let mut counts = self.counts.lock();
-        if counts.connections >= self.limits.connections {
+        if counts.connections >= self.limits.read().connections {
             return None;
         }
         counts.connections += 1;
@@ -78,7 +110,7 @@ pub struct Ticket {
 impl Ticket {
     /// Counts this connection for `address`. False if the address has too many already.
     pub fn claim_address(&mut self, address: IpAddr) -> bool {
-        let limits = &self.gate.limits;
+        let limits = self.gate.limits.read();
         if self.address.is_some() || limits.exempt.iter().any(|network| network.contains(address)) {
             return true;
         }
@@ -96,7 +128,7 @@ impl Ticket {
     /// Counts this connection as in its handshake. False if there are too many already.
     pub fn begin_handshake(&mut self) -> bool {
         let mut counts = self.gate.counts.lock();
-        if !self.handshake && counts.handshakes < self.gate.limits.handshakes {
+        if !self.handshake && counts.handshakes < self.gate.limits.read().handshakes {
             counts.handshakes += 1;
             self.handshake = true;
         }
@@ -170,6 +202,19 @@ mod tests {
         assert!(tickets[4].claim_address(ip("127.0.0.1")) && tickets[5].claim_address(ip("127.0.0.1")));
         drop(tickets);
         assert!(gate.counts.lock().by_address.is_empty());
+    }
+
+    #[test]
+    fn limits_change_while_it_is_open() {
+        let gate = gate(1, 9);
+        let first = gate.enter().unwrap();
+        assert!(gate.enter().is_none());
+        gate.set_limits(Limits { connections: 2, ..Limits::default() });
+        let second = gate.enter().unwrap();
+        gate.set_limits(Limits { connections: 1, ..Limits::default() });
+        assert_eq!((gate.connections(), gate.capacity()), (2, 1));
+        drop((first, second));
+        assert!(gate.enter().is_some());
     }
 
     #[test]

@@ -9,12 +9,15 @@
 //! - [`Connection::fill`] and [`Connection::flush`] lose nothing when their future is dropped, so that a session
 //!   can wait for input, changes and the drain at once.
 //! - Nothing that was read before STARTTLS survives it.
+//! - A drain closes the doors at once and sends sessions away in turns, so that a crowd does not come to the other nodes all at once.
 //! - No shortage (file descriptors, memory, connections) stops a listener: newcomers are refused, those who are
 //!   in go on, and the accept loop never spins.
 
 mod buffer;
 mod certificates;
 mod connection;
+mod expiry;
+mod farewell;
 mod gate;
 pub mod limits;
 mod listener;
@@ -28,7 +31,9 @@ mod tls;
 
 pub use certificates::{CertificateError, Certificates, SelfSigned, self_signed};
 pub use connection::Connection;
+pub use expiry::expiry;
 pub use gate::{Gate, Limits, Ticket};
 pub use listener::{Listener, ListenerOptions, Protocol, SessionContext};
-pub use network::{Network, NetworkError};
+pub use network::{Network, NetworkError, Networks};
+pub use rustls::sign::CertifiedKey;
 pub use tls::{TlsAcceptor, TlsInfo};

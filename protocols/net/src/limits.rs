@@ -54,6 +54,9 @@ pub const CONNECTIONS_PER_ADDRESS: usize = 512;
 /// Connections the kernel completes for us before we accept them.
 pub const BACKLOG: u32 = 4096;
 
+/// Over how long thousands of sessions are sent away when a node drains: they are at the other nodes' doors right after.
+pub const FAREWELL: Duration = Duration::from_secs(30);
+
 /// Pause after an accept that failed for want of something the system lacks.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 

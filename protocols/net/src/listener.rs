@@ -2,7 +2,7 @@
 
 use crate::gate::{Gate, Ticket};
 use crate::proxy::{Parsed, parse};
-use crate::{Connection, Network, TlsAcceptor, connection, limits};
+use crate::{Connection, Networks, TlsAcceptor, connection, limits};
 use futures::future::BoxFuture;
 use runtime::{SharedClock, Shutdown, Supervisor, TaskKind};
 use rustix::io::Errno;
@@ -31,7 +31,7 @@ pub trait Protocol: Send + Sync + 'static {
 pub struct SessionContext {
     /// A number for logs, different for each session of this process.
     pub id: u64,
-    /// When `drain` comes, finish the command and say goodbye.
+    /// When `drain` comes, which is when it is this session's turn, finish the command and say goodbye.
     pub shutdown: Shutdown,
     /// Where time comes from.
     pub clock: SharedClock,
@@ -49,7 +49,7 @@ pub struct ListenerOptions {
     /// Whether the client begins with TLS.
     pub implicit_tls: bool,
     /// Networks of balancers, which begin with a PROXY header. Others must not send one.
-    pub proxies: Vec<Network>,
+    pub proxies: Networks,
 }
 
 /// A bound socket and the protocol spoken there. Clients may connect as soon as it is bound; they are greeted
@@ -103,16 +103,20 @@ impl Listener {
         self.address
     }
 
-    /// Accepts until the drain, each session in a task of its own.
+    /// Accepts until the drain, each session in a task of its own; then sends the sessions away, in turns if there are many.
     pub fn spawn(self, supervisor: &Supervisor) {
         let sessions = supervisor.clone();
-        supervisor.spawn(TaskKind::Listener, "listener", self.run(sessions));
+        let gate = Arc::clone(&self.door.gate);
+        supervisor.spawn(TaskKind::Listener, "listener", async move {
+            self.run(sessions).await;
+            gate.farewell().await;
+        });
     }
 
-    async fn run(mut self, supervisor: Supervisor) -> io::Result<()> {
+    async fn run(mut self, supervisor: Supervisor) {
         loop {
             let accepted = tokio::select! {
-                () = self.door.shutdown.drain.cancelled() => return Ok(()),
+                () = self.door.shutdown.drain.cancelled() => return,
                 accepted = self.socket.accept() => accepted,
             };
             match accepted {
@@ -191,9 +195,10 @@ impl Door {
     async fn session(self: Arc<Self>, connection: Connection, ticket: Ticket) {
         // Boxed: the room of the preparation is not kept while the session runs.
         let Some(connection) = Box::pin(self.prepare(connection, ticket)).await else { return };
+        let id = SESSIONS.fetch_add(1, Ordering::Relaxed);
         let context = SessionContext {
-            id: SESSIONS.fetch_add(1, Ordering::Relaxed),
-            shutdown: self.shutdown.clone(),
+            id,
+            shutdown: self.gate.signals(&self.shutdown, id),
             clock: Arc::clone(&self.clock),
             tls: self.options.tls.clone().filter(|_| !self.options.implicit_tls),
         };
@@ -204,7 +209,7 @@ impl Door {
     /// The PROXY header, the limit of the address, and TLS where it comes first.
     async fn prepare(&self, mut connection: Connection, mut ticket: Ticket) -> Option<Connection> {
         let name = self.protocol.name();
-        if self.options.proxies.iter().any(|network| network.contains(connection.peer().ip())) {
+        if self.options.proxies.contain(connection.peer().ip()) {
             let read = timeout_at(Instant::now() + limits::PROXY_TIME, read_proxy(&mut connection)).await;
             if !matches!(read, Ok(Ok(()))) {
                 metrics::counter!("net_proxy_headers_failed_total", "protocol" => name).increment(1);

@@ -1,8 +1,10 @@
 //! Networks in CIDR notation.
 
+use parking_lot::RwLock;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// An address and how many of its leading bits count. `192.0.2.0/24`, `2001:db8::/32`, or a single address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +40,28 @@ impl Network {
             Network { address: IpAddr::from([127, 0, 0, 0]), prefix: 8 },
             Network { address: Ipv6Addr::LOCALHOST.into(), prefix: 128 },
         ]
+    }
+}
+
+/// A list of networks that can be replaced while it is in use. A cheap handle.
+#[derive(Clone, Debug, Default)]
+pub struct Networks(Arc<RwLock<Vec<Network>>>);
+
+impl Networks {
+    /// Whether `address` is in one of them.
+    pub fn contain(&self, address: IpAddr) -> bool {
+        self.0.read().iter().any(|network| network.contains(address))
+    }
+
+    /// Other networks from now on.
+    pub fn replace(&self, networks: Vec<Network>) {
+        *self.0.write() = networks;
+    }
+}
+
+impl From<Vec<Network>> for Networks {
+    fn from(networks: Vec<Network>) -> Self {
+        Networks(Arc::new(RwLock::new(networks)))
     }
 }
 

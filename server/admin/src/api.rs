@@ -188,6 +188,44 @@ pub struct QueueRecipient {
     pub last: Option<String>,
 }
 
+/// What reading the configuration again has done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// Settings that are in force with their new value.
+    pub changed: Vec<String>,
+    /// Settings that differ in the file and need a restart: the old value stays.
+    pub kept: Vec<String>,
+    /// The file of the certificate that clients are shown from now on.
+    pub certificate: String,
+    /// Whether that is another one than before.
+    pub renewed: bool,
+    /// When it ends to be good, in seconds since the epoch, if that can be told.
+    pub certificate_expires: Option<i64>,
+}
+
+/// A node that the store knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// Its id, never used again.
+    pub id: u32,
+    /// As configured.
+    pub name: String,
+    /// `online`, `draining`, `left` (it said goodbye) or `down` (it did not).
+    pub state: String,
+    /// What fails together.
+    pub zone: String,
+    /// What is far from others.
+    pub region: String,
+    /// The program's version.
+    pub version: String,
+    /// The lowest and the highest feature level it can write by.
+    pub levels: [u32; 2],
+    /// What it does; all if empty.
+    pub roles: Vec<String>,
+    /// When it joined last, in milliseconds since the epoch.
+    pub joined: i64,
+}
+
 /// What of the store is to be looked through.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -58,7 +58,7 @@ impl Health {
         if !self.has_started() {
             reasons.push("starting".to_owned());
         }
-        if self.shutdown.is_draining() {
+        if self.shutdown.is_announced() {
             reasons.push("draining".to_owned());
         }
         reasons.extend(failing(&self.probes).await);

@@ -14,6 +14,7 @@ mod auth;
 mod domains_api;
 mod health;
 mod members_api;
+mod nodes_api;
 mod problem;
 mod purges_api;
 mod queue_api;
@@ -24,6 +25,7 @@ mod tests;
 mod verify_api;
 
 pub use health::{Health, Probe, waiting};
+pub use nodes_api::Control;
 pub use problem::Problem;
 pub use router::router;
 pub use verify_api::{mendings, verification};
@@ -66,6 +68,10 @@ pub struct Admin {
     pub rows: Arc<dyn transfer::Source>,
     /// Looks through the store.
     pub verifier: verify::Verifier,
+    /// The nodes in the store.
+    pub leases: leases::Leases,
+    /// What this node can be told.
+    pub control: Arc<dyn Control>,
     /// What the probes say.
     pub health: Health,
     /// The password of the user `admin`.

@@ -42,7 +42,7 @@ impl IntoResponse for Problem {
 }
 
 /// What the store says: try again later, or an operator has to look.
-fn from_store(error: &kv::Error) -> Problem {
+pub(crate) fn from_store(error: &kv::Error) -> Problem {
     if error.is_retryable() {
         return Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string());
     }

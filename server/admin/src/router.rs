@@ -8,7 +8,7 @@ use axum::response::IntoResponse;
 use axum::routing::{delete, get, post, put};
 
 use crate::{Admin, Problem, accounts_api as accounts, auth, domains_api as domains, health};
-use crate::{members_api as members, purges_api as purges, queue_api as queue};
+use crate::{members_api as members, nodes_api as nodes, purges_api as purges, queue_api as queue};
 use crate::{rows_api as rows, verify_api as verifying};
 
 /// Largest request body, in bytes.
@@ -28,6 +28,11 @@ pub fn router(admin: Admin) -> Router {
         .route("/groups/{address}/members/{member}", delete(members::remove_from_group))
         .route("/lists/{address}/members", get(members::of_list).post(members::add_to_list))
         .route("/lists/{address}/members/{member}", delete(members::remove_from_list))
+        .route("/node/drain", post(nodes::drain))
+        .route("/node/reload", post(nodes::reload))
+        .route("/nodes", get(nodes::list))
+        .route("/nodes/{name}", delete(nodes::forget))
+        .route("/nodes/{name}/drain", post(nodes::drain_other))
         .route("/purges", get(purges::list))
         .route("/queue", get(queue::list))
         .route("/queue/{id}", get(queue::show).delete(queue::cancel))

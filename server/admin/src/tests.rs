@@ -13,7 +13,7 @@ use schema::AccountId;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::{Admin, Health, Registrar, router};
+use crate::{Admin, Control, Health, Registrar, api, router};
 
 struct Directory(Accounts);
 
@@ -35,7 +35,21 @@ impl Registrar for Directory {
     }
 }
 
+/// Notes that it is to leave, and has nothing to read again.
+struct Helm(Shutdown);
+
+impl Control for Helm {
+    fn leave(&self) {
+        self.0.announce();
+    }
+
+    fn reload(&self) -> Result<api::Reloaded, String> {
+        Err("line 3: what is that?".to_owned())
+    }
+}
+
 struct Fixture {
+    leases: leases::Leases,
     router: Router,
     health: Health,
     shutdown: Shutdown,
@@ -56,6 +70,7 @@ fn fixture() -> Fixture {
     let shutdown = Shutdown::new();
     let bodies: crate::Probe = Arc::new(|| Box::pin(std::future::ready(Err("away".to_owned()))));
     let health = Health::new(shutdown.clone(), Vec::new(), vec![("bodies", bodies)]);
+    let leases = leases::Leases::new(db.clone(), clock.clone());
     let spool = spool::Spool::new(db.clone(), blobs, clock, rng);
     let verifier = verify::Verifier::new(accounts.clone(), mail.clone(), spool.clone());
     let admin = Admin {
@@ -65,11 +80,13 @@ fn fixture() -> Fixture {
         rows: Arc::new(transfer::Direct::new(&db)),
         spool,
         verifier,
+        leases: leases.clone(),
+        control: Arc::new(Helm(shutdown.clone())),
         health: health.clone(),
         password: "secret".into(),
         metrics: Arc::new(|| "up 1\n".to_owned()),
     };
-    Fixture { router: router(admin), health, shutdown, mail, _dir: dir }
+    Fixture { leases, router: router(admin), health, shutdown, mail, _dir: dir }
 }
 
 impl Fixture {
@@ -168,6 +185,37 @@ async fn readiness_follows_the_node() {
     f.shutdown.begin();
     assert_eq!(ready().await, (StatusCode::SERVICE_UNAVAILABLE, b"draining\n".to_vec()));
     assert_eq!(f.raw("GET", "/livez", None, Value::Null).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn nodes_are_asked_to_leave_and_forgotten() {
+    let f = fixture();
+    let node =
+        |name: &str| leases::Node { name: name.into(), level_min: 1, level_max: 1, ..Default::default() };
+    let (a, b) = (f.leases.join(&node("a")).await.unwrap(), f.leases.join(&node("b")).await.unwrap());
+    let states = async || {
+        let (_, page) = f.call("GET", "/nodes", Value::Null).await;
+        page["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|n| n["state"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(f.call("POST", "/nodes/b/drain", Value::Null).await.0, 202);
+    assert_eq!(states().await, ["online", "draining"]);
+    assert_eq!(f.call("DELETE", "/nodes/b", Value::Null).await.0, 409, "it runs");
+    f.leases.leave(b).await.unwrap();
+    assert!(f.leases.revoke(a, 0).await.unwrap());
+    assert_eq!(states().await, ["down", "left"]);
+    assert_eq!(f.call("POST", "/nodes/1/drain", Value::Null).await.0, 409, "it does not run");
+    assert_eq!(f.call("DELETE", "/nodes/1", Value::Null).await.0, 204);
+    assert_eq!(f.call("DELETE", "/nodes/a", Value::Null).await.0, 404);
+    assert_eq!(f.call("POST", "/node/drain", Value::Null).await.0, 202);
+    assert!(f.shutdown.is_announced() && !f.shutdown.is_draining());
+    let (status, problem) = f.call("POST", "/node/reload", Value::Null).await;
+    assert_eq!((status, &problem["detail"]), (422, &json!("line 3: what is that?")));
+    assert_eq!(f.raw("POST", "/api/v1/node/drain", None, Value::Null).await.0, StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]

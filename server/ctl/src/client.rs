@@ -69,6 +69,11 @@ impl Client {
         }
     }
 
+    /// Does something that answers.
+    pub(crate) async fn ask<T: DeserializeOwned>(&self, path: &[&str]) -> anyhow::Result<T> {
+        Ok(self.send(Method::POST, path, &[], None::<&()>).await?.json().await?)
+    }
+
     /// Does something.
     pub(crate) async fn act(
         &self,

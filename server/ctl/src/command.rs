@@ -42,6 +42,9 @@ pub enum Command {
     /// Mail that waits to be sent
     #[command(subcommand)]
     Queue(Queue),
+    /// The nodes: which there are, and their life
+    #[command(subcommand)]
+    Node(Node),
     /// Keys of the database
     #[command(subcommand)]
     Key(Key),
@@ -249,6 +252,25 @@ pub enum Queue {
         /// Its id
         id: u64,
     },
+}
+
+/// `godwit node …`
+#[derive(Debug, Clone, Subcommand)]
+pub enum Node {
+    /// List the nodes that the store knows
+    List,
+    /// Have a node leave: not ready, then duties handed over, clients sent away, and gone within 90 s
+    Drain {
+        /// Its name or id; the node that is asked if absent
+        node: Option<String>,
+    },
+    /// Forget a node that is gone for good. Its id is not given out again
+    Forget {
+        /// Its name or id
+        node: String,
+    },
+    /// Have the node that is asked read its configuration file and certificates again
+    Reload,
 }
 
 /// `godwit key …`

@@ -9,6 +9,7 @@ use reqwest::Method;
 
 use crate::client::Client;
 use crate::command::{Account, Alias, Command, Connection, Domain, Group, Key, List, Queue};
+use crate::node::node;
 use crate::output::print;
 
 /// Runs an operator command.
@@ -27,11 +28,12 @@ pub async fn run(command: Command, connection: &Connection) -> anyhow::Result<()
         Command::Group(command) => group(&client, command, connection.json).await,
         Command::List(command) => list(&client, command, connection.json).await,
         Command::Queue(command) => queue(&client, command, connection.json).await,
+        Command::Node(command) => node(&client, command, connection.json).await,
         Command::Key(Key::Explain { hex }) => explain(&hex),
     }
 }
 
-const NOTHING: Option<&()> = None;
+pub(crate) const NOTHING: Option<&()> = None;
 
 async fn domain(client: &Client, command: Domain, json: bool) -> anyhow::Result<()> {
     let update = async |name: String, change: api::DomainChange| {

@@ -3,6 +3,7 @@
 mod client;
 mod command;
 mod commands;
+mod node;
 mod output;
 mod rows;
 

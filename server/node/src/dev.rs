@@ -108,7 +108,7 @@ pub(crate) async fn run(arguments: Arguments, shared: ctl::Connection) -> anyhow
         rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
     }
     let config = configuration(&arguments, &shared.data)?;
-    let node = serve::start(config, Flavour::Development).await?;
+    let node = serve::start(config, None, Flavour::Development).await?;
     let people = people(&node).await?;
     populate(&node, &people, arguments.users).await?;
     let (id, listeners) = node.open().await?;
@@ -155,6 +155,7 @@ fn configuration(arguments: &Arguments, data: &Path) -> anyhow::Result<Config> {
         limits: config::Limits::default(),
         log: "warn".to_owned(),
         drain_grace: HumanDuration(Duration::from_secs(5)),
+        lb_grace: HumanDuration(Duration::ZERO),
     })
 }
 
@@ -244,7 +245,7 @@ fn announce(
 ) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     if json {
-        let announcement = Announcement { node: id, listeners, accounts, certificate: node.certificate() };
+        let announcement = Announcement { node: id, listeners, accounts, certificate: &node.certificate() };
         writeln!(out, "{}", serde_json::to_string(&announcement)?)?;
         return Ok(out.flush()?);
     }

@@ -1,16 +1,20 @@
 //! The godwit binary: configuration and wiring.
 
+mod clients;
 mod cluster;
 mod config;
 mod copying;
 mod dev;
 mod dev_nodes;
 mod emptying;
+mod exchange;
 #[cfg(feature = "faults")]
 mod faults;
 mod http;
+mod leaving;
 mod purge;
 mod registrar;
+mod reload;
 mod secrets;
 mod serve;
 mod standing;
@@ -98,8 +102,8 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
         Command::Serve { config } => {
-            let config = Config::load(&config).with_context(|| config.display().to_string())?;
-            runtime(true)?.block_on(serve::serve(config))
+            let read = Config::load(&config).with_context(|| config.display().to_string())?;
+            runtime(true)?.block_on(serve::serve(read, config))
         }
         Command::Dev(dev) => runtime(true)?.block_on(dev::run(dev, arguments.connection)),
         Command::Config(ConfigCommand::Schema) => {

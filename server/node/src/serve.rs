@@ -9,16 +9,18 @@ use accounts::Accounts;
 use admin::{Admin, Health, Probe, Registrar};
 use anyhow::Context;
 use kv::Database;
-use net::{Gate, Limits, Listener, ListenerOptions, Protocol, TlsAcceptor};
-use runtime::{Rng, SharedClock, SharedRng, Shutdown, Supervisor, SystemClock, SystemRng};
+use net::{Certificates, Gate, Limits, Listener, ListenerOptions, Networks, Protocol, TlsAcceptor};
+use runtime::{CancellationToken, Rng, SharedClock, SharedRng, Shutdown, Supervisor, SystemClock, SystemRng};
 use schema::NodeId;
 use tokio::net::TcpListener;
 
 use crate::cluster::{self, Mesh};
 use crate::config::{Config, Role};
+use crate::leaving::Helm;
+use crate::reload::{self, Certificate, Reloader};
 use crate::standing::Company;
 use crate::wiring::{self, Services};
-use crate::{http, secrets, store, waiting};
+use crate::{http, leaving, secrets, store, waiting};
 
 /// Whether this is a demo or the real thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,8 +44,9 @@ pub(crate) struct Node {
     shutdown: Shutdown,
     gate: Arc<Gate>,
     tls: TlsAcceptor,
-    certificate: PathBuf,
+    proxies: Networks,
     services: Services,
+    reloader: Reloader,
     health: Health,
     /// Once it has joined.
     mesh: OnceLock<Mesh>,
@@ -51,16 +54,16 @@ pub(crate) struct Node {
 }
 
 /// `godwit serve`.
-pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
-    let node = start(config, Flavour::Production).await?;
+pub(crate) async fn serve(config: Config, file: PathBuf) -> anyhow::Result<()> {
+    let node = start(config, Some(file), Flavour::Production).await?;
     let (id, listeners) = node.open().await?;
     tracing::info!(node = %id, ?listeners, version = env!("CARGO_PKG_VERSION"), "node is up");
     node.run().await
 }
 
-/// Opens the store and wires the services. Nothing listens yet.
-pub(crate) async fn start(config: Config, flavour: Flavour) -> anyhow::Result<Node> {
-    telemetry::log(&config.log)?;
+/// Opens the store and wires the services. Nothing listens yet. The file is what the configuration was read from.
+pub(crate) async fn start(config: Config, file: Option<PathBuf>, flavour: Flavour) -> anyhow::Result<Node> {
+    let log = telemetry::log(telemetry::filter(&config.log)?)?;
     let metrics = telemetry::metrics()?;
     let (clock, rng) = (SystemClock::shared(), SystemRng::shared());
     // What this process makes, mail above all, is nobody else's to read.
@@ -73,19 +76,26 @@ pub(crate) async fn start(config: Config, flavour: Flavour) -> anyhow::Result<No
     };
     transfer::admit(&db).await?;
     changes::incarnation::current(&db, &*clock, &*rng).await.context("the store's incarnation")?;
-    let (tls, certificate) = tls(&config)?;
+    let certificates = Certificates::new(false);
+    let certificate = Certificate::load(&config, &certificates)?;
+    let tls = TlsAcceptor::new(Arc::clone(&certificates), &[])?;
     let shutdown = Shutdown::new();
     let supervisor = Supervisor::new(shutdown.clone());
-    let gate = Gate::new(Limits {
-        connections: config.limits.connections,
-        per_address: config.limits.per_address,
-        exempt: net::Network::loopback(),
-        ..Limits::default()
-    });
+    let (gate, proxies) = (Gate::new(reload::limits(&config)), Networks::from(reload::proxies(&config)?));
     config.body_place()?.keep(&db).await?;
     let services = wiring::wire(&config, flavour, &db, &clock, &rng, &supervisor)?;
     let others = vec![("bodies", bodies_probe(services.mail.blobs().clone()))];
     let health = Health::new(shutdown.clone(), vec![("store", store_probe(&db))], others);
+    let parts = reload::Parts {
+        log,
+        certificates,
+        gate: Arc::clone(&gate),
+        proxies: proxies.clone(),
+        clients: Arc::clone(&services.clients),
+        accounts: services.accounts.clone(),
+        runner: services.runner.clone(),
+    };
+    let reloader = Reloader::new(file, config.clone(), certificate, parts);
     Ok(Node {
         config,
         db,
@@ -95,8 +105,9 @@ pub(crate) async fn start(config: Config, flavour: Flavour) -> anyhow::Result<No
         shutdown,
         gate,
         tls,
-        certificate,
+        proxies,
         services,
+        reloader,
         health,
         mesh: OnceLock::new(),
         metrics,
@@ -104,7 +115,7 @@ pub(crate) async fn start(config: Config, flavour: Flavour) -> anyhow::Result<No
 }
 
 /// A listener: its name, where, whether TLS is implicit, what is spoken, and whose role it is.
-type ListenerRow<'a> = (&'static str, &'a [SocketAddr], bool, &'a Arc<dyn Protocol>, Role);
+type ListenerRow<'a> = (&'static str, &'a [SocketAddr], bool, Arc<dyn Protocol>, Role);
 
 impl Node {
     /// The directory.
@@ -123,8 +134,8 @@ impl Node {
     }
 
     /// The certificate that clients are shown.
-    pub(crate) fn certificate(&self) -> &Path {
-        &self.certificate
+    pub(crate) fn certificate(&self) -> PathBuf {
+        self.reloader.certificate().chain
     }
 
     /// Randomness fit for secrets.
@@ -144,17 +155,23 @@ impl Node {
         let id = self.join().await?.me.node;
         self.open_admin(admin, addresses.get("admin").copied())?;
         for socket in http {
-            self.serve_http(socket, http::router(&self.config.hostname), &self.gate);
+            let page = http::router(&self.config.hostname);
+            self.serve_http(socket, page, &self.gate, &self.shutdown.drain);
         }
         self.services.spawn(&self.supervisor);
         for listener in bound {
             listener.spawn(&self.supervisor);
         }
+        self.reloader.spawn(&self.supervisor).context("signals")?;
         self.health.started();
         if let Some(mesh) = self.mesh.get() {
             mesh.online().await;
         }
         Ok((id, addresses))
+    }
+
+    fn mesh(&self) -> anyhow::Result<&Mesh> {
+        self.mesh.get().context("the node has not joined")
     }
 
     /// Joins the others on the store.
@@ -174,6 +191,7 @@ impl Node {
         let notify = &self.services.notify;
         let mesh = cluster::join(base, notify.route(rpc::Router::new()), charges).await?;
         mesh.attach(notify);
+        leaving::obey_store(&mesh.ownership, &self.supervisor);
         Ok(self.mesh.get_or_init(|| mesh))
     }
 
@@ -182,20 +200,20 @@ impl Node {
         addresses: &mut BTreeMap<&'static str, SocketAddr>,
     ) -> anyhow::Result<Vec<Listener>> {
         let listeners = &self.config.listeners;
-        let services = &self.services;
+        let clients = &self.services.clients;
         let table: [ListenerRow<'_>; 6] = [
-            ("smtp", &listeners.smtp, false, &services.smtp, Role::SmtpIn),
-            ("submission", &listeners.submission, false, &services.submission, Role::Submission),
-            ("submissions", &listeners.submissions, true, &services.submission, Role::Submission),
-            ("lmtp", &listeners.lmtp, false, &services.lmtp, Role::SmtpIn),
-            ("imap", &listeners.imap, false, &services.imap, Role::Imap),
-            ("imaps", &listeners.imaps, true, &services.imap, Role::Imap),
+            ("smtp", &listeners.smtp, false, clients.smtp.clone(), Role::SmtpIn),
+            ("submission", &listeners.submission, false, clients.submission.clone(), Role::Submission),
+            ("submissions", &listeners.submissions, true, clients.submission.clone(), Role::Submission),
+            ("lmtp", &listeners.lmtp, false, clients.lmtp.clone(), Role::SmtpIn),
+            ("imap", &listeners.imap, false, clients.imap.clone(), Role::Imap),
+            ("imaps", &listeners.imaps, true, clients.imap.clone(), Role::Imap),
         ];
         let mut bound = Vec::new();
         for (name, wanted, implicit_tls, protocol, role) in table {
             // Nodes of several roles may have one file: what is not this one's to do is not opened.
             for address in wanted.iter().filter(|_| self.config.cluster.has(role)) {
-                let listener = self.bind(*address, implicit_tls, protocol);
+                let listener = self.bind(*address, implicit_tls, &protocol);
                 let listener = listener.with_context(|| format!("cannot listen on {address} for {name}"))?;
                 addresses.entry(name).or_insert(listener.address());
                 bound.push(listener);
@@ -210,8 +228,7 @@ impl Node {
         implicit_tls: bool,
         protocol: &Arc<dyn Protocol>,
     ) -> anyhow::Result<Listener> {
-        let proxies = self.config.listeners.proxies.iter().map(|n| n.parse());
-        let proxies = proxies.collect::<Result<Vec<_>, _>>()?;
+        let proxies = self.proxies.clone();
         let tls = Some(self.tls.for_protocol(alpn(protocol.name()))?);
         let options = ListenerOptions { address, tls, implicit_tls, proxies };
         let (gate, clock) = (Arc::clone(&self.gate), Arc::clone(&self.clock));
@@ -249,6 +266,8 @@ impl Node {
             spool: self.services.spool.clone(),
             rows: Arc::new(transfer::Direct::new(&self.db)),
             verifier: self.services.verifier.clone(),
+            leases: self.mesh()?.leases.clone(),
+            control: Arc::new(Helm { shutdown: self.shutdown.clone(), reloader: self.reloader.clone() }),
             health: self.health.clone(),
             password: password.into(),
             metrics: Arc::clone(&self.metrics),
@@ -256,28 +275,27 @@ impl Node {
         // A gate of its own: probes and operators come in when users have taken every other place.
         let gate = Gate::new(Limits { connections: ADMIN_CONNECTIONS, ..Limits::default() });
         for socket in sockets {
-            self.serve_http(socket, admin::router(admin.clone()), &gate);
+            // The probes have to see the drain: these go on until the process stops.
+            self.serve_http(socket, admin::router(admin.clone()), &gate, &self.shutdown.stop);
         }
         Ok(())
     }
 
-    fn serve_http(&self, socket: TcpListener, router: axum::Router, gate: &Arc<Gate>) {
-        // Not of the supervisor's: the probes have to see the drain, so these go on until the process stops.
-        tokio::spawn(http::serve(socket, router, Arc::clone(gate), self.shutdown.stop.clone()));
+    fn serve_http(
+        &self,
+        socket: TcpListener,
+        router: axum::Router,
+        gate: &Arc<Gate>,
+        end: &CancellationToken,
+    ) {
+        tokio::spawn(http::serve(socket, router, Arc::clone(gate), end.clone()));
     }
 
-    /// Runs until SIGTERM or SIGINT, then drains and closes the store. A second signal ends the drain.
+    /// Runs until it is told to go (by a signal, the admin API, or in the store), then drains and closes the store.
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let signals = self.shutdown.clone();
-        let watcher = tokio::spawn(async move {
-            if wait_for_signal(&signals).await.is_ok() {
-                signals.begin();
-                if wait_for_signal(&signals).await.is_ok() {
-                    signals.stop.cancel();
-                }
-            }
-        });
-        let late = self.shutdown.complete(self.config.drain_grace.get()).await;
+        let watcher = leaving::obey_signals(&self.shutdown);
+        let reloader = self.reloader.clone();
+        let late = leaving::end(&self.shutdown, move || reloader.times()).await;
         if !late.is_empty() {
             tracing::warn!(?late, "not everybody finished in time");
         }
@@ -289,18 +307,6 @@ impl Node {
     }
 }
 
-/// SIGTERM from a supervisor, SIGINT from a terminal.
-async fn wait_for_signal(shutdown: &Shutdown) -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        () = shutdown.stop.cancelled() => {}
-    }
-    Ok(())
-}
-
 /// What a client of a protocol may offer by ALPN: never another protocol of ours, or what is meant for one port
 /// could be led to another that has the same certificate. IANA has no name for SMTP; these are what servers use.
 fn alpn(protocol: &str) -> &'static [&'static str] {
@@ -309,21 +315,6 @@ fn alpn(protocol: &str) -> &'static [&'static str] {
         "lmtp" => &["lmtp"],
         _ => &["smtp", "esmtp"],
     }
-}
-
-/// The acceptor for TLS, and the certificate's file: the operator's, or a self-signed one in the data directory.
-fn tls(config: &Config) -> anyhow::Result<(TlsAcceptor, PathBuf)> {
-    let (chain, key) = match (&config.tls.certificate, &config.tls.key) {
-        (Some(chain), Some(key)) => (chain.clone(), key.clone()),
-        _ => {
-            let made = net::self_signed(&config.data, &names(&config.hostname))?;
-            (made.certificate, made.key)
-        }
-    };
-    let certificates = net::Certificates::new(false);
-    let loaded = net::Certificates::load(&chain, &key)?;
-    certificates.replace(vec![(Vec::new(), loaded)]);
-    Ok((TlsAcceptor::new(certificates, &[])?, chain))
 }
 
 /// What a self-signed certificate is for.

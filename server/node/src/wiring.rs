@@ -12,18 +12,17 @@ use delivery::outbound::resolver::{ResolveError, Resolver, SystemResolver};
 use delivery::outbound::route::Routing;
 use delivery::outbound::schedule::Schedule;
 use delivery::outbound::{Runner, RunnerOptions};
-use delivery::{CombinerLimits, Delivery, OwnAddress};
+use delivery::{CombinerLimits, Delivery};
 use directory::Directory;
 use futures::future::{BoxFuture, FutureExt};
 use kv::Database;
-use net::Protocol;
 use notify::Notify;
 use ownership::Charge;
 use runtime::{SharedClock, SharedRng, Supervisor};
-use smtp::{OpenPolicy, Policy, Role, Server, Service};
 use smtp_proto::ClientName;
 use spool::Spool;
 
+use crate::clients::{Clients, Makings};
 use crate::config::Config;
 use crate::registrar::AccountsWithMail;
 use crate::serve::Flavour;
@@ -40,13 +39,11 @@ pub(crate) struct Services {
     pub(crate) mail: mail::Store,
     pub(crate) spool: Spool,
     pub(crate) verifier: verify::Verifier,
-    pub(crate) smtp: Arc<dyn Protocol>,
-    pub(crate) submission: Arc<dyn Protocol>,
-    pub(crate) lmtp: Arc<dyn Protocol>,
-    pub(crate) imap: Arc<dyn Protocol>,
+    pub(crate) clients: Arc<Clients>,
+    pub(crate) delivery: Delivery,
+    pub(crate) runner: Runner,
     pub(crate) notify: Notify,
     upkeep: Upkeep,
-    runner: Runner,
 }
 
 impl Services {
@@ -92,33 +89,23 @@ pub(crate) fn wire(
         CombinerLimits::default(),
         supervisor.clone(),
     );
-    let service = |role, policy: Arc<dyn Policy>| -> Arc<dyn Protocol> {
-        let config = smtp_config(config, role);
-        let (acceptor, authenticator) = (Arc::new(delivery.clone()), Some(authenticator.clone()));
-        Arc::new(Service::new(Server { config, policy, acceptor, authenticator, rng: rng.clone() }))
-    };
-    let imap = imap::Imap::new(
-        imap::Services {
+    let makings = Makings {
+        accounts: accounts.clone(),
+        authenticator: authenticator.clone(),
+        delivery: delivery.clone(),
+        imap: imap::Services {
             mail: mail.clone(),
             blobs: blobs.clone(),
             accounts: accounts.clone(),
-            authenticator: authenticator.clone(),
+            authenticator,
             feed: Arc::new(notify.clone()),
             index: Arc::new(query::NoIndex),
             clock: clock.clone(),
         },
-        imap::Options {
-            hostname: config.hostname.clone(),
-            plaintext_from_loopback: config.auth.plaintext_on_loopback,
-            append_limit: config.smtp.max_message_size.bytes(),
-            ..imap::Options::default()
-        },
-    );
+        rng: rng.clone(),
+    };
     Ok(Services {
-        smtp: service(Role::Mx, Arc::new(OpenPolicy)),
-        submission: service(Role::Submission, Arc::new(OwnAddress::new(accounts.clone()))),
-        lmtp: service(Role::Lmtp, Arc::new(OpenPolicy)),
-        imap: Arc::new(imap),
+        clients: Arc::new(Clients::new(makings, config)),
         upkeep: Upkeep {
             db: db.clone(),
             blobs,
@@ -136,6 +123,7 @@ pub(crate) fn wire(
         mail,
         notify,
         runner: runner(config, flavour, &delivery)?,
+        delivery,
         accounts,
         spool,
     })
@@ -157,7 +145,7 @@ pub(crate) fn verifier(
     Ok(verify::Verifier::new(accounts, mail, spool))
 }
 
-fn account_options(config: &Config) -> accounts::Options {
+pub(crate) fn account_options(config: &Config) -> accounts::Options {
     accounts::Options {
         default_domain: config.auth.default_domain.clone(),
         postmaster: config.smtp.postmaster.clone(),
@@ -186,17 +174,8 @@ fn bodies(
     Ok(blob::Store::open_at(&place, &config.data, db, clock, rng, options)?)
 }
 
-fn smtp_config(config: &Config, role: Role) -> smtp::Config {
-    smtp::Config {
-        max_message: config.smtp.max_message_size.bytes(),
-        max_recipients: config.smtp.max_recipients,
-        ..smtp::Config::new(role, config.hostname.clone())
-    }
-}
-
 fn runner(config: &Config, flavour: Flavour, delivery: &Delivery) -> anyhow::Result<Runner> {
     let hostname = ClientName::new(&config.hostname).context("hostname cannot be said in EHLO")?;
-    let relay = config.delivery.relay.as_deref().map(host_and_port).transpose()?;
     let resolver: Arc<dyn Resolver> = match SystemResolver::new() {
         Ok(resolver) => Arc::new(resolver),
         Err(error) => {
@@ -206,13 +185,19 @@ fn runner(config: &Config, flavour: Flavour, delivery: &Delivery) -> anyhow::Res
     };
     let options = RunnerOptions {
         client: ClientOptions { hostname, tls: Some(opportunistic()?), timeouts: ClientTimeouts::default() },
-        routing: Routing { relay, own_names: vec![config.hostname.clone()], ..Routing::default() },
+        routing: routing(config)?,
         schedule: match flavour {
             Flavour::Development => Schedule::development(),
             Flavour::Production => Schedule::default(),
         },
     };
     Ok(Runner::new(delivery, resolver, options))
+}
+
+/// Where remote mail goes.
+pub(crate) fn routing(config: &Config) -> anyhow::Result<Routing> {
+    let relay = config.delivery.relay.as_deref().map(host_and_port).transpose()?;
+    Ok(Routing { relay, own_names: vec![config.hostname.clone()], ..Routing::default() })
 }
 
 fn host_and_port(text: &str) -> anyhow::Result<(String, u16)> {

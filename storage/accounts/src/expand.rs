@@ -60,14 +60,15 @@ impl Accounts {
 
     /// The same on a transaction's snapshot.
     pub async fn expand_in(&self, txn: &Transaction, address: &str) -> Result<Expansion, Error> {
-        let qualified = match &self.options().default_domain {
+        let options = self.options();
+        let qualified = match &options.default_domain {
             Some(domain) if !address.contains('@') => format!("{address}@{domain}"),
             _ => address.to_owned(),
         };
         let mut walk = Walk::new(txn);
         let mut status = walk.begin(&qualified).await?;
         let local = qualified.rsplit_once('@').map_or(&*qualified, |(local, _)| local);
-        if let (Status::UnknownUser, Some(postmaster)) = (status, &self.options().postmaster)
+        if let (Status::UnknownUser, Some(postmaster)) = (status, &options.postmaster)
             && local.eq_ignore_ascii_case(POSTMASTER)
         {
             status = match walk.begin(postmaster).await? {

@@ -42,6 +42,7 @@ pub use rights::Rights;
 pub use verify::{check_row_in, of_account};
 
 use kv::Database;
+use parking_lot::RwLock;
 use runtime::{SharedClock, SharedRng};
 use std::sync::Arc;
 
@@ -55,18 +56,24 @@ struct Inner {
     db: Database,
     clock: SharedClock,
     rng: SharedRng,
-    options: Options,
+    options: RwLock<Arc<Options>>,
 }
 
 impl Accounts {
     /// The directory kept in `db`.
     pub fn new(db: Database, clock: SharedClock, rng: SharedRng, options: Options) -> Self {
+        let options = RwLock::new(Arc::new(options));
         Accounts { inner: Arc::new(Inner { db, clock, rng, options }) }
     }
 
     /// How the directory behaves.
-    pub fn options(&self) -> &Options {
-        &self.inner.options
+    pub fn options(&self) -> Arc<Options> {
+        Arc::clone(&self.inner.options.read())
+    }
+
+    /// Has it behave otherwise from now on.
+    pub fn set_options(&self, options: Options) {
+        *self.inner.options.write() = Arc::new(options);
     }
 
     pub(crate) fn db(&self) -> &Database {

@@ -51,7 +51,7 @@ impl Leases {
                 };
                 issued.epoch += 1;
                 txn.set_bytes(IssuedKey.encode(), issued.to_bytes());
-                let record = Node { joined, ..node.clone() };
+                let record = Node { joined, left: false, ..node.clone() };
                 txn.set_bytes(NodeKey { node: id }.encode(), record.to_bytes());
                 let lease = records::Lease { epoch: issued.epoch, draining: false };
                 txn.set_bytes(LeaseKey { node: id }.encode(), lease.to_bytes());
@@ -102,7 +102,14 @@ impl Leases {
         self.db
             .transact("leases.leave", |txn| async move {
                 match standing_in(&txn, standing).await {
-                    Ok(_) => end(&txn, standing.node),
+                    Ok(_) => {
+                        let key = NodeKey { node: standing.node }.encode();
+                        if let Some(value) = txn.get(&key).await? {
+                            let record = Node { left: true, ..Node::from_bytes(&value)? };
+                            txn.set_bytes(key, record.to_bytes());
+                        }
+                        end(&txn, standing.node);
+                    }
                     Err(Error::Revoked { .. } | Error::Superseded { .. }) => {}
                     Err(error) => return Err(error),
                 }

@@ -6,6 +6,7 @@
 
 pub mod bodies;
 pub mod cluster;
+pub mod http;
 pub mod imap;
 pub mod line;
 pub mod node;
@@ -14,6 +15,7 @@ pub mod smtp;
 pub mod wait;
 
 pub use cluster::{Cluster, ClusterOptions};
+pub use http::Http;
 pub use imap::Imap;
 pub use line::Line;
 pub use node::{Node, NodeOptions, binary};

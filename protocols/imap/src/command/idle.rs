@@ -7,7 +7,7 @@ use imap_proto::render::{self, Condition};
 
 use crate::options::STILL_HERE;
 use crate::reply::{Outcome, Reply, Stop};
-use crate::session::{Next, Session};
+use crate::session::{GOING_DOWN, Next, Session};
 
 /// What ended a wait.
 enum Woken {
@@ -50,7 +50,7 @@ pub(crate) async fn run(session: &mut Session) -> Outcome {
             Woken::Input(Next::GoOn) | Woken::Change => {}
             Woken::Silence => render::status(session.out(), None, Condition::Ok, None, "still here"),
             Woken::Drain => {
-                session.bye("the server is going down, come back soon");
+                session.bye(GOING_DOWN);
                 return Err(Stop::Answered);
             }
         }

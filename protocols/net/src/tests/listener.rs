@@ -53,8 +53,12 @@ struct Running {
 
 fn run(limits: Limits, proxies: Vec<Network>) -> Running {
     let supervisor = Supervisor::new(Shutdown::new());
-    let options =
-        ListenerOptions { address: (Ipv4Addr::LOCALHOST, 0).into(), tls: None, implicit_tls: false, proxies };
+    let options = ListenerOptions {
+        address: (Ipv4Addr::LOCALHOST, 0).into(),
+        tls: None,
+        implicit_tls: false,
+        proxies: proxies.into(),
+    };
     let shutdown = supervisor.shutdown().clone();
     let listener =
         Listener::bind(options, Arc::new(Echo), Gate::new(limits), SystemClock::shared(), shutdown).unwrap();

@@ -104,7 +104,7 @@ impl Attempt<'_> {
             }
         }
         let rng = &*runner.shared.services.rng;
-        let targets = route(&runner.options.routing, &*runner.resolver, rng, domain).await?;
+        let targets = route(&runner.routing(), &*runner.resolver, rng, domain).await?;
         Client::connect_any(&targets, &runner.options.client).await
     }
 

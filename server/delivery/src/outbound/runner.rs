@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use ownership::{Charge, Tenure, Worker};
+use parking_lot::RwLock;
 use runtime::{CancellationToken, Supervisor, TaskKind};
 use schema::Duty;
 
@@ -25,7 +26,7 @@ pub(super) const PAUSE: Duration = Duration::from_secs(2);
 pub struct RunnerOptions {
     /// How connections behave.
     pub client: ClientOptions,
-    /// How servers are found.
+    /// How servers are found, until [`Runner::set_routing`].
     pub routing: Routing,
     /// When it is tried again.
     pub schedule: Schedule,
@@ -37,14 +38,26 @@ pub struct Runner {
     pub(super) shared: SharedRef,
     pub(super) resolver: Arc<dyn Resolver>,
     pub(super) options: Arc<RunnerOptions>,
+    routing: Arc<RwLock<Arc<Routing>>>,
 }
 
 impl Runner {
     /// Over the services of an acceptor.
     #[must_use]
     pub fn new(delivery: &Delivery, resolver: Arc<dyn Resolver>, options: RunnerOptions) -> Self {
+        let routing = Arc::new(RwLock::new(Arc::new(options.routing.clone())));
         let (shared, options) = (Arc::clone(&delivery.shared), Arc::new(options));
-        Self { shared, resolver, options }
+        Self { shared, resolver, options, routing }
+    }
+
+    /// How servers are found now.
+    pub fn routing(&self) -> Arc<Routing> {
+        Arc::clone(&self.routing.read())
+    }
+
+    /// Finds servers otherwise from the next connection on.
+    pub fn set_routing(&self, routing: Routing) {
+        *self.routing.write() = Arc::new(routing);
     }
 
     /// The slots of the queue, to be worked on by this node when they are its own.

@@ -65,6 +65,11 @@ pub(crate) struct Config {
     #[serde(default = "default_grace")]
     #[schemars(with = "String")]
     pub(crate) drain_grace: HumanDuration,
+    /// How long the node still takes clients after it says at /readyz that it goes: as long as load balancers need to hear
+    /// it. With `drain_grace` at most 85 s, so that a node is gone within 90. Since v0.1
+    #[serde(default = "default_lb_grace")]
+    #[schemars(with = "String")]
+    pub(crate) lb_grace: HumanDuration,
 }
 
 fn default_log() -> String {
@@ -74,6 +79,13 @@ fn default_log() -> String {
 fn default_grace() -> HumanDuration {
     HumanDuration(Duration::from_secs(60))
 }
+
+fn default_lb_grace() -> HumanDuration {
+    HumanDuration(Duration::from_secs(10))
+}
+
+/// A node is gone within 90 s of being told to go; closing takes some of them.
+const LONGEST_END: Duration = Duration::from_secs(85);
 
 impl Config {
     /// The node's name.
@@ -258,6 +270,9 @@ impl Config {
         }
         if self.smtp.postmaster.as_ref().is_some_and(|address| !address.contains('@')) {
             return Err(ConfigError::Meaning("smtp.postmaster is an address with its domain"));
+        }
+        if self.lb_grace.get().saturating_add(self.drain_grace.get()) > LONGEST_END {
+            return Err(ConfigError::Meaning("lb_grace and drain_grace are 85 s together at most"));
         }
         self.blob.check()?;
         self.cluster.check()?;

@@ -63,6 +63,9 @@ pub struct Node {
     /// When it joined last, in milliseconds since the epoch: for people to read.
     #[prost(int64, tag = "11")]
     pub joined: i64,
+    /// Whether it gave its lease back by itself: a node without a lease that did not has failed.
+    #[prost(bool, tag = "12")]
+    pub left: bool,
 }
 
 impl Record for Node {}
@@ -197,9 +200,10 @@ mod tests {
             rpc: "c".into(),
             capacity: 100,
             joined: 300,
+            left: true,
         };
         let bytes = b"\x01\x0a\x01n\x12\x01z\x1a\x01r\x22\x01a\x22\x01b\x2a\x011\x30\x01\x38\x02\x42\x01g\
-            \x4a\x01c\x50\x64\x58\xac\x02";
+            \x4a\x01c\x50\x64\x58\xac\x02\x60\x01";
         fixture(&node, bytes);
     }
 
