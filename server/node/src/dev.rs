@@ -54,6 +54,9 @@ pub(crate) struct Arguments {
     /// Start nodes that end again; else they stay away
     #[arg(long)]
     pub(crate) restart: bool,
+    /// A network from which connections begin with a PROXY header, as a balancer's do; may be given several times
+    #[arg(long = "proxy", value_name = "NETWORK")]
+    proxies: Vec<String>,
     /// One of several nodes: it ends with the process that started it
     #[arg(long, hide = true)]
     of_several: bool,
@@ -75,6 +78,9 @@ impl Arguments {
         let named = [("--store", self.store.as_ref()), ("--relay", self.relay.as_ref())];
         for (name, value) in named.into_iter().filter_map(|(name, value)| Some((name, value?))) {
             words.extend([name.into(), value.into()]);
+        }
+        for network in &self.proxies {
+            words.extend(["--proxy".into(), network.into()]);
         }
         if let Some(file) = &self.blob {
             words.extend(["--blob".into(), file.into()]);
@@ -137,7 +143,7 @@ fn configuration(arguments: &Arguments, data: &Path) -> anyhow::Result<Config> {
         imaps: at("imaps", 93)?,
         http: at("http", 80)?,
         admin: at("admin", 90)?,
-        proxies: Vec::new(),
+        proxies: arguments.proxies.clone(),
     };
     let listen = at("cluster", 50)?.first().copied().context("no address for other nodes")?;
     Ok(Config {

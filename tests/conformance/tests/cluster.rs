@@ -15,7 +15,7 @@ use servers::postgres::QUICK;
 
 fn cluster(server: &PostgreSql, relay: Option<String>) -> Cluster {
     let store = server.url();
-    Cluster::start(&ClusterOptions { nodes: 3, store, users: 3, relay, restart: false }).unwrap()
+    Cluster::start(&ClusterOptions { nodes: 3, store, users: 3, relay, ..ClusterOptions::default() }).unwrap()
 }
 
 /// Changes of a measurement.

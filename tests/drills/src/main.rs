@@ -11,6 +11,7 @@ mod f4;
 mod f7;
 mod message;
 mod oracle;
+mod ryw;
 mod table;
 
 use std::path::PathBuf;
@@ -68,6 +69,12 @@ struct Options {
     /// F4, F7: how long each fault lasts, in seconds
     #[arg(long, default_value_t = 12)]
     seconds: u64,
+    /// RYW: operations
+    #[arg(long, default_value_t = 1_000_000)]
+    operations: u64,
+    /// RYW: ends after so many seconds in any case
+    #[arg(long, default_value_t = 4 * 3600)]
+    longest: u64,
 }
 
 impl Options {
@@ -83,11 +90,12 @@ impl Options {
 /// A drill: its name, what it does, and how it is run.
 type Drill = (&'static str, &'static str, fn(&Options, &mut Table) -> anyhow::Result<()>);
 
-const DRILLS: [Drill; 4] = [
+const DRILLS: [Drill; 5] = [
     ("F2", "power cuts and failing syncs under the embedded store", f2::run),
     ("F4", "a store that is far away, and one that fails often", f4::run),
     ("F7", "the store of bodies down, slow and wrong", f7::run),
     ("F17", "too few descriptors, too little memory, no more threads", f17::run),
+    ("RYW", "what one node has answered, seen at any node behind a balancer", ryw::run),
 ];
 
 fn main() -> ExitCode {

@@ -23,6 +23,8 @@ pub struct ClusterOptions {
     pub users: u32,
     /// `--relay HOST:PORT`: where remote mail goes.
     pub relay: Option<String>,
+    /// `--proxy NETWORK`: what a balancer connects from.
+    pub proxy: Option<String>,
     /// `--restart`.
     pub restart: bool,
 }
@@ -72,6 +74,9 @@ impl Cluster {
         command.arg(scratch.path().join("data"));
         if let Some(relay) = &options.relay {
             command.args(["--relay", relay]);
+        }
+        if let Some(network) = &options.proxy {
+            command.args(["--proxy", network]);
         }
         if options.restart {
             command.arg("--restart");

@@ -8,12 +8,14 @@
 pub mod azurite;
 pub mod beside;
 pub mod foundationdb;
+pub mod haproxy;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod seaweedfs;
 pub mod tls;
 
+pub use haproxy::HaProxy;
 pub use postgres::PostgreSql;
 pub use proxy::{Fault, Proxy};
 pub use tls::Tls;

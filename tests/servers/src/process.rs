@@ -28,6 +28,16 @@ impl Process {
             std::thread::sleep(Duration::from_millis(50));
         }
     }
+
+    /// Waits until something listens at `address`; panics if the process ended.
+    pub fn wait_to_listen(&mut self, address: SocketAddr) {
+        let give_up = Instant::now() + START;
+        while TcpStream::connect(address).is_err() {
+            assert!(self.0.try_wait().unwrap().is_none(), "the server ended");
+            assert!(Instant::now() < give_up, "the server does not start");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
 }
 
 impl Drop for Process {
