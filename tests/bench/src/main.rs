@@ -1,6 +1,6 @@
 //! The same work on every store that is here, turn by turn, in one table.
 //!
-//!   GODWIT_BIN=target/release/godwit stores [--only commits,reads,mail] [--stores NAME,…] [--rounds N]
+//!   GODWIT_BIN=target/release/godwit stores [--only commits,reads,mail,nodes] [--stores NAME,…] [--rounds N]
 //!
 //! FoundationDB's own client does the same beside our layer: its rate is the bound of ours. Stores lie in GODWIT_BENCH_DIR
 //! or the folder for temporary files (the disk matters), with fsync. GODWIT_FDB_CLUSTER names the file of another cluster
@@ -11,6 +11,7 @@
 
 mod mail;
 mod measure;
+mod nodes;
 mod raw;
 mod store;
 mod subject;
@@ -26,8 +27,8 @@ use table::Table;
 /// The same work on every store that is here
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Parts: commits, reads, mail
-    #[arg(long, value_delimiter = ',', default_value = "commits,reads,mail")]
+    /// Parts: commits, reads, mail, nodes
+    #[arg(long, value_delimiter = ',', default_value = "commits,reads,mail,nodes")]
     only: Vec<String>,
     /// Stores: embedded, postgres, foundationdb; all that are here if absent
     #[arg(long, value_delimiter = ',')]
@@ -39,6 +40,18 @@ struct Arguments {
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
+    let wanted = |part: &str| arguments.only.iter().any(|own| own == part);
+    if ["commits", "reads", "mail"].into_iter().any(wanted) {
+        stores(&arguments)?;
+    }
+    if wanted("nodes") {
+        nodes::rows(&arguments.stores)?;
+    }
+    kv_fdb::stop();
+    Ok(())
+}
+
+fn stores(arguments: &Arguments) -> anyhow::Result<()> {
     let wanted = |part: &str| arguments.only.iter().any(|own| own == part);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let mut stores = runtime.block_on(store::all(&arguments.stores))?;
@@ -76,6 +89,5 @@ fn main() -> anyhow::Result<()> {
         mail::rows(&table, &stores)?;
     }
     drop((stores, runtime));
-    kv_fdb::stop();
     Ok(())
 }
