@@ -64,6 +64,42 @@ pub struct Members {
     pub dead: BTreeMap<NodeId, Member>,
 }
 
+/// For how long nothing new was heard of a node.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Silence {
+    /// How long it lasts.
+    pub lasted: Duration,
+    /// In multiples of how long it usually does.
+    pub phi: f64,
+}
+
+/// The last sign of life of a run of a node.
+#[derive(Debug, Clone, Copy)]
+struct Heard {
+    beat: u64,
+    /// When it was first seen, in monotonic time.
+    at: Duration,
+    /// The time between two of them, as a mean in which later ones count more.
+    usual: Duration,
+}
+
+impl Heard {
+    fn again(self, beat: u64, now: Duration) -> Heard {
+        if beat <= self.beat {
+            return self;
+        }
+        let passed = now.saturating_sub(self.at).min(phi::LONGEST);
+        Heard { beat, at: now, usual: (self.usual * 9 + passed) / 10 }
+    }
+
+    fn silence(self, now: Duration) -> Silence {
+        let lasted = now.saturating_sub(self.at);
+        // Who is heard of more often than all gossip is not suspicious for that.
+        let usual = self.usual.max(phi::FIRST);
+        Silence { lasted, phi: lasted.as_secs_f64() / usual.as_secs_f64() }
+    }
+}
+
 /// This node's part in the gossip: a cheap handle.
 #[derive(Clone)]
 pub struct Membership {
@@ -74,8 +110,8 @@ struct Shared {
     chitchat: ChitchatHandle,
     members: watch::Sender<Arc<Members>>,
     clock: SharedClock,
-    /// The last heartbeat of each node and when it was first seen, in monotonic time.
-    heard: Mutex<BTreeMap<NodeId, (u64, Duration)>>,
+    /// The last sign of life of each run of each node.
+    heard: Mutex<BTreeMap<(NodeId, u64), Heard>>,
     load: Mutex<u32>,
 }
 
@@ -125,11 +161,24 @@ impl Membership {
         self.shared.members.subscribe()
     }
 
-    /// For how long nothing new was heard of each node.
-    pub fn silences(&self) -> BTreeMap<NodeId, Duration> {
+    /// Each node's silence, as of the last look ([`Membership::look`]).
+    pub fn silences(&self) -> BTreeMap<NodeId, Silence> {
         let now = self.shared.clock.monotonic();
-        let heard = self.shared.heard.lock();
-        heard.iter().map(|(node, (_, at))| (*node, now.saturating_sub(*at))).collect()
+        let mut silences: BTreeMap<NodeId, Silence> = BTreeMap::new();
+        for ((node, _), heard) in self.shared.heard.lock().iter() {
+            let silence = heard.silence(now);
+            // Of a node's runs the one that was heard of last counts.
+            let known = silences.entry(*node).or_insert(silence);
+            if silence.lasted < known.lasted {
+                *known = silence;
+            }
+        }
+        silences
+    }
+
+    /// Takes over what is known by now: for those who look at silences, and want them to the second.
+    pub async fn look(&self) {
+        self.update().await;
     }
 
     /// Tells others what this node is about.
@@ -210,12 +259,12 @@ impl Membership {
         let mut still = BTreeMap::new();
         for (id, state) in chitchat.node_states() {
             let Some(node) = node_of(id) else { continue };
-            let beat = state.heartbeat().into();
-            let known = heard.get(&node).copied().filter(|(known, _)| *known >= beat);
-            // Of a node's runs the one that was heard of last counts.
-            let (beat, at) = known.unwrap_or((beat, now));
-            let entry = still.entry(node).or_insert((beat, at));
-            entry.1 = entry.1.max(at);
+            let (run, beat) = ((node, id.generation_id), state.heartbeat().into());
+            let known = heard.get(&run).copied();
+            still.insert(
+                run,
+                known.map_or(Heard { beat, at: now, usual: phi::FIRST }, |known| known.again(beat, now)),
+            );
         }
         *heard = still;
     }
@@ -287,4 +336,25 @@ fn node_of(id: &ChitchatId) -> Option<NodeId> {
 
 fn member(id: &ChitchatId, state: &NodeState) -> Option<Member> {
     Member::of_facts((node_of(id)?, id.generation_id, id.gossip_advertise_addr), state.key_values())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_measured_by_what_is_usual() {
+        let at = Duration::from_secs;
+        let mut heard = Heard { beat: 1, at: at(0), usual: phi::FIRST };
+        for second in 1..=50 {
+            heard = heard.again(second, at(second * 3));
+            // Looking again without news changes nothing.
+            heard = heard.again(second, at(second * 3 + 2));
+        }
+        assert!((2.9..3.1).contains(&heard.usual.as_secs_f64()), "{heard:?}");
+        let silence = heard.silence(at(150 + 12));
+        assert_eq!(silence.lasted, at(12));
+        assert!((3.9..4.2).contains(&silence.phi), "{silence:?}");
+        assert!(heard.silence(at(151)).phi < 1.0);
+    }
 }

@@ -31,7 +31,7 @@ mod seeds;
 mod transport;
 
 pub use channel::{Channel, Conditions, Traffic};
-pub use gossip::{Config, Error, Members, Membership};
+pub use gossip::{Config, Error, Members, Membership, Silence};
 pub use member::{Member, State};
 pub use metrics::describe as describe_metrics;
 pub use network::{Bound, Datagrams, Network, Udp};

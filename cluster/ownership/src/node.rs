@@ -146,6 +146,11 @@ impl Ownership {
         Arc::clone(&self.shared.held.borrow())
     }
 
+    /// How often, and how long.
+    pub fn timings(&self) -> Timings {
+        self.shared.timings
+    }
+
     /// For how long this node has not renewed its own lease.
     pub fn unrenewed(&self) -> Duration {
         self.shared.renewed.ago()

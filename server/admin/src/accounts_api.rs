@@ -36,7 +36,9 @@ pub(crate) async fn list(
     Query(filter): Query<Filter>,
 ) -> Result<Json<api::Page<api::Account>>, Problem> {
     let page = admin.accounts.list(filter.domain.as_deref(), paging.after.as_deref(), paging.limit()).await?;
-    Ok(Json(api::Page { items: page.items.into_iter().map(render).collect(), next: page.next }))
+    let own = |account: &Account| account.address.ends_with(&format!("@{}", crate::OWN_DOMAIN));
+    let items = page.items.into_iter().filter(|account| !own(account)).map(render).collect();
+    Ok(Json(api::Page { items, next: page.next }))
 }
 
 pub(crate) async fn create(

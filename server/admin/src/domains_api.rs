@@ -30,7 +30,8 @@ pub(crate) async fn list(
     Query(paging): Query<Paging>,
 ) -> Result<Json<api::Page<api::Domain>>, Problem> {
     let page = admin.accounts.domains(paging.after.as_deref(), paging.limit()).await?;
-    Ok(Json(api::Page { items: page.items.into_iter().map(render).collect(), next: page.next }))
+    let items = page.items.into_iter().filter(|domain| domain.name != crate::OWN_DOMAIN).map(render);
+    Ok(Json(api::Page { items: items.collect(), next: page.next }))
 }
 
 pub(crate) async fn create(

@@ -1,6 +1,7 @@
 //! The admin API, health and metrics over HTTP, on a listener of their own.
 //!
 //! - `/livez`, `/readyz`, `/startupz` and `/metrics` need no credentials: probes and scrapers have none.
+//! - `/cluster/…` needs none either: see [`cluster`].
 //! - `/api/v1/…` needs Basic credentials: the user `admin` with the bootstrap password of this node. [`api`] has the
 //!   JSON types; errors are problem details (RFC 9457).
 //!
@@ -11,6 +12,7 @@
 mod accounts_api;
 pub mod api;
 mod auth;
+pub mod cluster;
 mod domains_api;
 mod health;
 mod members_api;
@@ -36,6 +38,9 @@ use accounts::{Accounts, NewAccount};
 use futures::future::BoxFuture;
 use schema::AccountId;
 use spool::Spool;
+
+/// A domain of the server's own, for its mail to itself. It is not listed.
+pub const OWN_DOMAIN: &str = "godwit.invalid";
 
 /// Makes and removes accounts with all that belongs to them; implemented where directory and mail meet.
 pub trait Registrar: Send + Sync {
@@ -72,6 +77,8 @@ pub struct Admin {
     pub leases: leases::Leases,
     /// What this node can be told.
     pub control: Arc<dyn Control>,
+    /// The cluster as this node sees it.
+    pub cluster: Arc<dyn cluster::View>,
     /// What the probes say.
     pub health: Health,
     /// The password of the user `admin`.

@@ -7,7 +7,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::{delete, get, post, put};
 
-use crate::{Admin, Problem, accounts_api as accounts, auth, domains_api as domains, health};
+use crate::{Admin, Problem, accounts_api as accounts, auth, cluster, domains_api as domains, health};
 use crate::{members_api as members, nodes_api as nodes, purges_api as purges, queue_api as queue};
 use crate::{rows_api as rows, verify_api as verifying};
 
@@ -47,6 +47,11 @@ pub fn router(admin: Admin) -> Router {
         .route("/livez", get(health::live))
         .route("/startupz", get(health::startup))
         .route("/readyz", get(health::ready))
+        .route("/cluster/health", get(cluster::health))
+        .route("/cluster/health/schema", get(cluster::schema))
+        .route("/cluster/nodes", get(cluster::nodes))
+        .route("/cluster/leases", get(cluster::leases))
+        .route("/cluster/queues", get(cluster::queues))
         .route("/metrics", get(metrics))
         .nest("/api/v1", api)
         .fallback(nothing)

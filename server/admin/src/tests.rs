@@ -13,7 +13,7 @@ use schema::AccountId;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::{Admin, Control, Health, Registrar, api, router};
+use crate::{Admin, Control, Health, Registrar, api, cluster, router};
 
 struct Directory(Accounts);
 
@@ -48,7 +48,28 @@ impl Control for Helm {
     }
 }
 
+/// A cluster as it is told to be.
+struct Sky(Arc<parking_lot::Mutex<cluster::Observed>>);
+
+impl cluster::View for Sky {
+    fn health(&self) -> cluster::Health {
+        let observed = self.0.lock().clone();
+        let now = runtime::Timestamp::from_millis(7);
+        let (status, reasons) = cluster::Ledger::default().enter(cluster::judge(&observed), now);
+        cluster::Health { status, reasons, observed }
+    }
+
+    fn leases(&self) -> cluster::Leases {
+        cluster::Leases::default()
+    }
+
+    fn queues(&self) -> BoxFuture<'_, Result<Vec<cluster::Slot>, String>> {
+        Box::pin(std::future::ready(Err("the store is away".to_owned())))
+    }
+}
+
 struct Fixture {
+    sky: Arc<parking_lot::Mutex<cluster::Observed>>,
     leases: leases::Leases,
     router: Router,
     health: Health,
@@ -73,6 +94,7 @@ fn fixture() -> Fixture {
     let leases = leases::Leases::new(db.clone(), clock.clone());
     let spool = spool::Spool::new(db.clone(), blobs, clock, rng);
     let verifier = verify::Verifier::new(accounts.clone(), mail.clone(), spool.clone());
+    let sky = Arc::default();
     let admin = Admin {
         registrar: Arc::new(Directory(accounts.clone())),
         accounts,
@@ -81,12 +103,13 @@ fn fixture() -> Fixture {
         spool,
         verifier,
         leases: leases.clone(),
+        cluster: Arc::new(Sky(Arc::clone(&sky))),
         control: Arc::new(Helm(shutdown.clone())),
         health: health.clone(),
         password: "secret".into(),
         metrics: Arc::new(|| "up 1\n".to_owned()),
     };
-    Fixture { leases, router: router(admin), health, shutdown, mail, _dir: dir }
+    Fixture { sky, leases, router: router(admin), health, shutdown, mail, _dir: dir }
 }
 
 impl Fixture {
@@ -185,6 +208,39 @@ async fn readiness_follows_the_node() {
     f.shutdown.begin();
     assert_eq!(ready().await, (StatusCode::SERVICE_UNAVAILABLE, b"draining\n".to_vec()));
     assert_eq!(f.raw("GET", "/livez", None, Value::Null).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_cluster_is_shown_to_whoever_asks() {
+    let f = fixture();
+    let ask = async |path: &str| {
+        let (status, body) = f.raw("GET", path, None, Value::Null).await;
+        (status.as_u16(), serde_json::from_slice::<Value>(&body).unwrap())
+    };
+    assert_eq!(ask("/cluster/health").await.1["status"], "green");
+    let down = cluster::Member { name: "b".into(), state: cluster::State::Down, id: 2, ..Default::default() };
+    f.sky.lock().members.push(down);
+    let (status, health) = ask("/cluster/health").await;
+    let reason = &health["reasons"][0];
+    assert_eq!((status, &health["status"], &reason["code"]), (200, &json!("yellow"), &json!("NODE_DOWN")));
+    assert_eq!(
+        (&reason["since"], &reason["runbook"]),
+        (&json!(7), &json!("ops/runbooks/health/NODE_DOWN.md"))
+    );
+    assert_eq!(
+        (ask("/cluster/health?strict").await.0, ask("/cluster/health?strict=false").await.0),
+        (503, 200)
+    );
+    f.sky.lock().store.error = Some("gone".into());
+    let (status, health) = ask("/cluster/health").await;
+    assert_eq!((status, &health["status"]), (503, &json!("red")));
+    assert_eq!(ask("/cluster/nodes").await.1[0]["state"], "down");
+    assert_eq!(ask("/cluster/leases").await, (200, json!({"generation": 0, "duties": []})));
+    assert_eq!(ask("/cluster/queues").await.0, 503);
+    // All that is told is in the schema.
+    let (_, schema) = ask("/cluster/health/schema").await;
+    let known = schema["properties"].as_object().unwrap();
+    assert!(health.as_object().unwrap().keys().all(|key| known.contains_key(key)), "{schema}");
 }
 
 #[tokio::test]

@@ -44,6 +44,23 @@ impl Client {
         Ok(self.send(Method::GET, path, &[], None::<&()>).await?.json().await?)
     }
 
+    /// A page outside the API. One that says by its status that something is wrong says more in its text.
+    pub(crate) async fn page<T: DeserializeOwned>(&self, path: &[&str]) -> anyhow::Result<T> {
+        let mut url = reqwest::Url::parse(&self.base).context("the admin URL")?;
+        url.path_segments_mut().map_err(|()| anyhow::anyhow!("the admin URL has no path"))?.extend(path);
+        let asked = self.http.get(url).send().await;
+        let response = asked.with_context(|| format!("no admin API at {}", self.base))?;
+        let status = response.status();
+        let body = response.bytes().await?;
+        if let Ok(page) = serde_json::from_slice(&body) {
+            return Ok(page);
+        }
+        match serde_json::from_slice::<Problem>(&body) {
+            Ok(problem) => bail!("{}: {}", problem.title, problem.detail),
+            Err(_) => bail!("the admin API says {status}"),
+        }
+    }
+
     /// Asks for something that is no JSON.
     pub(crate) async fn bytes(&self, path: &[&str], query: &[(&str, &str)]) -> anyhow::Result<Bytes> {
         Ok(self.send(Method::GET, path, query, None::<&()>).await?.bytes().await?)

@@ -42,6 +42,9 @@ pub enum Command {
     /// Mail that waits to be sent
     #[command(subcommand)]
     Queue(Queue),
+    /// How the cluster is, as the node that is asked sees it
+    #[command(subcommand)]
+    Cluster(Cluster),
     /// The nodes: which there are, and their life
     #[command(subcommand)]
     Node(Node),
@@ -252,6 +255,23 @@ pub enum Queue {
         /// Its id
         id: u64,
     },
+}
+
+/// `godwit cluster …`
+#[derive(Debug, Clone, Subcommand)]
+pub enum Cluster {
+    /// Say how it is, why, and what to do about it
+    Status,
+    /// Print the health document
+    Health {
+        /// Instead, its JSON Schema
+        #[arg(long)]
+        schema: bool,
+    },
+    /// List what one node at a time works on, and which does
+    Leases,
+    /// List the slots of the queue and what waits in each
+    Queues,
 }
 
 /// `godwit node …`

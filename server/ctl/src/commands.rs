@@ -8,6 +8,7 @@ use data_encoding::HEXLOWER_PERMISSIVE;
 use reqwest::Method;
 
 use crate::client::Client;
+use crate::cluster::cluster;
 use crate::command::{Account, Alias, Command, Connection, Domain, Group, Key, List, Queue};
 use crate::node::node;
 use crate::output::print;
@@ -28,6 +29,7 @@ pub async fn run(command: Command, connection: &Connection) -> anyhow::Result<()
         Command::Group(command) => group(&client, command, connection.json).await,
         Command::List(command) => list(&client, command, connection.json).await,
         Command::Queue(command) => queue(&client, command, connection.json).await,
+        Command::Cluster(command) => cluster(&client, command, connection.json).await,
         Command::Node(command) => node(&client, command, connection.json).await,
         Command::Key(Key::Explain { hex }) => explain(&hex),
     }

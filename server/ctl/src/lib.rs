@@ -1,6 +1,7 @@
 //! Operator subcommands of the `godwit` binary: each a client of the admin API, but `key explain`, which needs none.
 
 mod client;
+mod cluster;
 mod command;
 mod commands;
 mod node;

@@ -21,7 +21,8 @@ pub(crate) fn print<T: Serialize, const N: usize>(
     Ok(())
 }
 
-fn table<const N: usize>(titles: [&str; N], rows: &[[String; N]]) -> String {
+/// Rows under their titles.
+pub(crate) fn table<const N: usize>(titles: [&str; N], rows: &[[String; N]]) -> String {
     let titles = titles.map(str::to_owned);
     let all = || std::iter::once(&titles).chain(rows);
     let width =

@@ -159,6 +159,7 @@ fn configuration(arguments: &Arguments, data: &Path) -> anyhow::Result<Config> {
         smtp: config::Smtp::default(),
         delivery: config::Delivery { relay: arguments.relay.clone() },
         limits: config::Limits::default(),
+        probe: config::Probe::NONE,
         log: "warn".to_owned(),
         drain_grace: HumanDuration(Duration::from_secs(5)),
         lb_grace: HumanDuration(Duration::ZERO),

@@ -12,6 +12,8 @@ mod exchange;
 mod faults;
 mod http;
 mod leaving;
+mod observing;
+mod probing;
 mod purge;
 mod registrar;
 mod reload;

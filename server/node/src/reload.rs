@@ -272,6 +272,7 @@ fn taken_over(current: &Config, wanted: &Config) -> Config {
     next.smtp.clone_from(&wanted.smtp);
     next.delivery.clone_from(&wanted.delivery);
     next.limits.clone_from(&wanted.limits);
+    next.probe.clone_from(&wanted.probe);
     next.log.clone_from(&wanted.log);
     next.drain_grace = wanted.drain_grace;
     next.lb_grace = wanted.lb_grace;

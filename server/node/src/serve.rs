@@ -17,6 +17,8 @@ use tokio::net::TcpListener;
 use crate::cluster::{self, Mesh};
 use crate::config::{Config, Role};
 use crate::leaving::Helm;
+use crate::observing::{self, Observer, Sights};
+use crate::probing::Prober;
 use crate::reload::{self, Certificate, Reloader};
 use crate::standing::Company;
 use crate::wiring::{self, Services};
@@ -65,6 +67,7 @@ pub(crate) async fn serve(config: Config, file: PathBuf) -> anyhow::Result<()> {
 pub(crate) async fn start(config: Config, file: Option<PathBuf>, flavour: Flavour) -> anyhow::Result<Node> {
     let log = telemetry::log(telemetry::filter(&config.log)?)?;
     let metrics = telemetry::metrics()?;
+    describe_metrics();
     let (clock, rng) = (SystemClock::shared(), SystemRng::shared());
     // What this process makes, mail above all, is nobody else's to read.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
@@ -259,6 +262,7 @@ impl Node {
         if let Some(address) = first {
             secrets::write(&data.join(secrets::ADMIN_URL), format!("http://{address}"))?;
         }
+        let observer = self.observe()?;
         let admin = Admin {
             accounts: self.services.accounts.clone(),
             registrar: Arc::clone(&self.services.registrar),
@@ -267,6 +271,7 @@ impl Node {
             rows: Arc::new(transfer::Direct::new(&self.db)),
             verifier: self.services.verifier.clone(),
             leases: self.mesh()?.leases.clone(),
+            cluster: Arc::new(observer),
             control: Arc::new(Helm { shutdown: self.shutdown.clone(), reloader: self.reloader.clone() }),
             health: self.health.clone(),
             password: password.into(),
@@ -279,6 +284,39 @@ impl Node {
             self.serve_http(socket, admin::router(admin.clone()), &gate, &self.shutdown.stop);
         }
         Ok(())
+    }
+
+    /// Begins to look at the cluster and this node in it, and to send itself mail.
+    fn observe(&self) -> anyhow::Result<Observer> {
+        let (services, config) = (&self.services, &self.config);
+        let prober = Prober {
+            accounts: services.accounts.clone(),
+            registrar: Arc::clone(&services.registrar),
+            delivery: services.delivery.clone(),
+            mail: services.mail.clone(),
+            clock: Arc::clone(&self.clock),
+            rng: Arc::clone(&self.rng),
+            name: config.node_name().to_owned(),
+            outcome: Arc::default(),
+        };
+        let duties = services.charges(&self.supervisor).into_iter().flat_map(|charge| charge.duties);
+        let sights = Sights {
+            name: config.node_name().to_owned(),
+            data: config.data.clone(),
+            mesh: self.mesh()?.clone(),
+            db: self.db.clone(),
+            spool: services.spool.clone(),
+            blobs: services.mail.blobs().clone(),
+            gate: Arc::clone(&self.gate),
+            reloader: self.reloader.clone(),
+            clock: Arc::clone(&self.clock),
+            shutdown: self.shutdown.clone(),
+            duties: duties.filter(|duty| config.cluster.has_named(duty.kind.role())).collect(),
+            looked: Arc::clone(&services.looked),
+            mail_probe: Arc::clone(&prober.outcome),
+        };
+        prober.spawn(self.reloader.clone(), &self.supervisor);
+        Ok(Observer::start(sights, &self.supervisor))
     }
 
     fn serve_http(
@@ -305,6 +343,14 @@ impl Node {
         }
         self.db.close().await.context("closing the store")
     }
+}
+
+/// Says what the metrics of parts mean that do not say it themselves.
+fn describe_metrics() {
+    membership::describe_metrics();
+    ownership::describe_metrics();
+    rpc::describe_metrics();
+    observing::describe_metrics();
 }
 
 /// What a client of a protocol may offer by ALPN: never another protocol of ours, or what is meant for one port

@@ -7,6 +7,7 @@ use accounts::Accounts;
 use changes::{LocalFeed, Poll};
 use kv::Database;
 use ownership::{Charge, Tenure, Worker};
+use parking_lot::Mutex;
 use runtime::{Outcome, SharedClock, Shutdown, Supervisor};
 use schema::Duty;
 
@@ -27,6 +28,9 @@ const SHARDS: u8 = 8;
 /// What one transaction or page takes.
 const BATCH: usize = 1_000;
 
+/// When changes were looked for last, in monotonic time.
+pub(crate) type Looked = Arc<Mutex<Option<Duration>>>;
+
 /// What upkeep works on.
 #[derive(Clone)]
 pub(crate) struct Upkeep {
@@ -36,16 +40,19 @@ pub(crate) struct Upkeep {
     pub(crate) mail: mail::Store,
     pub(crate) feed: LocalFeed,
     pub(crate) clock: SharedClock,
+    pub(crate) looked: Looked,
 }
 
 impl Upkeep {
     /// Starts what each node does for itself.
     pub(crate) fn spawn(&self, supervisor: &Supervisor) {
         let poll = Arc::new(Poll::new(self.db.clone(), self.feed.clone()));
+        let (clock, looked) = (self.clock.clone(), self.looked.clone());
         supervisor.spawn_recurring("change-poll", changes::POLL, move || {
-            let poll = Arc::clone(&poll);
+            let (poll, clock, looked) = (Arc::clone(&poll), clock.clone(), looked.clone());
             async move {
                 let found = poll.look().await?;
+                *looked.lock() = Some(clock.monotonic());
                 metrics::counter!("changes_without_hint_total").increment(found as u64);
                 Ok::<_, changes::Error>(())
             }

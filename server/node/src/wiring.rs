@@ -27,7 +27,7 @@ use crate::config::Config;
 use crate::registrar::AccountsWithMail;
 use crate::serve::Flavour;
 use crate::store;
-use crate::upkeep::Upkeep;
+use crate::upkeep::{Looked, Upkeep};
 
 /// How long a message is tried before it goes back.
 const LIFETIME: Duration = Duration::from_secs(5 * 86_400);
@@ -43,6 +43,7 @@ pub(crate) struct Services {
     pub(crate) delivery: Delivery,
     pub(crate) runner: Runner,
     pub(crate) notify: Notify,
+    pub(crate) looked: Looked,
     upkeep: Upkeep,
 }
 
@@ -89,6 +90,7 @@ pub(crate) fn wire(
         CombinerLimits::default(),
         supervisor.clone(),
     );
+    let looked = Looked::default();
     let makings = Makings {
         accounts: accounts.clone(),
         authenticator: authenticator.clone(),
@@ -113,7 +115,9 @@ pub(crate) fn wire(
             mail: mail.clone(),
             feed,
             clock: clock.clone(),
+            looked: looked.clone(),
         },
+        looked,
         registrar: Arc::new(AccountsWithMail {
             db: db.clone(),
             accounts: accounts.clone(),

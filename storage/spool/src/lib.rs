@@ -23,6 +23,7 @@
 //! - The body is held by the entry and let go in the transaction that ends it.
 
 mod admin;
+mod backlog;
 mod claim;
 mod enqueue;
 mod entry;
@@ -33,6 +34,7 @@ mod tests;
 mod verify;
 
 pub use admin::Listing;
+pub use backlog::Backlog;
 pub use claim::{Claimed, Due, DueEntry};
 pub use enqueue::{NewEntry, NewRecipient};
 pub use entry::{BodyType, Entry, Notify, Recipient, RecipientState, Reply, Ret, State};

@@ -66,6 +66,12 @@ impl Line {
         Ok(())
     }
 
+    /// The certificate that the server has shown, in DER; none in clear.
+    pub fn certificate(&self) -> Option<Vec<u8>> {
+        let Transport::Tls(tls) = &self.transport else { return None };
+        Some(tls.conn.peer_certificates()?.first()?.to_vec())
+    }
+
     /// Sends bytes as they are.
     ///
     /// # Errors

@@ -6,10 +6,12 @@
 mod blob;
 mod cluster;
 mod error;
+mod probe;
 
 pub(crate) use blob::Blob;
 pub(crate) use cluster::{Cluster, Role};
 pub(crate) use error::ConfigError;
+pub(crate) use probe::{MAILBOX as PROBE_MAILBOX, Probe};
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -58,6 +60,9 @@ pub(crate) struct Config {
     /// Connections. Since v0.1
     #[serde(default)]
     pub(crate) limits: Limits,
+    /// The message that the node sends itself, to see that mail arrives. Since v0.1
+    #[serde(default)]
+    pub(crate) probe: Probe,
     /// Which events are logged, in the syntax of Rust's `tracing` (for example `info,net=debug`). Since v0.1
     #[serde(default = "default_log")]
     pub(crate) log: String,
@@ -275,6 +280,7 @@ impl Config {
             return Err(ConfigError::Meaning("lb_grace and drain_grace are 85 s together at most"));
         }
         self.blob.check()?;
+        self.probe.check()?;
         self.cluster.check()?;
         for network in &self.listeners.proxies {
             network
