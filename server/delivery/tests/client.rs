@@ -12,9 +12,13 @@
 #[path = "support/sink.rs"]
 mod sink;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures::stream;
-use godwit_delivery::outbound::client::{Client, ClientOptions, ClientTimeouts, Outgoing, opportunistic};
+use godwit_delivery::outbound::client::{
+    Client, ClientOptions, ClientTimeouts, Outgoing, Tcp, opportunistic,
+};
 use godwit_delivery::outbound::failure::Failure;
 use godwit_delivery::outbound::route::Target;
 use sink::{Script, Sink};
@@ -28,6 +32,7 @@ fn options() -> ClientOptions {
         hostname: ClientName::new("mx.example.test").unwrap(),
         tls: opportunistic().ok(),
         timeouts,
+        network: Arc::new(Tcp),
     }
 }
 

@@ -7,7 +7,7 @@ use accounts::{Accounts, Authenticator};
 use admin::Registrar;
 use anyhow::Context;
 use changes::LocalFeed;
-use delivery::outbound::client::{ClientOptions, ClientTimeouts, opportunistic};
+use delivery::outbound::client::{ClientOptions, ClientTimeouts, Tcp, opportunistic};
 use delivery::outbound::resolver::{ResolveError, Resolver, SystemResolver};
 use delivery::outbound::route::Routing;
 use delivery::outbound::schedule::Schedule;
@@ -188,7 +188,12 @@ fn runner(config: &Config, flavour: Flavour, delivery: &Delivery) -> anyhow::Res
         }
     };
     let options = RunnerOptions {
-        client: ClientOptions { hostname, tls: Some(opportunistic()?), timeouts: ClientTimeouts::default() },
+        client: ClientOptions {
+            hostname,
+            tls: Some(opportunistic()?),
+            timeouts: ClientTimeouts::default(),
+            network: Arc::new(Tcp),
+        },
         routing: routing(config)?,
         schedule: match flavour {
             Flavour::Development => Schedule::development(),

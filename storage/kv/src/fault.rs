@@ -14,7 +14,9 @@ use parking_lot::Mutex;
 use runtime::SharedRng;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// Longest stall, in turns of the scheduler.
 const STALL_TURNS: u64 = 12;
@@ -81,10 +83,43 @@ impl Plan {
     };
 }
 
+/// Open or shut: what is behind a gate that is shut does not answer. A process that cannot reach the store, or that sleeps, stands
+/// still at its next touch of it, with the answer of the last one not yet heard.
+#[derive(Clone, Debug)]
+pub struct Gate(Arc<watch::Sender<bool>>);
+
+impl Gate {
+    /// One that is open.
+    pub fn open() -> Self {
+        Gate(Arc::new(watch::Sender::new(true)))
+    }
+
+    /// Opens or shuts it.
+    pub fn set(&self, open: bool) {
+        self.0.send_replace(open);
+    }
+
+    /// Waits until it is open.
+    pub async fn pass(&self) {
+        let _ = self.0.subscribe().wait_for(|open| *open).await;
+    }
+}
+
+/// What a store was asked for.
+#[derive(Debug, Default)]
+pub struct Load {
+    /// Reads, of rows and ranges and versions.
+    pub reads: AtomicU64,
+    /// Commits of something.
+    pub commits: AtomicU64,
+}
+
 /// The wrapper.
 pub struct FaultBackend {
     inner: Arc<dyn Backend>,
     dice: Arc<Dice>,
+    gates: Arc<[Gate]>,
+    load: Arc<Load>,
 }
 
 struct Dice {
@@ -107,7 +142,13 @@ impl FaultBackend {
             read_time: Mutex::default(),
             late: Mutex::default(),
         };
-        FaultBackend { inner, dice: Arc::new(dice) }
+        FaultBackend { inner, dice: Arc::new(dice), gates: Arc::new([]), load: Arc::default() }
+    }
+
+    /// The same behind gates, each of which has to be open; what it is asked for is counted in `load`.
+    #[must_use]
+    pub fn behind(self, gates: &[Gate], load: Arc<Load>) -> Self {
+        FaultBackend { gates: gates.into(), load, ..self }
     }
 
     /// From now on faults come as in `plan`.
@@ -139,7 +180,8 @@ impl Backend for FaultBackend {
     #[allow(clippy::disallowed_methods)]
     fn begin(&self, options: &TransactionOptions) -> Box<dyn BackendTransaction> {
         let inner = Arc::from(self.inner.begin(options));
-        Box::new(FaultTransaction { inner, dice: Arc::clone(&self.dice) })
+        let (dice, gates, load) = (Arc::clone(&self.dice), Arc::clone(&self.gates), Arc::clone(&self.load));
+        Box::new(FaultTransaction { inner, dice, gates, load })
     }
 
     fn outcome_can_be_unknown(&self) -> bool {
@@ -195,6 +237,14 @@ impl Dice {
 struct FaultTransaction {
     inner: Arc<dyn BackendTransaction>,
     dice: Arc<Dice>,
+    gates: Arc<[Gate]>,
+    load: Arc<Load>,
+}
+
+async fn pass(gates: &[Gate]) {
+    for gate in gates {
+        gate.pass().await;
+    }
 }
 
 impl FaultTransaction {
@@ -203,20 +253,24 @@ impl FaultTransaction {
         &'a self,
         read: impl FnOnce(&'a dyn BackendTransaction) -> ReadFuture<'a, T> + Send + 'a,
     ) -> ReadFuture<'a, T> {
+        self.load.reads.fetch_add(1, Ordering::Relaxed);
         if let Some(error) = self.dice.read_error() {
             return ReadFuture::ready(Err(error));
         }
         let time = *self.dice.read_time.lock();
         let stalls = self.dice.roll("stall", |plan| plan.stall);
-        if stalls || !time.is_zero() {
+        if stalls || !time.is_zero() || !self.gates.is_empty() {
             return ReadFuture::boxed(async move {
+                pass(&self.gates).await;
                 if stalls {
                     self.dice.stall().await;
                 }
                 if !time.is_zero() {
                     tokio::time::sleep(time).await;
                 }
-                read(&*self.inner).await
+                let answer = read(&*self.inner).await;
+                pass(&self.gates).await;
+                answer
             });
         }
         read(&*self.inner)
@@ -302,7 +356,15 @@ impl BackendTransaction for FaultTransaction {
     }
 
     fn commit(&self) -> BoxFuture<'_, Result<Versionstamp, Error>> {
-        Box::pin(self.commit_with_faults())
+        if self.size() > 0 {
+            self.load.commits.fetch_add(1, Ordering::Relaxed);
+        }
+        Box::pin(async move {
+            pass(&self.gates).await;
+            let answer = self.commit_with_faults().await;
+            pass(&self.gates).await;
+            answer
+        })
     }
 
     fn size(&self) -> usize {
@@ -406,6 +468,33 @@ mod tests {
         // What remains is the tokens of those two.
         let tokens = db.read("tokens", |txn| async move { txn.scan_prefix(b"I").collect().await });
         assert_eq!(tokens.await.unwrap().len(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_gate_that_is_shut_holds_what_was_not_committed_and_the_answer_of_what_was() {
+        let memory = Arc::new(Memory::new());
+        let rng: SharedRng = Arc::new(SeededRng::new(1));
+        let (gate, load) = (Gate::open(), Arc::<Load>::default());
+        let faults = FaultBackend::new(memory.clone(), rng.clone(), Plan::NONE);
+        let gated = Arc::new(faults.behind(std::slice::from_ref(&gate), load.clone()));
+        let behind = Database::new(gated, SystemClock::shared(), rng.clone());
+        let free = Database::new(memory, SystemClock::shared(), rng);
+        let read = || free.read("k", |txn| async move { txn.get(b"k").await });
+        gate.set(false);
+        let writing = tokio::spawn(async move {
+            let write = |txn: crate::Transaction| async move {
+                txn.set(b"k", b"v");
+                Ok::<_, Error>(())
+            };
+            behind.transact("write", write).await
+        });
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        assert_eq!(read().await, Ok(None));
+        assert!(!writing.is_finished());
+        gate.set(true);
+        assert_eq!(writing.await.unwrap(), Ok(()));
+        assert_eq!(read().await, Ok(Some(Bytes::from("v"))));
+        assert_eq!((load.reads.load(Ordering::Relaxed), load.commits.load(Ordering::Relaxed)), (0, 1));
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,7 +4,6 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod store;
 mod world;
 
 use kv::fault::Plan;

@@ -1,8 +1,7 @@
 //! Processes on one store, in virtual time.
 
-use crate::store::{Gate, Gated, Load};
 use godwit_ownership::{Charge, Hints, Ownership, Tenure, Timings, Worker};
-use kv::fault::{FaultBackend, Plan};
+use kv::fault::{FaultBackend, Gate, Load, Plan};
 use kv::memory::Memory;
 use kv::{Database, Transaction};
 use leases::{Error, Leases, Node};
@@ -128,10 +127,11 @@ impl World {
     pub(crate) fn start(&mut self, name: usize) {
         self.processes += 1;
         let (number, gate) = (self.processes, Gate::open());
-        let gates = vec![gate.clone(), self.store.clone()];
+        let gates = [gate.clone(), self.store.clone()];
         let clock = Arc::new(SkewedClock { started: self.started, offset: AtomicI64::new(0) });
         let shared: SharedClock = clock.clone();
-        let backend = Arc::new(Gated { inner: self.faults.clone(), gates, load: self.load.clone() });
+        let backend = FaultBackend::new(self.faults.clone(), self.rng.clone(), Plan::NONE);
+        let backend = Arc::new(backend.behind(&gates, self.load.clone()));
         let db = Database::new(backend, shared.clone(), self.rng.clone());
         let leases = Leases::new(db.clone(), shared.clone());
         let node = Node { name: format!("n{name}"), level_min: 1, level_max: 1, ..Node::default() };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use accounts::{Accounts, DomainSettings, HashCost, Kind, NewAccount};
-use godwit_delivery::outbound::client::{ClientOptions, ClientTimeouts};
+use godwit_delivery::outbound::client::{ClientOptions, ClientTimeouts, Tcp};
 use godwit_delivery::outbound::resolver::{Resolver, SystemResolver};
 use godwit_delivery::outbound::route::Routing;
 use godwit_delivery::outbound::schedule::Schedule;
@@ -203,6 +203,7 @@ impl World {
                 hostname: ClientName::new("mx.example.test").unwrap(),
                 tls: None,
                 timeouts: ClientTimeouts::default(),
+                network: Arc::new(Tcp),
             },
             routing,
             schedule: Schedule { waits: vec![wait], ..Schedule::development() },

@@ -17,6 +17,7 @@ use super::failure::Failure;
 use super::route::Target;
 use stream::Stream;
 
+pub use stream::{Network, Socket, Tcp};
 pub use tls::opportunistic;
 pub use transaction::{Outgoing, RecipientReply};
 
@@ -29,6 +30,8 @@ pub struct ClientOptions {
     pub tls: Option<Arc<rustls::ClientConfig>>,
     /// How long it waits.
     pub timeouts: ClientTimeouts,
+    /// How it reaches servers.
+    pub network: Arc<dyn Network>,
 }
 
 /// RFC 5321 §4.5.3.2.
@@ -106,7 +109,8 @@ impl Client {
     }
 
     async fn open(target: &Target, options: &ClientOptions) -> Result<Self, Failure> {
-        let stream = timeout(options.timeouts.connect, Stream::connect(target.address)).await;
+        let stream =
+            timeout(options.timeouts.connect, Stream::connect(&*options.network, target.address)).await;
         let stream = match stream {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Err(unreachable(error.to_string())),

@@ -4,18 +4,40 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use rustls::pki_types::ServerName;
 use smtp_proto::{Reply, ReplyParser};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-trait Socket: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+/// A connection.
+pub trait Socket: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Socket for T {}
 
+/// How servers are reached.
+pub trait Network: Send + Sync {
+    /// Connects.
+    fn connect(&self, address: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Socket>>>;
+}
+
+/// The network of the machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Tcp;
+
+impl Network for Tcp {
+    fn connect(&self, address: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Socket>>> {
+        Box::pin(async move {
+            let socket = TcpStream::connect(address).await?;
+            socket.set_nodelay(true)?;
+            Ok(Box::new(socket) as Box<dyn Socket>)
+        })
+    }
+}
+
 enum Transport {
-    Plain(TcpStream),
+    Plain(Box<dyn Socket>),
     Tls(Box<dyn Socket>),
     /// In the middle of a handshake that failed.
     Broken,
@@ -29,9 +51,8 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) async fn connect(address: SocketAddr) -> io::Result<Self> {
-        let socket = TcpStream::connect(address).await?;
-        socket.set_nodelay(true)?;
+    pub(super) async fn connect(network: &dyn Network, address: SocketAddr) -> io::Result<Self> {
+        let socket = network.connect(address).await?;
         Ok(Self { transport: Transport::Plain(socket), input: Vec::new(), output: Vec::new() })
     }
 
