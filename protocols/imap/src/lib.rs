@@ -24,6 +24,7 @@ mod pattern;
 mod reply;
 mod section;
 mod session;
+mod standing;
 mod view;
 
 use std::sync::Arc;
@@ -43,7 +44,7 @@ pub struct Services {
     pub accounts: accounts::Accounts,
     /// Who may log in.
     pub authenticator: Arc<dyn accounts::Authenticator>,
-    /// Wakes IDLE.
+    /// Wakes IDLE, and sessions whose user may not stay.
     pub feed: Arc<dyn changes::Feed>,
     /// Answers text searches where it can.
     pub index: Arc<dyn query::SearchIndex>,

@@ -75,7 +75,9 @@ impl Session {
     /// if the account takes no part any more, or may not read the mailbox that is open.
     pub(crate) async fn look_up_user(&mut self) -> Result<(), Stop> {
         let Some(user) = self.state.user() else { return Ok(()) };
-        let Some(now) = self.services().accounts.identity(user.identity.account).await? else {
+        let found = self.services().accounts.identity(user.identity.account).await;
+        self.standing.looked(found.is_err());
+        let Some(now) = found? else {
             self.bye("the account was disabled or removed");
             return Err(Stop::Answered);
         };

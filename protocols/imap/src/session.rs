@@ -15,6 +15,7 @@ use crate::dispatch::{self, Manner, Row};
 use crate::flow::State;
 use crate::options::{COMMANDS_BEFORE_LOGIN, NONSENSE, NONSENSE_BEFORE_LOGIN};
 use crate::reply::{Reply, Stop};
+use crate::standing::Standing;
 use crate::{Server, Services};
 
 /// What the client switched on (RFC 5161), which changes what it is told.
@@ -41,6 +42,8 @@ pub(crate) struct Session {
     pub(crate) context: SessionContext,
     pub(crate) state: State,
     pub(crate) modes: Modes,
+    /// Whether who is logged in may stay.
+    pub(crate) standing: Standing,
     /// Logins that failed.
     pub(crate) failures: u8,
     /// The beginning of the body that FETCH answers with next.
@@ -79,6 +82,7 @@ pub(crate) async fn serve(server: Arc<Server>, connection: Connection, context: 
         context,
         state: State::NotAuthenticated,
         modes: Modes::default(),
+        standing: Standing::default(),
         failures: 0,
         commands: 0,
         ahead: None,
@@ -187,19 +191,27 @@ impl Session {
         }
     }
 
-    /// Sends what was written and waits for input. Ends at the end of input, and between two commands when the server drains: what a client has
-    /// begun to say it may finish.
+    /// Sends what was written and waits for input. Ends at the end of input, when the user may not stay, and between two commands
+    /// when the server drains: what a client has begun to say it may finish.
     pub(crate) async fn fill(&mut self) -> io::Result<Next> {
         self.framer.release();
-        self.connection.flush().await?;
-        let idle = self.framer.is_idle();
-        tokio::select! {
-            biased;
-            () = self.context.shutdown.drain.cancelled(), if idle => Ok(self.bye(GOING_DOWN)),
-            filled = self.connection.fill() => match filled? {
-                0 => Ok(Next::End),
-                _ => Ok(Next::GoOn),
-            },
+        loop {
+            self.connection.flush().await?;
+            let idle = self.framer.is_idle();
+            tokio::select! {
+                biased;
+                () = self.context.shutdown.drain.cancelled(), if idle => return Ok(self.bye(GOING_DOWN)),
+                () = self.standing.is_due() => {}
+                filled = self.connection.fill() => {
+                    return Ok(if filled? == 0 { Next::End } else { Next::GoOn });
+                }
+            }
+            match Box::pin(self.look_up_user()).await {
+                // The store can not be read now: it is soon.
+                Ok(()) | Err(Stop::Reply(_)) => {}
+                Err(Stop::Answered) => return Ok(Next::End),
+                Err(Stop::Broken(error)) => return Err(error),
+            }
         }
     }
 

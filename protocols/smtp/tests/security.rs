@@ -67,6 +67,31 @@ async fn a_submission() {
 }
 
 #[tokio::test]
+async fn sessions_of_an_account_that_is_disabled_end() {
+    let fixture = Fixture::new(Role::Submission);
+    let mut sessions = Vec::new();
+    for last in ["NOOP", "MAIL FROM:<alice@example.test>", "RCPT TO:<relay@example.org>", "DATA"] {
+        let mut client = secure(&fixture, fixture.ready().await).await;
+        client.expect("EHLO laptop", "250-").await;
+        client.expect(&format!("AUTH PLAIN {RIGHT}"), "235").await;
+        let talk = ["MAIL FROM:<alice@example.test>", "RCPT TO:<relay@example.org>", "DATA"];
+        let upto = talk.iter().position(|command| *command == last).map_or(0, |at| at + 1);
+        for command in &talk[..upto] {
+            client.expect(command, if *command == "DATA" { "354" } else { "250" }).await;
+        }
+        sessions.push(client);
+    }
+    let mut stranger = secure(&fixture, fixture.ready().await).await;
+    fixture.passwords.revoked.cancel();
+    for client in &mut sessions {
+        client.expect_reply("disabled", "421 4.7.0").await;
+        client.expect_end().await;
+    }
+    stranger.expect("EHLO laptop", "250-").await;
+    assert_eq!(fixture.texts(), [""; 0], "nothing was taken");
+}
+
+#[tokio::test]
 async fn what_a_submitted_message_has_is_kept() {
     let fixture = Fixture::new(Role::Submission);
     let mut client = secure(&fixture, fixture.ready().await).await;

@@ -25,15 +25,21 @@ use accounts::{
     PasswordHash, Secret,
 };
 use cache::Cache;
+use changes::{Feed, Subscription};
 use futures::future::BoxFuture;
 use pool::Pool;
 use runtime::{SharedClock, SharedRng};
+use schema::AccountId;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use throttle::{Subject, Throttle};
 
 /// Longer passwords are wrong, in bytes: hashing is paid for by length too.
 const PASSWORD_MAX: usize = 1024;
+
+/// Before somebody is looked up again whom the store did not show.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// How a [`Directory`] behaves.
 #[derive(Clone, Debug)]
@@ -72,6 +78,8 @@ pub struct Directory {
     throttle: Throttle,
     /// Verified in place of the hash of a user who does not exist.
     decoy: PasswordHash,
+    /// Says whose standing has changed.
+    feed: Arc<dyn Feed>,
     options: Options,
 }
 
@@ -82,6 +90,7 @@ impl Directory {
     /// The configured cost of hashing is not possible.
     pub fn new(
         accounts: Accounts,
+        feed: Arc<dyn Feed>,
         clock: SharedClock,
         rng: &SharedRng,
         options: Options,
@@ -96,6 +105,7 @@ impl Directory {
             cache: Cache::new(key, options.remembered),
             throttle: Throttle::new(key),
             decoy,
+            feed,
             options,
         })
     }
@@ -175,6 +185,27 @@ impl Authenticator for Directory {
             decision
         })
     }
+
+    fn revoked(&self, account: AccountId) -> BoxFuture<'static, ()> {
+        Box::pin(revoked(self.accounts.clone(), account, self.feed.standing(account)))
+    }
+}
+
+/// Looks whenever the account's standing has changed, and until it knows. What a look needs is not kept between two.
+async fn revoked(accounts: Accounts, account: AccountId, mut standing: Subscription) {
+    loop {
+        standing.changed().await;
+        loop {
+            match Box::pin(accounts.identity(account)).await {
+                Ok(Some(_)) => break,
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::warn!(%error, %account, "who is logged in could not be looked up");
+                    tokio::time::sleep(AGAIN).await;
+                }
+            }
+        }
+    }
 }
 
 /// The address whose failures are counted together: a customer usually has a whole IPv6 /64.
@@ -190,8 +221,6 @@ mod tests {
     use super::*;
     use accounts::{DomainSettings, HashCost, Kind, NewAccount};
     use runtime::{ManualClock, SeededRng, Timestamp};
-    use schema::AccountId;
-    use std::sync::Arc;
 
     const HERE: &str = "192.0.2.1";
 
@@ -210,12 +239,14 @@ mod tests {
                 cost: HashCost::CHEAP,
                 ..accounts::Options::default()
             };
+            let feed = Arc::new(changes::LocalFeed::new());
             let accounts = Accounts::new(kv::memory::database(), clock.clone(), rng.clone(), settings);
+            let accounts = accounts.telling(feed.clone());
             accounts.create_domain("example.test", DomainSettings::default()).await.unwrap();
             let new = NewAccount::new(Kind::Person, "alice@example.test");
             let alice = accounts.create_account(&new).await.unwrap();
             accounts.set_password(alice, &Secret::new("secret")).await.unwrap();
-            let directory = Directory::new(accounts, clock.clone(), &rng, options).unwrap();
+            let directory = Directory::new(accounts, feed, clock.clone(), &rng, options).unwrap();
             Fixture { directory, clock, alice }
         }
 
@@ -275,6 +306,27 @@ mod tests {
         fixture.directory.accounts.set_enabled(fixture.alice, false).await.unwrap();
         assert_eq!(fixture.login("alice", "secret", HERE).await, Err(AuthFailure::Disabled));
         assert_eq!(fixture.fail("alice", HERE).await, AuthFailure::Invalid);
+    }
+
+    #[tokio::test]
+    async fn who_is_logged_in_may_stay_until_the_account_is_disabled_or_gone() {
+        let fixture = Fixture::new(Options::default()).await;
+        let accounts = &fixture.directory.accounts;
+        let mut revoked = fixture.directory.revoked(fixture.alice);
+        assert!(futures::poll!(&mut revoked).is_pending());
+        let bob = accounts.create_account(&NewAccount::new(Kind::Person, "bob@example.test")).await.unwrap();
+        accounts.set_enabled(bob, false).await.unwrap();
+        accounts.set_password(fixture.alice, &Secret::new("other")).await.unwrap();
+        assert!(futures::poll!(&mut revoked).is_pending());
+        accounts.set_enabled(fixture.alice, false).await.unwrap();
+        revoked.await;
+        // Also if that was so when it was asked.
+        fixture.directory.revoked(fixture.alice).await;
+        accounts.set_enabled(fixture.alice, true).await.unwrap();
+        let mut revoked = fixture.directory.revoked(fixture.alice);
+        assert!(futures::poll!(&mut revoked).is_pending());
+        accounts.delete_account(fixture.alice).await.unwrap();
+        revoked.await;
     }
 
     #[tokio::test]

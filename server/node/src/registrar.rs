@@ -29,17 +29,23 @@ impl AccountsWithMail {
     }
 
     async fn change(&self, id: AccountId, change: &AccountChange) -> Result<Account, accounts::Error> {
-        self.db
-            .transact("account.update", |txn| async move {
+        let changed = self
+            .db
+            .transact_versioned("account.update", |txn| async move {
                 let account = self.accounts.update_in(&txn, id, change).await?;
                 if account.kind != Kind::List {
                     let quota = account.quota;
                     let quota = self.mail.set_quota_in(&txn, id, quota.bytes, quota.messages);
                     quota.await.map_err(store_error)?;
                 }
-                Ok(account)
+                Ok::<_, accounts::Error>(account)
             })
-            .await
+            .await;
+        let (account, version) = changed?;
+        if change.enabled.is_some() {
+            self.accounts.tell_standing(id, version);
+        }
+        Ok(account)
     }
 
     async fn remove(&self, id: AccountId) -> Result<(), accounts::Error> {
@@ -54,6 +60,7 @@ impl AccountsWithMail {
             })
             .await?;
         tracing::info!(account = %id, address = account.address, "account removed");
+        self.accounts.tell_standing(id, version);
         self.mail.removed(id, version);
         Ok(())
     }

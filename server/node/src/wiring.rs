@@ -72,10 +72,12 @@ pub(crate) fn wire(
     let feed = LocalFeed::new();
     let notify = Notify::new(feed.clone(), clock.clone());
     let sink = Arc::new(notify.clone());
-    let mail = mail::Store::new(db.clone(), blobs.clone(), sink, clock.clone(), rng.clone());
-    let accounts = Accounts::new(db.clone(), clock.clone(), rng.clone(), account_options(config));
+    let mail = mail::Store::new(db.clone(), blobs.clone(), sink.clone(), clock.clone(), rng.clone());
+    let accounts =
+        Accounts::new(db.clone(), clock.clone(), rng.clone(), account_options(config)).telling(sink);
     let spool = Spool::new(db.clone(), blobs.clone(), clock.clone(), rng.clone());
-    let directory = Directory::new(accounts.clone(), clock.clone(), rng, directory::Options::default());
+    let (waits, options) = (Arc::new(notify.clone()), directory::Options::default());
+    let directory = Directory::new(accounts.clone(), waits, clock.clone(), rng, options);
     let authenticator: Arc<dyn Authenticator> = Arc::new(directory.context("the cost of password hashing")?);
     let delivery = Delivery::new(
         delivery::Services {

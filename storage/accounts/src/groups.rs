@@ -2,6 +2,7 @@
 
 use crate::rows;
 use crate::{Accounts, Error, Kind, Page, Rights, What};
+use changes::log;
 use kv::Transaction;
 use schema::keys::account::{GroupMemberKey, MemberOfKey};
 use schema::records::account::Membership;
@@ -34,28 +35,36 @@ pub struct SharedGroup {
 impl Accounts {
     /// Makes a person a member of a group, or changes what it may do.
     pub async fn add_member(&self, group: AccountId, member: AccountId, rights: Rights) -> Result<(), Error> {
-        self.db()
-            .transact("accounts.add_member", |txn| async move {
+        let added = self
+            .db()
+            .transact_versioned("accounts.add_member", |txn| async move {
                 rows::account_of_kind(&txn, group, Kind::Group).await?;
                 rows::account_of_kind(&txn, member, Kind::Person).await?;
                 let record = Membership { rights: rights.bits() };
                 txn.set(&GroupMemberKey { group, member }.encode(), &record.to_bytes());
                 txn.set(&MemberOfKey { member, group }.encode(), b"");
-                Ok(())
+                log::touch_standing_in(&txn, member);
+                Ok::<_, Error>(())
             })
-            .await
+            .await?;
+        self.tell_standing(member, added.1);
+        Ok(())
     }
 
     /// Ends a membership.
     pub async fn remove_member(&self, group: AccountId, member: AccountId) -> Result<(), Error> {
-        self.db()
-            .transact("accounts.remove_member", |txn| async move {
+        let removed = self
+            .db()
+            .transact_versioned("accounts.remove_member", |txn| async move {
                 rights_in(&txn, group, member).await?.ok_or(Error::NotFound(What::Member))?;
                 txn.clear(&GroupMemberKey { group, member }.encode());
                 txn.clear(&MemberOfKey { member, group }.encode());
-                Ok(())
+                log::touch_standing_in(&txn, member);
+                Ok::<_, Error>(())
             })
-            .await
+            .await?;
+        self.tell_standing(member, removed.1);
+        Ok(())
     }
 
     /// A group's members, from behind the account id `after` on.

@@ -11,6 +11,9 @@
 //! An address that is not there itself is looked for without its detail (`user+detail`, RFC 5233) and then goes
 //! to its domain's catch-all.
 //!
+//! Whoever uses an account hears when it is disabled or removed, or its memberships change ([`changes::Feed::standing`]): the
+//! transaction writes it down, and a hint follows the commit ([`Accounts::telling`]).
+//!
 //! Verbs ending in `_in` work inside the caller's transaction; all others are one transaction each.
 
 mod address;
@@ -27,6 +30,7 @@ mod password;
 mod principals;
 mod rights;
 mod rows;
+mod standing;
 mod verify;
 
 pub use address::{Address, InvalidAddress, LOCAL_MAX, normalize_domain};
@@ -41,6 +45,7 @@ pub use password::{HashCost, HashError, PasswordHash, Secret};
 pub use rights::Rights;
 pub use verify::{check_row_in, of_account};
 
+use changes::{LocalFeed, Sink};
 use kv::Database;
 use parking_lot::RwLock;
 use runtime::{SharedClock, SharedRng};
@@ -52,18 +57,27 @@ pub struct Accounts {
     inner: Arc<Inner>,
 }
 
+#[derive(Clone)]
 struct Inner {
     db: Database,
+    sink: Arc<dyn Sink>,
     clock: SharedClock,
     rng: SharedRng,
-    options: RwLock<Arc<Options>>,
+    options: Arc<RwLock<Arc<Options>>>,
 }
 
 impl Accounts {
-    /// The directory kept in `db`.
+    /// The directory kept in `db`. Nobody is told of what is committed.
     pub fn new(db: Database, clock: SharedClock, rng: SharedRng, options: Options) -> Self {
-        let options = RwLock::new(Arc::new(options));
-        Accounts { inner: Arc::new(Inner { db, clock, rng, options }) }
+        let options = Arc::new(RwLock::new(Arc::new(options)));
+        let sink = Arc::new(LocalFeed::new());
+        Accounts { inner: Arc::new(Inner { db, sink, clock, rng, options }) }
+    }
+
+    /// The same, that tells `sink` whose standing has changed.
+    #[must_use]
+    pub fn telling(&self, sink: Arc<dyn Sink>) -> Self {
+        Accounts { inner: Arc::new(Inner { sink, ..(*self.inner).clone() }) }
     }
 
     /// How the directory behaves.

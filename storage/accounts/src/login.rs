@@ -61,6 +61,10 @@ pub enum AuthFailure {
 pub trait Authenticator: Send + Sync {
     /// Decides. Takes about as long for unknown users as for known ones.
     fn authenticate<'a>(&'a self, request: AuthRequest<'a>) -> BoxFuture<'a, Result<Identity, AuthFailure>>;
+
+    /// Resolves when who has logged in to the account may not stay: it was disabled or removed. A session holds it as long as it
+    /// lasts, so it is small.
+    fn revoked(&self, account: AccountId) -> BoxFuture<'static, ()>;
 }
 
 /// What proves that somebody is the account's user.

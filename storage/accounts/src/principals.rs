@@ -1,6 +1,7 @@
 //! Accounts: made, found, listed, changed and deleted.
 
 use crate::rows::{self, parse_address};
+use crate::standing;
 use crate::{Account, AccountChange, Accounts, Address, Error, Kind, NewAccount, Page};
 use kv::Transaction;
 use schema::keys::account::{AddressKey, AliasKey, GroupMemberKey, LastIdKey, MemberOfKey, principal_range};
@@ -98,13 +99,18 @@ impl Accounts {
 
     /// Changes an account.
     pub async fn update(&self, id: AccountId, change: &AccountChange) -> Result<Account, Error> {
-        let update = self
-            .db()
-            .transact("accounts.update", |txn| async move { self.update_in(&txn, id, change).await });
-        update.await
+        let update = self.db().transact_versioned("accounts.update", |txn| async move {
+            self.update_in(&txn, id, change).await
+        });
+        let (account, version) = update.await?;
+        if change.enabled.is_some() {
+            self.tell_standing(id, version);
+        }
+        Ok(account)
     }
 
-    /// The same within the caller's transaction.
+    /// The same within the caller's transaction. If it may have changed whether the account is enabled, the caller tells of
+    /// that after the commit ([`Accounts::tell_standing`]).
     pub async fn update_in(
         &self,
         txn: &Transaction,
@@ -116,7 +122,10 @@ impl Accounts {
             account.display_name.clone_from(name);
         }
         account.quota = change.quota.unwrap_or(account.quota);
-        account.enabled = change.enabled.unwrap_or(account.enabled);
+        if let Some(enabled) = change.enabled.filter(|enabled| *enabled != account.enabled) {
+            account.enabled = enabled;
+            standing::touch_in(txn, &account);
+        }
         rows::set_account(txn, &account);
         Ok(account)
     }
@@ -128,7 +137,8 @@ impl Accounts {
     }
 
     /// Takes an account out of the directory, with all its addresses, memberships and members, and returns what
-    /// it was. Its mailboxes are the caller's to remove; its id is not given out again. What names one of its
+    /// it was. Its mailboxes are the caller's to remove, and so is telling of it after the commit
+    /// ([`Accounts::tell_standing`]); its id is not given out again. What names one of its
     /// addresses (a list's member, a catch-all) goes on naming that address, whosever it will be.
     pub async fn delete_account_in(&self, txn: &Transaction, id: AccountId) -> Result<Account, Error> {
         let account = rows::known_account(txn, id).await?;
@@ -147,15 +157,20 @@ impl Accounts {
         }
         let (begin, end) = principal_range(id);
         txn.clear_range(&begin, &end);
+        if account.kind == Kind::Person {
+            standing::touch_in(txn, &account);
+        }
         Ok(account)
     }
 
     /// The same in a transaction of its own: for an account that has no mailboxes.
     pub async fn delete_account(&self, id: AccountId) -> Result<Account, Error> {
-        let delete = self
-            .db()
-            .transact("accounts.delete", |txn| async move { self.delete_account_in(&txn, id).await });
-        delete.await
+        let delete = self.db().transact_versioned("accounts.delete", |txn| async move {
+            self.delete_account_in(&txn, id).await
+        });
+        let (account, version) = delete.await?;
+        self.tell_standing(id, version);
+        Ok(account)
     }
 }
 

@@ -5,9 +5,11 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use harness::node::binary;
 use harness::{Cluster, ClusterOptions, Imap, Smtp, wait};
 use rustix::process::Signal;
 use servers::PostgreSql;
@@ -80,13 +82,11 @@ fn a_change_on_one_node_is_told_on_another_by_a_hint() {
         committed.elapsed()
     };
     let by_hint = |cluster: &Cluster| cluster.metric(1, "notify_wake_seconds_count").unwrap();
-    // The nodes have to find each other first; until then changes are found by the look.
-    let first = (0..ROUNDS).step_by(2).find(|round| {
-        change(*round);
-        change(*round + 1);
-        by_hint(&cluster) > 0.0
-    });
-    assert!(first.is_some(), "{}", cluster.log().unwrap());
+    cluster.together().unwrap();
+    // The first ones make connections, and may be found by a look.
+    for round in 0..10 {
+        change(round);
+    }
     let before = by_hint(&cluster);
     let mut told: Vec<Duration> = (0..ROUNDS).map(&mut change).collect();
     told.sort();
@@ -95,6 +95,54 @@ fn a_change_on_one_node_is_told_on_another_by_a_hint() {
     // A look may have come before a hint now and then.
     let by_hint = by_hint(&cluster) - before;
     assert!(by_hint >= f64::from(ROUNDS) * 0.9, "{by_hint} by hints");
+    assert!(cluster.stop().unwrap(), "{}", cluster.log().unwrap());
+}
+
+/// An operator's command to a node's admin API.
+fn godwit(cluster: &Cluster, node: usize, arguments: &[&str], input: &str) {
+    let mut command = Command::new(binary().unwrap());
+    command.args(arguments).arg("--data").arg(cluster.data(node));
+    command.args(["--admin", &format!("http://{}", cluster.listener(node, "admin"))]);
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success(), "godwit {arguments:?}");
+}
+
+#[test]
+fn what_becomes_of_an_account_is_in_force_on_all_nodes() {
+    let Some(server) = PostgreSql::start(QUICK) else { return };
+    let mut cluster = cluster(&server, None);
+    let login = |node, password| Imap::login(cluster.listener(node, "imap"), "u0", password);
+    // Each node knows the password by now.
+    (0..3).for_each(|node| drop(login(node, "secret").unwrap()));
+    godwit(&cluster, 0, &["account", "password", "u0@example.test"], "other\n");
+    for node in 0..3 {
+        assert!(login(node, "secret").is_err(), "node {node} takes the former password");
+        login(node, "other").unwrap();
+    }
+    cluster.together().unwrap();
+    // Disabled on one node: whoever is at work on the others is sent away.
+    let mut idle = login(1, "other").unwrap();
+    idle.must("SELECT INBOX").unwrap();
+    idle.line.send_line("i IDLE").unwrap();
+    let mut waiting = login(2, "other").unwrap();
+    let mut sending = Smtp::connect_tls(cluster.listener(2, "submissions")).unwrap();
+    sending.auth_plain("u0@example.test", "other").unwrap();
+    sending.expect("MAIL FROM:<u0@example.test>", 250).unwrap();
+    let mut other = Imap::login(cluster.listener(1, "imap"), "u1", "secret").unwrap();
+    godwit(&cluster, 0, &["account", "disable", "u0@example.test"], "");
+    let disabled = Instant::now();
+    while !idle.line.read_line().unwrap().starts_with(b"* BYE ") {}
+    println!("from the command's end to BYE on another node: {:?}", disabled.elapsed());
+    while !waiting.line.read_line().unwrap().starts_with(b"* BYE ") {}
+    assert_eq!(sending.read_reply().unwrap().0, 421);
+    assert!((0..3).all(|node| login(node, "other").is_err()));
+    other.must("NOOP").unwrap();
+    // And when it is removed.
+    other.line.send_line("i IDLE").unwrap();
+    while !other.line.read_line().unwrap().starts_with(b"+ ") {}
+    godwit(&cluster, 2, &["account", "delete", "u1@example.test"], "");
+    while !other.line.read_line().unwrap().starts_with(b"* BYE ") {}
     assert!(cluster.stop().unwrap(), "{}", cluster.log().unwrap());
 }
 

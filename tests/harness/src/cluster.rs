@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 
 use crate::node::{Account, binary};
+use crate::wait;
 
 /// What several nodes are started with.
 #[derive(Debug, Clone, Default)]
@@ -122,6 +123,22 @@ impl Cluster {
     /// When the log cannot be read.
     pub fn log(&self) -> anyhow::Result<String> {
         Ok(std::fs::read_to_string(self.scratch.path().join("log"))?)
+    }
+
+    /// Waits until all nodes know of all: until then changes are told by looks.
+    ///
+    /// # Errors
+    /// When they do not find each other.
+    pub fn together(&self) -> anyhow::Result<()> {
+        let all = u32::try_from(self.nodes.len())?;
+        wait::until("nodes that know each other", || {
+            for node in 0..self.nodes.len() {
+                if self.metric(node, "membership_nodes")? < f64::from(all) {
+                    return Ok(None);
+                }
+            }
+            Ok(Some(()))
+        })
     }
 
     /// A figure of a node's `/metrics`, over all labels; 0 where it was never counted.

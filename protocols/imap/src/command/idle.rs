@@ -68,6 +68,7 @@ async fn wait(session: &mut Session, subscription: &mut changes::Subscription) -
     tokio::select! {
         filled = session.connection.fill() => Ok(Woken::Input(if filled? == 0 { Next::End } else { Next::GoOn })),
         () = subscription.changed() => Ok(Woken::Change),
+        () = session.standing.is_due() => Ok(Woken::Change),
         () = tokio::time::sleep(STILL_HERE) => Ok(Woken::Silence),
         () = drain => Ok(Woken::Drain),
     }

@@ -10,6 +10,7 @@ use sasl::{Exchange, Failure, Mechanism, Step};
 use crate::options::LOGIN_FAILURES;
 use crate::reply::{Outcome, Reply, Stop};
 use crate::session::Session;
+use crate::standing::Standing;
 
 /// RFC 9051 §6.2.1. Answers by itself: what comes after the answer is TLS.
 pub(crate) async fn start_tls(session: &mut Session, tag: &Tag) -> Outcome {
@@ -84,6 +85,7 @@ async fn check(session: &mut Session, mechanism: &'static str, login: &str, pass
     let request = AuthRequest { mechanism, login, password, remote };
     match session.services().authenticator.authenticate(request).await {
         Ok(identity) => {
+            session.standing = Standing::of(session.services().feed.standing(identity.account));
             session.state.log_in(identity);
             session.connection.set_deadline(None);
             session.framer.set_limits(Limits::after_login(session.server.options.append_limit));

@@ -35,6 +35,47 @@ async fn rights_are_looked_up_again() {
     assert!(answer.contains("y NO [TRYCREATE]"), "{answer}");
 }
 
+/// A session that only waits for its client ends as well, by a hint or by a look.
+#[tokio::test]
+async fn sessions_of_a_disabled_account_end_by_themselves() {
+    let world = World::new().await;
+    for accounts in [&world.accounts, &world.directory_elsewhere] {
+        let mut waiting = vec![world.login().await, world.selected("Shared/Sales/INBOX").await];
+        for mailbox in ["INBOX", "Shared/Sales/INBOX"] {
+            let mut idle = world.selected(mailbox).await;
+            idle.send("i IDLE\r\n").await;
+            idle.until("+ ").await;
+            waiting.push(idle);
+        }
+        let mut literal = world.selected("INBOX").await;
+        literal.send("a APPEND INBOX {1000}\r\n").await;
+        literal.until("+ ").await;
+        waiting.push(literal);
+        accounts.set_enabled(ALICE, false).await.unwrap();
+        if std::ptr::eq(accounts, &raw const world.directory_elsewhere) {
+            world.poll.look().await.unwrap();
+        }
+        for client in &mut waiting {
+            client.until("* BYE").await;
+            client.closed().await;
+        }
+        accounts.set_enabled(ALICE, true).await.unwrap();
+    }
+}
+
+/// Who may not read a mailbox any more does not wait in it.
+#[tokio::test]
+async fn idle_ends_with_the_membership() {
+    let world = World::new().await;
+    let (mut idle, mut own) = (world.selected("Shared/Sales/INBOX").await, world.selected("INBOX").await);
+    idle.send("i IDLE\r\n").await;
+    idle.until("+ ").await;
+    world.accounts.remove_member(SALES, ALICE).await.unwrap();
+    idle.until("* BYE").await;
+    idle.closed().await;
+    own.ok("NOOP").await;
+}
+
 /// Who is disabled takes no part any more, whatever he is at.
 #[tokio::test]
 async fn sessions_of_a_disabled_account_end() {

@@ -38,6 +38,11 @@ impl Authenticator for Door {
             identity.ok_or(AuthFailure::Invalid)
         })
     }
+
+    /// Sessions of this protocol look for themselves.
+    fn revoked(&self, _: AccountId) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
 }
 
 /// Alice, and the groups she sees.
@@ -67,6 +72,8 @@ pub struct World {
     imap: Imap,
     pub mail: mail::Store,
     pub accounts: Accounts,
+    /// The directory as another node has it.
+    pub directory_elsewhere: Accounts,
     /// The mail as another node on the same store has it: sessions here get no hints of what it does.
     pub elsewhere: mail::Store,
     pub poll: changes::Poll,
@@ -95,7 +102,8 @@ impl World {
         let elsewhere =
             mail::Store::new(db.clone(), blobs.clone(), sink, clock.clone(), Arc::new(SeededRng::new(4)));
         let poll = changes::Poll::new(db.clone(), feed.clone());
-        let accounts = Accounts::new(db, clock.clone(), rng, accounts::Options::default());
+        let directory_elsewhere = Accounts::new(db, clock.clone(), rng, accounts::Options::default());
+        let accounts = directory_elsewhere.telling(Arc::new(feed.clone()));
         directory(&accounts).await;
         let services = Services {
             mail: mail.clone(),
@@ -107,7 +115,17 @@ impl World {
             clock: clock.clone(),
         };
         let imap = Imap::new(services, Options::default());
-        World { imap, mail, accounts, elsewhere, poll, clock, shutdown: Shutdown::new(), dir }
+        World {
+            imap,
+            mail,
+            accounts,
+            directory_elsewhere,
+            elsewhere,
+            poll,
+            clock,
+            shutdown: Shutdown::new(),
+            dir,
+        }
     }
 
     /// Alice's INBOX.

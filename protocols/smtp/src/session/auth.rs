@@ -1,6 +1,7 @@
 //! AUTH (RFC 4954).
 
 use accounts::{AuthFailure, AuthRequest, Identity};
+use parking_lot::Mutex;
 use sasl::{Credentials, Exchange, Mechanism, Step};
 use smtp_proto::{Auth, Enhanced, Reply, limits};
 
@@ -46,6 +47,9 @@ impl Session {
         match self.check(&credentials).await {
             Ok(identity) => {
                 metric::authentication(true);
+                if let Some(authenticator) = &self.server.authenticator {
+                    self.revoked = Mutex::new(authenticator.revoked(identity.account));
+                }
                 self.info.identity = Some(identity);
                 self.reply(&Reply::new(235, Enhanced::new(2, 7, 0), "Authenticated"));
                 Ok(())

@@ -20,8 +20,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use accounts::Authenticator;
-use futures::future::{BoxFuture, FutureExt};
+use futures::future::{BoxFuture, FutureExt, pending};
 use net::{Connection, Protocol, SessionContext};
+use parking_lot::Mutex;
 use runtime::SharedRng;
 use smtp_proto::{Command, Enhanced, Frame, Framer, Reply, SyntaxError, limits};
 use tokio::time::Instant;
@@ -84,6 +85,8 @@ pub(crate) enum End {
     Timeout,
     /// The server is going away.
     Draining,
+    /// The account was disabled or removed.
+    Revoked,
 }
 
 /// A session.
@@ -94,6 +97,8 @@ pub(crate) struct Session {
     info: SessionInfo,
     framer: Framer,
     transaction: Option<Box<Transaction>>,
+    /// Resolves when who is logged in may not stay. Never locked: it makes the session one that threads may share.
+    revoked: Mutex<BoxFuture<'static, ()>>,
     errors: u32,
     commands: u32,
     auth_failures: u32,
@@ -121,6 +126,7 @@ impl Session {
             info,
             framer: Framer::new(),
             transaction: None,
+            revoked: Mutex::new(pending().boxed()),
             errors: 0,
             commands: 0,
             auth_failures: 0,
@@ -139,6 +145,9 @@ impl Session {
             // RFC 5321 §3.8: 421 before closing; RFC 3463 X.4.2, X.3.2.
             End::Timeout => self.reply(&Reply::new(421, Enhanced::new(4, 4, 2), "Timeout, closing")),
             End::Draining => self.reply(&Reply::new(421, Enhanced::new(4, 3, 2), "Going down, try again")),
+            End::Revoked => {
+                self.reply(&Reply::new(421, Enhanced::new(4, 7, 0), "This account is not in use"));
+            }
         }
         let _ = tokio::time::timeout(FAREWELL, self.conn.close()).await;
     }
@@ -255,7 +264,8 @@ impl Session {
         }
     }
 
-    /// Sends what is written and waits for more octets. Between transactions, a drain ends the wait.
+    /// Sends what is written and waits for more octets. Between transactions, a drain ends the wait; the end of the account
+    /// does so at any time, and what it was sending is not taken.
     async fn fill(&mut self) -> Result<(), End> {
         self.conn.flush().await.map_err(|_| End::Gone)?;
         let idle = self.transaction.is_none();
@@ -264,6 +274,7 @@ impl Session {
             biased;
             () = shutdown.stop.cancelled() => return Err(End::Draining),
             () = shutdown.drain.cancelled(), if idle => return Err(End::Draining),
+            () = self.revoked.get_mut() => return Err(End::Revoked),
             filled = self.conn.fill() => filled,
         };
         match filled {

@@ -11,7 +11,7 @@ use godwit_smtp::{
     SessionInfo, Verdict,
 };
 use net::{Protocol, SessionContext, TlsAcceptor};
-use runtime::{ManualClock, SeededRng, Shutdown, Timestamp};
+use runtime::{CancellationToken, ManualClock, SeededRng, Shutdown, Timestamp};
 use smtp_proto::{Enhanced, Mail, Rcpt, Reply};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -110,7 +110,11 @@ impl BodyWriter for Writer {
 }
 
 /// Knows `alice` with the password `secret`.
-pub(crate) struct Passwords;
+#[derive(Default)]
+pub(crate) struct Passwords {
+    /// Cancelled when alice may not stay.
+    pub revoked: CancellationToken,
+}
 
 impl Authenticator for Passwords {
     fn authenticate<'a>(&'a self, request: AuthRequest<'a>) -> BoxFuture<'a, Result<Identity, AuthFailure>> {
@@ -120,6 +124,10 @@ impl Authenticator for Passwords {
             _ => Err(AuthFailure::Invalid),
         })
         .boxed()
+    }
+
+    fn revoked(&self, _: schema::AccountId) -> BoxFuture<'static, ()> {
+        self.revoked.clone().cancelled_owned().boxed()
     }
 }
 
@@ -161,6 +169,7 @@ pub(crate) struct Fixture {
     pub memory: Arc<Memory>,
     pub shutdown: Shutdown,
     pub config: Config,
+    pub passwords: Arc<Passwords>,
     pub tls: Option<TlsAcceptor>,
     folder: tempfile::TempDir,
 }
@@ -170,7 +179,14 @@ impl Fixture {
         let folder = tempfile::tempdir().unwrap();
         let tls = Some(net::testing::acceptor(folder.path(), &[]).unwrap());
         let config = Config::new(role, "mx.example.test");
-        Self { memory: Arc::default(), shutdown: Shutdown::new(), config, tls, folder }
+        Self {
+            memory: Arc::default(),
+            shutdown: Shutdown::new(),
+            config,
+            passwords: Arc::default(),
+            tls,
+            folder,
+        }
     }
 
     /// A client that has read the greeting.
@@ -180,7 +196,7 @@ impl Fixture {
             config: self.config.clone(),
             policy: Arc::new(OwnAddress),
             acceptor: Arc::new(Shared(Arc::clone(&self.memory))),
-            authenticator: Some(Arc::new(Passwords)),
+            authenticator: Some(self.passwords.clone()),
             rng: Arc::new(SeededRng::new(1)),
         });
         let context = SessionContext {
