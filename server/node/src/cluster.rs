@@ -142,7 +142,7 @@ async fn alone(base: Base<'_>) -> anyhow::Result<Mesh> {
     let ownership =
         Ownership::new(leases.clone(), record(base.config), hints, base.clock.clone(), standing::ALONE);
     let me = standing::join(&ownership, base).await?;
-    standing::revoke_others(&leases, me).await?;
+    standing::forget_others(&leases, me).await?;
     Ok(Mesh { leases, ownership, membership: None, rpc: None, me, running: Shutdown::new() })
 }
 

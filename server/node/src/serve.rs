@@ -67,7 +67,7 @@ pub(crate) async fn serve(config: Config, file: PathBuf) -> anyhow::Result<()> {
 pub(crate) async fn start(config: Config, file: Option<PathBuf>, flavour: Flavour) -> anyhow::Result<Node> {
     let log = telemetry::log(telemetry::filter(&config.log)?)?;
     let metrics = telemetry::metrics()?;
-    describe_metrics();
+    observing::describe_metrics();
     let (clock, rng) = (SystemClock::shared(), SystemRng::shared());
     // What this process makes, mail above all, is nobody else's to read.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
@@ -343,14 +343,6 @@ impl Node {
         }
         self.db.close().await.context("closing the store")
     }
-}
-
-/// Says what the metrics of parts mean that do not say it themselves.
-fn describe_metrics() {
-    membership::describe_metrics();
-    ownership::describe_metrics();
-    rpc::describe_metrics();
-    observing::describe_metrics();
 }
 
 /// What a client of a protocol may offer by ALPN: never another protocol of ours, or what is meant for one port

@@ -75,13 +75,19 @@ async fn tell(membership: Option<&Membership>, state: State) {
     }
 }
 
-/// Whoever else has a lease on a store of this process's own is gone: it had another name, or the store was another's.
-pub(crate) async fn revoke_others(leases: &Leases, me: Standing) -> Result<(), leases::Error> {
+/// Whoever else was ever on a store of this process's own is gone: it had another name, or the store was another's.
+pub(crate) async fn forget_others(leases: &Leases, me: Standing) -> Result<(), leases::Error> {
     let live = leases.situation(&[]).await?.live;
-    let others: Vec<NodeId> = live.keys().copied().filter(|node| *node != me.node).collect();
+    let known = leases.nodes().await?;
+    let others: Vec<NodeId> =
+        known.iter().map(|(node, _, _)| *node).filter(|node| *node != me.node).collect();
     for (node, renewals) in leases.observe(&others).await?.renewals {
         if let Some(other) = live.get(&node) {
             leases.revoke(Standing { node, epoch: other.epoch }, renewals).await?;
+        }
+        match leases.forget(node).await {
+            Ok(()) | Err(leases::Error::NotFound(_)) => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(())

@@ -5,6 +5,7 @@
 //! repository, and the rules against edges that must be found.
 
 pub mod files;
+pub mod monitoring;
 pub mod rfc;
 pub mod rules;
 pub mod workspace;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, process::Command};
 
 use anyhow::Result;
-use godwit_test_architecture::{files, rfc, rules, workspace};
+use godwit_test_architecture::{files, monitoring, rfc, rules, workspace};
 
 /// Crates in which `unsafe` is allowed: bindings to other people's C, nothing else.
 const FOREIGN: [&str; 1] = ["storage/foundationdb-sys"];
@@ -123,6 +123,24 @@ fn every_rfc_is_listed() -> Result<()> {
             "RFC {number}: {}",
             row.status
         );
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_watched_is_what_nodes_tell() -> Result<()> {
+    let unknown = monitoring::unknown(&workspace::root(), "ops/deploy/monitoring")?;
+    assert!(unknown.is_empty(), "metrics that no node records:\n{}", unknown.join("\n"));
+    Ok(())
+}
+
+#[test]
+fn each_alert_has_its_page() -> Result<()> {
+    let root = workspace::root();
+    let rules = fs::read_to_string(root.join("ops/deploy/monitoring/alerts.yaml"))?;
+    let pages = rules.lines().filter_map(|line| line.trim().strip_prefix("runbook: "));
+    for page in pages {
+        assert!(root.join(page).is_file(), "{page}");
     }
     Ok(())
 }

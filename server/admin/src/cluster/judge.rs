@@ -22,7 +22,7 @@ const SLOW_STORE: f64 = 500.0;
 /// A lease that was not renewed for so much of its time, in percent, is late.
 const LATE_LEASE: u64 = 60;
 /// A node that renews its lease and is silent beyond this phi is cut off from this one.
-const SILENT: f64 = 4.0;
+const SILENT: f64 = 3.5;
 /// A duty is without anybody for a moment whenever it changes hands.
 const ORPHANED: Duration = Duration::from_secs(8);
 /// By then any node would have taken it.

@@ -15,6 +15,8 @@ use super::{Observer, disk, export, millis};
 const OFTEN: Duration = Duration::from_secs(1);
 /// Between two looks at what changes seldom.
 const SELDOM: Duration = Duration::from_secs(5);
+/// Between two looks at the queue: what is late there is late by minutes.
+const QUEUE: Duration = Duration::from_secs(15);
 /// How long the store may take for a read.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Entries of a slot that are counted.
@@ -87,7 +89,7 @@ impl Observer {
             async move { observer.tick().await }
         });
         let observer = self.clone();
-        supervisor.spawn_recurring("health.queue", SELDOM, move || {
+        supervisor.spawn_recurring("health.queue", QUEUE, move || {
             let observer = observer.clone();
             async move { observer.look_at_queue().await }
         });
