@@ -179,8 +179,14 @@ async fn nodes_are_known_until_they_are_forgotten() {
     let nodes = leases.nodes().await.unwrap();
     assert_eq!((nodes[0].0, &nodes[0].1.name[..], nodes[0].2), (a.node, "a", true));
     assert_eq!(leases.forget(a.node).await, Err(Error::Live(a.node)));
+    assert!(!nodes[0].1.left);
     leases.leave(a).await.unwrap();
-    assert!(!leases.nodes().await.unwrap()[0].2);
+    let nodes = leases.nodes().await.unwrap();
+    assert_eq!((nodes[0].1.left, nodes[0].2), (true, false), "it said goodbye");
+    let a = leases.join(&node("a")).await.unwrap();
+    assert!(leases.revoke(a, 0).await.unwrap());
+    let nodes = leases.nodes().await.unwrap();
+    assert_eq!((nodes[0].1.left, nodes[0].2), (false, false), "it did not");
     leases.forget(a.node).await.unwrap();
     assert_eq!(leases.forget(a.node).await, Err(Error::NotFound(a.node)));
     assert_eq!(leases.join(&node("")).await, Err(Error::Name));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kv::Database;
 use leases::{Fence, Leases, Node};
-use runtime::{ManualClock, SeededRng, SystemRng, Timestamp};
+use runtime::{Clock, ManualClock, SeededRng, SystemRng, Timestamp};
 use schema::keys::queue::slot_of;
 use schema::{Duty, QueueId};
 
@@ -82,13 +82,30 @@ impl Fixture {
     }
 
     fn later(&self) -> Timestamp {
-        use runtime::Clock;
         self.clock.now() + Duration::from_secs(60)
     }
 }
 
 fn reply(code: u16) -> Reply {
     Reply { code, enhanced: "4.0.0".into(), text: "text".into(), host: "mx".into(), time: Timestamp::EPOCH }
+}
+
+#[tokio::test]
+async fn a_backlog_tells_how_much_waits_and_since_when() {
+    let f = Fixture::new(kv::memory::database());
+    assert_eq!(f.spool.backlog(f.slot, 10).await.unwrap(), crate::Backlog::default());
+    f.enqueue(1).await;
+    let first = f.clock.now();
+    f.clock.advance(Duration::from_secs(60));
+    for _ in 0..2 {
+        f.enqueue(1).await;
+    }
+    let told = async |count| {
+        let backlog = f.spool.backlog(f.slot, count).await.unwrap();
+        (backlog.waiting, backlog.more, backlog.oldest_due)
+    };
+    assert_eq!(told(10).await, (3, false, Some(first)));
+    assert_eq!(told(2).await, (2, true, Some(first)));
 }
 
 #[tokio::test]
