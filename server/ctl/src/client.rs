@@ -16,27 +16,35 @@ pub struct Client {
     password: String,
 }
 
+/// What the node left in its data directory.
+fn left(connection: &Connection, name: &str) -> anyhow::Result<String> {
+    let path = connection.data.join(name);
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(text.trim().to_owned())
+}
+
+/// The URL of the admin listener, without a slash at its end.
+pub(crate) fn base(connection: &Connection) -> anyhow::Result<String> {
+    let url = match &connection.admin {
+        Some(url) => url.clone(),
+        None => left(connection, "admin-url").context("name the admin listener with --admin URL")?,
+    };
+    Ok(url.trim_end_matches('/').to_owned())
+}
+
 impl Client {
     /// From what the operator said, and what the node left in its data directory.
     ///
     /// # Errors
     /// When neither says where the API is, or its password.
     pub fn new(connection: &Connection) -> anyhow::Result<Self> {
-        let left = |name: &str| {
-            let path = connection.data.join(name);
-            let text =
-                std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            anyhow::Ok(text.trim().to_owned())
-        };
-        let base = match &connection.admin {
-            Some(url) => url.clone(),
-            None => left("admin-url").context("name the admin listener with --admin URL")?,
-        };
+        let base = base(connection)?;
         let password = match &connection.password {
             Some(password) => password.clone(),
-            None => left("admin-password").context("give the admin password in GODWIT_ADMIN_PASSWORD")?,
+            None => left(connection, "admin-password")
+                .context("give the admin password in GODWIT_ADMIN_PASSWORD")?,
         };
-        Ok(Self { http: reqwest::Client::new(), base: base.trim_end_matches('/').to_owned(), password })
+        Ok(Self { http: reqwest::Client::new(), base, password })
     }
 
     /// Asks for something.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 /// Where the admin API is and what it wants.
 #[derive(Debug, Clone, Args)]
@@ -14,7 +14,7 @@ pub struct Connection {
     #[arg(long, global = true, env = "GODWIT_ADMIN_PASSWORD", hide_env_values = true)]
     pub password: Option<String>,
     /// Data directory of the node, where it leaves its admin URL and password
-    #[arg(long, global = true, default_value = "data")]
+    #[arg(long, global = true, env = "GODWIT_DATA", default_value = "data")]
     pub data: PathBuf,
     /// Print JSON instead of tables
     #[arg(long, global = true)]
@@ -51,6 +51,23 @@ pub enum Command {
     /// Keys of the database
     #[command(subcommand)]
     Key(Key),
+    /// Ask a node whether it lives, has started, or takes clients; needs no password. Fails if it says no
+    Probe {
+        /// What is asked
+        #[arg(default_value = "readyz")]
+        question: Question,
+    },
+}
+
+/// What a node can be asked without a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Question {
+    /// Whether the process lives
+    Livez,
+    /// Whether it has started
+    Startupz,
+    /// Whether it takes clients
+    Readyz,
 }
 
 /// `godwit domain …`

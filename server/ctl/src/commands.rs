@@ -12,6 +12,7 @@ use crate::cluster::cluster;
 use crate::command::{Account, Alias, Command, Connection, Domain, Group, Key, List, Queue};
 use crate::node::node;
 use crate::output::print;
+use crate::probe;
 
 /// Runs an operator command.
 ///
@@ -20,6 +21,9 @@ use crate::output::print;
 pub async fn run(command: Command, connection: &Connection) -> anyhow::Result<()> {
     if let Command::Key(Key::Explain { hex }) = command {
         return explain(&hex);
+    }
+    if let Command::Probe { question } = command {
+        return probe::ask(connection, question).await;
     }
     let client = Client::new(connection)?;
     match command {
@@ -32,6 +36,7 @@ pub async fn run(command: Command, connection: &Connection) -> anyhow::Result<()
         Command::Cluster(command) => cluster(&client, command, connection.json).await,
         Command::Node(command) => node(&client, command, connection.json).await,
         Command::Key(Key::Explain { hex }) => explain(&hex),
+        Command::Probe { question } => probe::ask(connection, question).await,
     }
 }
 

@@ -1,4 +1,5 @@
-//! Operator subcommands of the `godwit` binary: each a client of the admin API, but `key explain`, which needs none.
+//! Operator subcommands of the `godwit` binary: each a client of the admin API, but `key explain`, which needs none,
+//! and `probe`, which needs no password.
 
 mod client;
 mod cluster;
@@ -6,6 +7,7 @@ mod command;
 mod commands;
 mod node;
 mod output;
+mod probe;
 mod rows;
 
 pub use client::Client;

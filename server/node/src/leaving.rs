@@ -5,7 +5,7 @@ use std::time::Duration;
 use admin::{Control, api};
 use ownership::Ownership;
 use runtime::{Shutdown, Supervisor, TaskKind};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 
 use crate::reload::Reloader;
@@ -35,28 +35,26 @@ impl Control for Helm {
     }
 }
 
-/// Announces the end at SIGTERM (a supervisor's) or SIGINT (a terminal's). A second signal ends at once.
-pub(crate) fn obey_signals(shutdown: &Shutdown) -> JoinHandle<()> {
+/// Announces the end at SIGTERM (a supervisor's) or SIGINT (a terminal's). A second signal ends at once. Signals are heeded
+/// from the moment that this returns.
+pub(crate) fn obey_signals(shutdown: &Shutdown) -> std::io::Result<JoinHandle<()>> {
     let shutdown = shutdown.clone();
-    tokio::spawn(async move {
-        if wait_for_signal(&shutdown).await.is_ok() {
-            shutdown.announce();
-            if wait_for_signal(&shutdown).await.is_ok() {
-                shutdown.begin();
-                shutdown.stop.cancel();
-            }
-        }
-    })
+    let mut signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(tokio::spawn(async move {
+        next(&mut signals, &shutdown).await;
+        shutdown.announce();
+        next(&mut signals, &shutdown).await;
+        shutdown.begin();
+        shutdown.stop.cancel();
+    }))
 }
 
-async fn wait_for_signal(shutdown: &Shutdown) -> std::io::Result<()> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+async fn next((terminate, interrupt): &mut (Signal, Signal), shutdown: &Shutdown) {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
         () = shutdown.stop.cancelled() => {}
     }
-    Ok(())
 }
 
 /// Announces the end when the store says that this node is to leave: somebody has asked for it at another node.

@@ -21,6 +21,7 @@ mod secrets;
 mod serve;
 mod standing;
 mod store;
+mod systemd;
 mod upkeep;
 mod verifying;
 mod waiting;

@@ -19,6 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::clients::Clients;
 use crate::config::Config;
 use crate::leaving::Times;
+use crate::systemd::{self, Word};
 use crate::{serve, wiring};
 
 /// How often it is looked whether the certificate's files were renewed.
@@ -138,7 +139,11 @@ impl Reloader {
     /// Why the file, or something it names, cannot be used; then nothing has changed.
     pub(crate) fn reload(&self) -> Result<api::Reloaded, String> {
         let mut state = self.0.state.lock();
-        match self.change(&mut state) {
+        systemd::say(Word::Reloading);
+        let outcome = self.change(&mut state);
+        // Up it is in either case.
+        systemd::say(Word::Ready);
+        match outcome {
             Ok(done) => {
                 state.failed = None;
                 tracing::info!(changed = ?done.changed, kept = ?done.kept, "configuration read again");

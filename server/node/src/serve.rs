@@ -22,7 +22,7 @@ use crate::probing::Prober;
 use crate::reload::{self, Certificate, Reloader};
 use crate::standing::Company;
 use crate::wiring::{self, Services};
-use crate::{http, leaving, secrets, store, waiting};
+use crate::{http, leaving, secrets, store, systemd, waiting};
 
 /// Whether this is a demo or the real thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -331,7 +331,8 @@ impl Node {
 
     /// Runs until it is told to go (by a signal, the admin API, or in the store), then drains and closes the store.
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let watcher = leaving::obey_signals(&self.shutdown);
+        let watcher = leaving::obey_signals(&self.shutdown).context("signals")?;
+        systemd::up(self.shutdown.notice.clone());
         let reloader = self.reloader.clone();
         let late = leaving::end(&self.shutdown, move || reloader.times()).await;
         if !late.is_empty() {

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::config::Config;
-use crate::{http, store};
+use crate::{http, store, systemd};
 
 /// The pause between two attempts.
 const RETRY: Duration = Duration::from_secs(2);
@@ -43,6 +43,7 @@ pub(crate) async fn for_store(
         probes.spawn(http::serve(socket, router, Arc::clone(&gate), stop.clone()));
     }
     tracing::error!(reason = %*told.borrow(), "the store cannot be opened; trying again");
+    systemd::say(systemd::Word::Waiting(&told.borrow()));
     let db = loop {
         tokio::time::sleep(RETRY).await;
         match open().await {
@@ -50,6 +51,7 @@ pub(crate) async fn for_store(
             Err(error) => {
                 let text = format!("store: {error:#}");
                 if reason.send_if_modified(|last| std::mem::replace(last, text.clone()) != text) {
+                    systemd::say(systemd::Word::Waiting(&text));
                     tracing::error!(reason = text, "the store cannot be opened; trying again");
                 }
             }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::ConfigError;
+use super::{ConfigError, text};
 
 /// Where a node listens for others if nothing is said.
 const LISTEN: ([u8; 4], u16) = ([0, 0, 0, 0], 7400);
@@ -22,12 +22,18 @@ pub(crate) struct Cluster {
     pub(crate) listen: SocketAddr,
     /// Host name or address at which others reach it; what `listen` says if absent, or the address of the default route
     /// where that is any. Since v0.1
+    #[serde(deserialize_with = "text::optional")]
+    #[schemars(with = "Option<text::Text>")]
     pub(crate) advertise: Option<String>,
     /// Nodes to ask for others, as `host:port` of their gossip. None is needed: the store knows the nodes. Since v0.1
     pub(crate) seeds: Vec<String>,
     /// What fails together with this node within its region. Since v0.1
+    #[serde(deserialize_with = "text::text")]
+    #[schemars(with = "text::Text")]
     pub(crate) zone: String,
     /// What is far from others. Since v0.1
+    #[serde(deserialize_with = "text::text")]
+    #[schemars(with = "text::Text")]
     pub(crate) region: String,
     /// What the node does; all if absent. Since v0.1
     pub(crate) roles: Vec<Role>,

@@ -1,12 +1,14 @@
 //! What a node is told in its file: how to reach the store, and where to listen.
 //!
 //! The file is TOML. A key that is not known is an error that names its line and the nearest known key; so is a value
-//! of the wrong kind. `godwit config schema` prints the same as JSON Schema.
+//! of the wrong kind. `godwit config schema` prints the same as JSON Schema. What differs between nodes of one kind, and
+//! what is secret, may be said by reference: see `text`.
 
 mod blob;
 mod cluster;
 mod error;
 mod probe;
+mod text;
 
 pub(crate) use blob::Blob;
 pub(crate) use cluster::{Cluster, Role};
@@ -26,9 +28,12 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
     /// The name by which the node greets, and which its trace fields carry: fully qualified, as in DNS. Since v0.1
+    #[serde(deserialize_with = "text::text")]
+    #[schemars(with = "text::Text")]
     pub(crate) hostname: String,
     /// The node's name among those that share its store: no two may have one. The host name if absent. Since v0.1
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text::optional")]
+    #[schemars(with = "Option<text::Text>")]
     pub(crate) node: Option<String>,
     /// Where the node keeps files: its certificate, the admin password, spill files, and with an embedded store all
     /// mail. Since v0.1
@@ -108,7 +113,8 @@ pub(crate) struct Store {
     pub(crate) backend: Option<StoreKind>,
     /// `embedded:DIR` for one machine, `postgres://USER:PASSWORD@HOST:PORT/DATABASE` (with `?schema=…`, to share a
     /// database) or `fdb:CLUSTER_FILE`; `embedded:` and DATA/store if absent. Since v0.1
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text::optional")]
+    #[schemars(with = "Option<text::Text>")]
     pub(crate) url: Option<String>,
     /// A store on FoundationDB. Since v0.1
     #[serde(default)]
@@ -272,6 +278,9 @@ impl Config {
             || self.hostname.contains(char::is_whitespace)
         {
             return Err(ConfigError::Meaning("hostname is a name of DNS, as A-labels"));
+        }
+        if self.node.as_ref().is_some_and(String::is_empty) {
+            return Err(ConfigError::Meaning("node is a name"));
         }
         if self.smtp.postmaster.as_ref().is_some_and(|address| !address.contains('@')) {
             return Err(ConfigError::Meaning("smtp.postmaster is an address with its domain"));
