@@ -12,6 +12,7 @@ NODE := $(TARGET)/release/godwit
 # Object stores for the tests; each test starts its own.
 SEAWEEDFS := $(CACHE)/seaweedfs-4.48
 AZURITE := $(CACHE)/azurite-3.35.0
+LINT_DEPLOY := $(CACHE)/lint-deploy-1
 export GODWIT_SEAWEEDFS ?= $(SEAWEEDFS)/bin/weed
 export GODWIT_AZURITE ?= $(AZURITE)/node_modules/azurite
 # Conformance tests that are about what is stored: these run on PostgreSQL as well, and some on FoundationDB if it is
@@ -25,7 +26,7 @@ BUILD_PACKAGES := gcc g++ make
 TEST_PACKAGES := isync offlineimap3 swaks libnet-ssleay-perl curl python3 python3-venv openssl postgresql nodejs
 BENCH_PACKAGES := postfix dovecot-imapd dovecot-lmtpd dovecot-pop3d postgresql python3 strace
 
-.PHONY: help run test drill lint fmt deny bench bench-peers fuzz shape build build-deps test-deps bench-deps unit conformance conformance-postgres \
+.PHONY: help run test drill lint lint-deploy fmt deny bench bench-peers fuzz shape build build-deps test-deps bench-deps unit conformance conformance-postgres \
   conformance-foundationdb clean
 
 help: ## list the targets
@@ -66,6 +67,9 @@ drill: build-deps test-deps ## faults on purpose, with criteria in numbers: ARGS
 lint: ## formatting and clippy with the workspace lints; warnings are errors
 	cargo fmt --all --check
 	cargo clippy $(RUST) --workspace --all-targets --all-features -- -D warnings
+
+lint-deploy: $(LINT_DEPLOY)/.done ## every file of ops/deploy past the tool that will read it, where that is installed
+	$(LINT_DEPLOY)/bin/python ops/deploy/lint.py
 
 fmt: ## format the code
 	cargo fmt --all
@@ -118,6 +122,12 @@ $(AZURITE)/.done:
 	@$(call install,nodejs npm)
 	rm -rf $(@D) && mkdir -p $(@D) && cd $(@D) \
 	  && npm install --silent --no-audit --no-fund --omit=optional --ignore-scripts azurite@3.35.0 >/dev/null && touch .done
+
+# Schemas of Kubernetes (Apache-2.0) and a parser of compose files (MIT or Apache-2.0).
+$(LINT_DEPLOY)/.done:
+	@$(call install,python3 python3-venv)
+	rm -rf $(@D) && python3 -m venv $(@D) && $(@D)/bin/pip install --quiet --disable-pip-version-check \
+	  kubernetes-validate==1.37.0 compose-spec==0.2.1 PyYAML==6.0.3 && touch $@
 
 # install PACKAGES: those that are missing, from Debian.
 define install
