@@ -93,7 +93,8 @@ pub(crate) fn plan(board: &Board<'_>) -> Plan {
 fn candidates(board: &Board<'_>, kind: DutyKind) -> Vec<(NodeId, u32)> {
     let live = board.situation.live.iter().filter(|(_, live)| {
         let roles = &live.node.roles;
-        !live.draining && (roles.is_empty() || roles.iter().any(|role| role == kind.role()))
+        let site = board.situation.sites.state_of(&live.node);
+        !live.draining && site.serves() && (roles.is_empty() || roles.iter().any(|role| role == kind.role()))
     });
     // This node knows that it is there, whatever others say of it.
     let weight = |node: NodeId| match board.weights.get(&node).copied().unwrap_or(0) {
@@ -105,7 +106,10 @@ fn candidates(board: &Board<'_>, kind: DutyKind) -> Vec<(NodeId, u32)> {
 
 fn mine(board: &Board<'_>, fence: Fence, ranked: &[NodeId], plan: &mut Plan) {
     let best = ranked.first().copied().filter(|best| *best != board.me.node);
-    let draining = board.situation.live.get(&board.me.node).is_some_and(|live| live.draining);
+    let me = board.situation.live.get(&board.me.node);
+    // As a node that drains does one of a site that does not serve, but it stays.
+    let draining =
+        me.is_some_and(|live| live.draining || !board.situation.sites.state_of(&live.node).serves());
     let Some(held) = board.held.get(&fence.duty).filter(|held| held.fence == fence) else {
         // A former tenure of it is lost in this very plan; the worker that begins has another fence.
         if draining {
@@ -143,6 +147,7 @@ fn vacant(board: &Board<'_>, duty: Duty, ranked: &[NodeId], plan: &mut Plan) {
 mod tests {
     use super::*;
     use leases::{Claim, Live, Node};
+    use schema::{Site, SiteKind, SiteState};
 
     const ME: Standing = Standing { node: NodeId(1), epoch: 10 };
     const OTHER: Standing = Standing { node: NodeId(2), epoch: 20 };
@@ -171,7 +176,8 @@ mod tests {
             charges.iter().copied().find(|duty| hash::rank(*duty, &both, 1) == [node]).unwrap()
         };
         let (mine, theirs) = (first(ME.node), first(OTHER.node));
-        let situation = Situation { generation: 1, live: live.into(), claims: BTreeMap::new() };
+        let situation =
+            Situation { generation: 1, live: live.into(), claims: BTreeMap::new(), ..Situation::default() };
         let scene = Scene {
             situation,
             charges: [mine, theirs].into(),
@@ -278,6 +284,23 @@ mod tests {
         assert_eq!((plan.end, plan.give), (vec![mine], vec![(fence, Some(OTHER.node))]));
         scene.situation.claims.clear();
         assert_eq!(scene.plan(SECOND * 99).take, []);
+    }
+
+    #[test]
+    fn a_node_whose_site_does_not_serve_hands_over_and_gets_it_back() {
+        let (mut scene, mine, theirs) = scene();
+        scene.hold(mine, SECOND);
+        let fence = scene.claim(theirs, ME);
+        scene.situation.live.get_mut(&ME.node).unwrap().node.zone = "a".into();
+        let site = Site { kind: SiteKind::Zone, name: "a".into() };
+        let setting = leases::SiteSetting { state: SiteState::Standby.number(), ..Default::default() };
+        scene.situation.sites = [(site, setting)].into_iter().collect();
+        let plan = scene.plan(SECOND);
+        assert_eq!((plan.end, plan.give), (vec![mine], vec![(fence, Some(OTHER.node))]));
+        scene.situation.claims.clear();
+        assert_eq!(scene.plan(SECOND * 99).take, [], "others take it");
+        scene.situation.sites = leases::Sites::default();
+        assert_eq!(scene.plan(SECOND * 99).take, [mine]);
     }
 
     #[test]

@@ -18,6 +18,7 @@
 //! 6. Duties that the hash gives to another, since a node joined or its weight changed, are **handed over** once they have been held
 //!    for [`Timings::settle`]: the worker is asked to end, ends, and one transaction makes them the other's. A
 //!    node that drains hands over all it has at once, and takes nothing.
+//!    A node whose zone or region is not to serve ([`schema::SiteState`]) does the same, and stays.
 //! 7. What the store shows as this node's is **adopted**: its [`Worker`] begins, with a [`Tenure`] that holds the [`Fence`].
 //!
 //! # What may happen between any two steps

@@ -1,6 +1,7 @@
 //! Who is sent away when: all sessions of a node at once would all be at the others' doors at once.
 
 use crate::gate::Gate;
+use parking_lot::RwLock;
 use runtime::{CancellationToken, Shutdown};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,30 +19,48 @@ const MANY: usize = 1024;
 /// A signal for each group of sessions. A session belongs to one by its number, which costs it nothing.
 #[derive(Debug)]
 pub(crate) struct Farewells {
-    groups: Box<[CancellationToken]>,
+    groups: RwLock<Box<[CancellationToken]>>,
 }
 
 impl Default for Farewells {
     fn default() -> Self {
-        Farewells { groups: (0..GROUPS).map(|_| CancellationToken::new()).collect() }
+        Farewells { groups: RwLock::new((0..GROUPS).map(|_| CancellationToken::new()).collect()) }
     }
+}
+
+/// Who comes after the farewell.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum After {
+    /// Is sent away at once: nobody is served any more.
+    Gone,
+    /// Is served as before.
+    Open,
 }
 
 impl Farewells {
     /// The signals of a session: its drain comes when its group's turn has come.
     pub(crate) fn signals(&self, shutdown: &Shutdown, session: u64) -> Shutdown {
         let group = usize::try_from(session).unwrap_or(0) % GROUPS;
-        shutdown.with_drain(self.groups.get(group).unwrap_or(&shutdown.drain).clone())
+        shutdown.with_drain(self.groups.read().get(group).unwrap_or(&shutdown.drain).clone())
     }
 
     /// Sends all away, over as long as `sessions` of them need and at most `longest`; sooner once all have gone.
-    pub(crate) async fn say(&self, gate: &Arc<Gate>, longest: Duration) {
+    pub(crate) async fn say(&self, gate: &Arc<Gate>, longest: Duration, after: After) {
         let (begun, spread) = (Instant::now(), spread(gate.connections(), longest));
-        for (group, token) in (0_u32..).zip(&self.groups) {
+        for group in 0..GROUPS {
             if gate.connections() > 0 {
-                sleep_until(begun + spread * group / GROUPS as u32).await;
+                sleep_until(begun + spread * group as u32 / GROUPS as u32).await;
             }
+            self.send_away(group, after);
+        }
+    }
+
+    fn send_away(&self, group: usize, after: After) {
+        if let Some(token) = self.groups.write().get_mut(group) {
             token.cancel();
+            if after == After::Open {
+                *token = CancellationToken::new();
+            }
         }
     }
 }
@@ -80,7 +99,8 @@ mod tests {
             signals.drain.cancelled().await;
             begun.elapsed()
         };
-        let ((), first, last) = tokio::join!(farewells.say(&gate, LONGEST), when(&first), when(&last));
+        let ((), first, last) =
+            tokio::join!(farewells.say(&gate, LONGEST, After::Gone), when(&first), when(&last));
         assert!(first < Duration::from_secs(1) && last > Duration::from_secs(29), "{first:?} {last:?}");
         drop(tickets);
     }
@@ -89,8 +109,20 @@ mod tests {
     async fn nobody_is_waited_for() {
         let farewells = Farewells::default();
         let begun = Instant::now();
-        farewells.say(&Gate::new(Limits::default()), LONGEST).await;
+        farewells.say(&Gate::new(Limits::default()), LONGEST, After::Gone).await;
         assert_eq!(begun.elapsed(), Duration::ZERO);
         assert!(farewells.signals(&Shutdown::new(), 7).is_draining());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_comes_after_an_evacuation_is_served_until_the_end() {
+        let (farewells, gate) = (Farewells::default(), Gate::new(Limits::default()));
+        let shutdown = Shutdown::new();
+        let before = farewells.signals(&shutdown, 7);
+        farewells.say(&gate, LONGEST, After::Open).await;
+        let later = farewells.signals(&shutdown, 7);
+        assert!(before.is_draining() && !later.is_draining());
+        farewells.say(&gate, LONGEST, After::Gone).await;
+        assert!(later.is_draining() && farewells.signals(&shutdown, 7).is_draining());
     }
 }

@@ -1,7 +1,7 @@
 //! Who may still come in: connections in all and per address, counted over all listeners.
 
 use crate::Network;
-use crate::farewell::Farewells;
+use crate::farewell::{After, Farewells};
 use crate::limits;
 use parking_lot::{Mutex, RwLock};
 use runtime::Shutdown;
@@ -80,7 +80,13 @@ impl Gate {
     /// Sends the sessions away, a crowd in turns. Each listener may ask for it.
     pub(crate) async fn farewell(self: &Arc<Self>) {
         let longest = self.limits.read().farewell;
-        self.farewells.say(self, longest).await;
+        self.farewells.say(self, longest, After::Gone).await;
+    }
+
+    /// Sends away the sessions that are in, a crowd in turns. Who comes from then on is served.
+    pub async fn evacuate(self: &Arc<Self>) {
+        let longest = self.limits.read().farewell;
+        self.farewells.say(self, longest, After::Open).await;
     }
 
     /// Connections that are in.

@@ -226,6 +226,56 @@ pub struct Node {
     pub joined: i64,
 }
 
+/// A zone or a region.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Site {
+    /// `zone` or `region`.
+    pub kind: String,
+    /// Its name, as in the configuration of its nodes.
+    pub name: String,
+    /// `online`, `standby`, `evacuating` or `offline`.
+    pub state: String,
+    /// Its nodes that have a lease.
+    pub nodes: u32,
+    /// Who set the state; empty if nobody did.
+    pub by: String,
+    /// When, in milliseconds since the epoch; 0 if nobody did.
+    pub at: i64,
+    /// Why; empty if nobody did.
+    pub reason: String,
+}
+
+/// What a site is to do.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SiteChange {
+    /// `online`, `standby`, `evacuating` or `offline`.
+    pub state: String,
+    /// Who says so.
+    #[serde(default)]
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// Whether also the last site that serves may be taken away.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// The rehearsal under way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drill {
+    /// Its name; who has it may end it.
+    pub id: String,
+    /// What is rehearsed.
+    pub what: String,
+    /// Who began it.
+    #[serde(default)]
+    pub by: String,
+    /// When, in milliseconds since the epoch.
+    #[serde(default)]
+    pub at: i64,
+}
+
 /// What of the store is to be looked through.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

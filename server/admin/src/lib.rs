@@ -22,6 +22,7 @@ mod purges_api;
 mod queue_api;
 mod router;
 mod rows_api;
+mod sites_api;
 #[cfg(test)]
 mod tests;
 mod verify_api;

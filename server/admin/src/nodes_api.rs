@@ -101,7 +101,7 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
             Error::Kv(error) => crate::problem::from_store(&error),
-            Error::NotFound(_) => Problem::not_found(error.to_string()),
+            Error::NotFound(_) | Error::NoSite(_) => Problem::not_found(error.to_string()),
             Error::Key(_) | Error::Record(_) => {
                 tracing::error!(%error, "admin request failed");
                 Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the store failed; see the log")

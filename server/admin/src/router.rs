@@ -9,7 +9,7 @@ use axum::routing::{delete, get, post, put};
 
 use crate::{Admin, Problem, accounts_api as accounts, auth, cluster, domains_api as domains, health};
 use crate::{members_api as members, nodes_api as nodes, purges_api as purges, queue_api as queue};
-use crate::{rows_api as rows, verify_api as verifying};
+use crate::{rows_api as rows, sites_api as sites, verify_api as verifying};
 
 /// Largest request body, in bytes.
 const BODY: usize = 64 * 1024;
@@ -38,6 +38,10 @@ pub fn router(admin: Admin) -> Router {
         .route("/queue/{id}", get(queue::show).delete(queue::cancel))
         .route("/queue/{id}/hold", post(queue::hold))
         .route("/queue/{id}/retry", post(queue::retry))
+        .route("/sites", get(sites::list))
+        .route("/sites/{kind}/{name}", put(sites::set))
+        .route("/drill", get(sites::drill).put(sites::begin_drill))
+        .route("/drill/{id}", delete(sites::end_drill))
         .route("/store/rows", get(rows::page))
         .route("/store/verify", post(verifying::verify))
         .route("/store/repair", post(verifying::repair))

@@ -275,6 +275,51 @@ async fn nodes_are_asked_to_leave_and_forgotten() {
 }
 
 #[tokio::test]
+async fn sites_are_taken_out_and_the_last_one_only_by_force() {
+    let f = fixture();
+    let node = |name: &str, zone: &str| leases::Node {
+        name: name.into(),
+        zone: zone.into(),
+        level_min: 1,
+        level_max: 1,
+        ..leases::Node::default()
+    };
+    f.leases.join(&node("a", "za")).await.unwrap();
+    f.leases.join(&node("b", "zb")).await.unwrap();
+    let to = |state: &str, force: bool| json!({"state": state, "reason": "work", "force": force});
+    assert_eq!(f.call("PUT", "/sites/zone/za", to("evacuating", false)).await.0, 204);
+    let (status, problem) = f.call("PUT", "/sites/zone/zb", to("standby", false)).await;
+    assert_eq!((status, &problem["detail"]), (409, &json!("zone zb is the last site that serves")));
+    assert_eq!(f.call("PUT", "/sites/zone/zb", to("standby", true)).await.0, 204);
+    let (_, page) = f.call("GET", "/sites", Value::Null).await;
+    let zone = &page["items"][0];
+    assert_eq!(
+        (&zone["name"], &zone["state"], &zone["nodes"]),
+        (&json!("za"), &json!("evacuating"), &json!(1))
+    );
+    assert_eq!((&zone["by"], &zone["reason"]), (&json!("admin"), &json!("work")));
+    assert_eq!(f.call("PUT", "/sites/zone/za", json!({"state": "online", "reason": ""})).await.0, 204);
+    assert_eq!(f.call("PUT", "/sites/zone/za", json!({"state": "standby", "reason": ""})).await.0, 400);
+    assert_eq!(f.call("PUT", "/sites/zone/za", to("away", false)).await.0, 400);
+    assert_eq!(f.call("PUT", "/sites/house/za", to("standby", false)).await.0, 404);
+    assert_eq!(f.call("PUT", "/sites/zone/zc", to("standby", false)).await.0, 404);
+}
+
+#[tokio::test]
+async fn one_drill_at_a_time() {
+    let f = fixture();
+    assert_eq!(f.call("GET", "/drill", Value::Null).await, (200, Value::Null));
+    let drill = |id: &str| json!({"id": id, "what": "zone a"});
+    assert_eq!(f.call("PUT", "/drill", drill("x")).await.0, 204);
+    assert_eq!(f.call("PUT", "/drill", drill("y")).await.0, 409);
+    assert_eq!(f.call("PUT", "/drill", drill("")).await.0, 400);
+    assert_eq!(f.call("GET", "/drill", Value::Null).await.1["id"], "x");
+    assert_eq!(f.call("DELETE", "/drill/y", Value::Null).await.0, 204);
+    assert_eq!(f.call("DELETE", "/drill/x", Value::Null).await.0, 204);
+    assert_eq!(f.call("GET", "/drill", Value::Null).await.1, Value::Null);
+}
+
+#[tokio::test]
 async fn the_queue_is_listed() {
     let f = fixture();
     assert_eq!(f.call("GET", "/queue", Value::Null).await, (200, json!({"items": []})));

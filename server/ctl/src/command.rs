@@ -48,6 +48,9 @@ pub enum Command {
     /// The nodes: which there are, and their life
     #[command(subcommand)]
     Node(Node),
+    /// Zones and regions, and whether they serve
+    #[command(subcommand)]
+    Site(Site),
     /// Keys of the database
     #[command(subcommand)]
     Key(Key),
@@ -308,6 +311,26 @@ pub enum Node {
     },
     /// Have the node that is asked read its configuration file and certificates again
     Reload,
+}
+
+/// `godwit site …`
+#[derive(Debug, Clone, Subcommand)]
+pub enum Site {
+    /// List zones and regions
+    List,
+    /// Say what a site is to do. While it is not online its nodes get no new clients and no duties
+    Set {
+        /// Its name, or zone/NAME or region/NAME where both have it
+        name: String,
+        /// online; standby: ready to take over; evacuating: clients are sent away; offline: and its silence is no alarm
+        state: String,
+        /// Why, for others to read
+        #[arg(long, default_value = "")]
+        reason: String,
+        /// Also if nobody would serve any more
+        #[arg(long)]
+        force: bool,
+    },
 }
 
 /// `godwit key …`

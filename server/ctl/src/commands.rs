@@ -13,6 +13,7 @@ use crate::command::{Account, Alias, Command, Connection, Domain, Group, Key, Li
 use crate::node::node;
 use crate::output::print;
 use crate::probe;
+use crate::site::site;
 
 /// Runs an operator command.
 ///
@@ -35,6 +36,7 @@ pub async fn run(command: Command, connection: &Connection) -> anyhow::Result<()
         Command::Queue(command) => queue(&client, command, connection.json).await,
         Command::Cluster(command) => cluster(&client, command, connection.json).await,
         Command::Node(command) => node(&client, command, connection.json).await,
+        Command::Site(command) => site(&client, command, connection.json).await,
         Command::Key(Key::Explain { hex }) => explain(&hex),
         Command::Probe { question } => probe::ask(connection, question).await,
     }

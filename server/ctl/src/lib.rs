@@ -9,6 +9,7 @@ mod node;
 mod output;
 mod probe;
 mod rows;
+mod site;
 
 pub use client::Client;
 pub use command::{Command, Connection};

@@ -57,6 +57,12 @@ pub(crate) struct Arguments {
     /// A network from which connections begin with a PROXY header, as a balancer's do; may be given several times
     #[arg(long = "proxy", value_name = "NETWORK")]
     proxies: Vec<String>,
+    /// Names of zones: the nodes are in them by turns
+    #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
+    zones: Vec<String>,
+    /// Names of regions: the nodes are in them by turns
+    #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
+    regions: Vec<String>,
     /// One of several nodes: it ends with the process that started it
     #[arg(long, hide = true)]
     of_several: bool,
@@ -72,7 +78,7 @@ impl Arguments {
     }
 
     /// The words by which one of several nodes is told the same.
-    pub(crate) fn passed_on(&self, port_base: u16) -> Vec<OsString> {
+    pub(crate) fn passed_on(&self, number: u16, port_base: u16) -> Vec<OsString> {
         let mut words = vec!["--port-base".into(), port_base.to_string().into()];
         words.extend(["--users".into(), self.users.to_string().into()]);
         let named = [("--store", self.store.as_ref()), ("--relay", self.relay.as_ref())];
@@ -81,6 +87,11 @@ impl Arguments {
         }
         for network in &self.proxies {
             words.extend(["--proxy".into(), network.into()]);
+        }
+        for (option, names) in [("--zones", &self.zones), ("--regions", &self.regions)] {
+            if let Some(name) = names.get(usize::from(number.saturating_sub(1)) % names.len().max(1)) {
+                words.extend([option.into(), name.into()]);
+            }
         }
         if let Some(file) = &self.blob {
             words.extend(["--blob".into(), file.into()]);
@@ -146,13 +157,15 @@ fn configuration(arguments: &Arguments, data: &Path) -> anyhow::Result<Config> {
         proxies: arguments.proxies.clone(),
     };
     let listen = at("cluster", 50)?.first().copied().context("no address for other nodes")?;
+    let [zone, region] =
+        [&arguments.zones, &arguments.regions].map(|names| names.first().cloned().unwrap_or_default());
     Ok(Config {
         hostname: HOST.to_owned(),
         node: Some(node_name(data)?),
         data: PathBuf::from(data),
         store: arguments.store(),
         blob: blob(arguments.blob.as_deref())?,
-        cluster: config::Cluster { listen, ..config::Cluster::default() },
+        cluster: config::Cluster { listen, zone, region, ..config::Cluster::default() },
         listeners,
         tls: config::TlsFiles::default(),
         auth: config::Auth { default_domain: Some(DOMAIN.to_owned()), plaintext_on_loopback: true },

@@ -130,7 +130,7 @@ impl Starter {
         }
         let mut command = Command::new(&self.program);
         command.args(["dev", "--json", "--of-several", "--data"]).arg(&data);
-        command.args(self.arguments.passed_on(self.port_base(number)?));
+        command.args(self.arguments.passed_on(number, self.port_base(number)?));
         if let Some(before) = before {
             let listen = before.listeners.iter().map(|(name, address)| format!("{name}={address}"));
             command.arg("--listen").arg(listen.collect::<Vec<_>>().join(","));
@@ -158,23 +158,25 @@ impl Starter {
     }
 
     /// Waits for a signal, and for the nodes to end after it. A node that ends before stays so, unless it is to be
-    /// restarted.
+    /// restarted: always, or when SIGUSR1 asks for those that have ended.
     async fn watch(&self, mut nodes: Vec<Running>, restart: bool) -> anyhow::Result<()> {
         let (mut terminate, mut interrupt) =
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let mut again = signal(SignalKind::user_defined1())?;
+        let mut away: Vec<Running> = Vec::new();
         loop {
-            let ended = tokio::select! {
-                ended = one_ended(&mut nodes) => ended,
+            tokio::select! {
+                ended = one_ended(&mut nodes) => {
+                    let node = nodes.swap_remove(ended);
+                    tracing::warn!(node = node.announced.node, "node has ended");
+                    away.push(node);
+                    if restart {
+                        self.bring_back(&mut nodes, &mut away).await;
+                    }
+                }
+                _ = again.recv() => self.bring_back(&mut nodes, &mut away).await,
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
-            };
-            let node = nodes.swap_remove(ended);
-            tracing::warn!(node = node.announced.node, "node has ended");
-            if restart {
-                match self.start(node.number, Some(&node.announced)).await {
-                    Ok(node) => nodes.push(node),
-                    Err(error) => tracing::error!(%error, node = node.announced.node, "node stays away"),
-                }
             }
         }
         nodes.iter().for_each(|node| node.signal(Signal::TERM));
@@ -182,6 +184,21 @@ impl Starter {
             node.child.wait().await?;
         }
         Ok(())
+    }
+}
+
+impl Starter {
+    /// Starts those again that have ended, where they listened before.
+    async fn bring_back(&self, nodes: &mut Vec<Running>, away: &mut Vec<Running>) {
+        for node in std::mem::take(away) {
+            match self.start(node.number, Some(&node.announced)).await {
+                Ok(node) => nodes.push(node),
+                Err(error) => {
+                    tracing::error!(%error, node = node.announced.node, "node stays away");
+                    away.push(node);
+                }
+            }
+        }
     }
 }
 

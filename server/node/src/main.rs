@@ -19,6 +19,7 @@ mod registrar;
 mod reload;
 mod secrets;
 mod serve;
+mod site;
 mod standing;
 mod store;
 mod systemd;

@@ -20,6 +20,7 @@ use crate::leaving::Helm;
 use crate::observing::{self, Observer, Sights};
 use crate::probing::Prober;
 use crate::reload::{self, Certificate, Reloader};
+use crate::site::Place;
 use crate::standing::Company;
 use crate::wiring::{self, Services};
 use crate::{http, leaving, secrets, store, systemd, waiting};
@@ -50,6 +51,7 @@ pub(crate) struct Node {
     services: Services,
     reloader: Reloader,
     health: Health,
+    site: Place,
     /// Once it has joined.
     mesh: OnceLock<Mesh>,
     metrics: Arc<dyn Fn() -> String + Send + Sync>,
@@ -88,7 +90,9 @@ pub(crate) async fn start(config: Config, file: Option<PathBuf>, flavour: Flavou
     config.body_place()?.keep(&db).await?;
     let services = wiring::wire(&config, flavour, &db, &clock, &rng, &supervisor)?;
     let others = vec![("bodies", bodies_probe(services.mail.blobs().clone()))];
-    let health = Health::new(shutdown.clone(), vec![("store", store_probe(&db))], others);
+    let site = Place::default();
+    let probes = vec![("store", store_probe(&db)), ("site", site.probe())];
+    let health = Health::new(shutdown.clone(), probes, others);
     let parts = reload::Parts {
         log,
         certificates,
@@ -112,6 +116,7 @@ pub(crate) async fn start(config: Config, file: Option<PathBuf>, flavour: Flavou
         services,
         reloader,
         health,
+        site,
         mesh: OnceLock::new(),
         metrics,
     })
@@ -195,6 +200,8 @@ impl Node {
         let mesh = cluster::join(base, notify.route(rpc::Router::new()), charges).await?;
         mesh.attach(notify);
         leaving::obey_store(&mesh.ownership, &self.supervisor);
+        let reloader = self.reloader.clone();
+        self.site.watch(&mesh.ownership, &self.gate, move || reloader.times().lb_grace, &self.supervisor);
         Ok(self.mesh.get_or_init(|| mesh))
     }
 

@@ -1,7 +1,7 @@
 //! What can go wrong with leases and claims, and who must act.
 
 use kv::TransactError;
-use schema::{Duty, NodeId};
+use schema::{Duty, NodeId, Site};
 
 /// What can go wrong with leases and claims.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -77,6 +77,15 @@ pub enum Error {
     /// The node has a lease: it must leave first.
     #[error("node {0} has a lease")]
     Live(NodeId),
+    /// No node was ever in that site: the operator must name another.
+    #[error("no node is in {0}")]
+    NoSite(Site),
+    /// Nobody would serve any more: the operator must bring another site online first, or insist.
+    #[error("{0} is the last site that serves")]
+    LastSite(Site),
+    /// A rehearsal is under way: it must end first.
+    #[error("the drill {0:?} is under way")]
+    Drill(String),
 }
 
 impl TransactError for Error {

@@ -17,13 +17,17 @@
 //!   that it had begun can be committed.
 //! - Ids of nodes and epochs of leases are never given out twice. A name belongs to one id for ever; who joins under a
 //!   name supersedes the process that had it, whose next renewal says so.
+//! - A site of nodes ([`schema::Site`]) that is not to serve is a row that all see with the leases; what its nodes have they
+//!   hand over. That asks for no assertion: it says who should work, not who may.
 //! - A node that cannot write by the cluster's feature level does not join, and the level is not raised over a node that has a lease.
 
 mod claim;
+mod drill;
 mod error;
 mod lease;
 mod level;
 mod secrets;
+mod site;
 mod situation;
 #[cfg(test)]
 mod tests;
@@ -33,7 +37,8 @@ pub use claim::{Fence, assert_in};
 pub use error::Error;
 pub use lease::{Standing, assert_standing_in};
 pub use level::{FIRST_LEVEL, Levels, level_in};
-pub use schema::records::node::{Authority, Claim, GossipKey, Node, Secrets};
+pub use schema::records::node::{Authority, Claim, Drill, GossipKey, Node, Secrets, SiteSetting};
+pub use site::{SiteChange, Sites};
 pub use situation::{Live, Observation, Situation};
 pub use verify::{check_row_in, mend_in};
 
@@ -61,7 +66,7 @@ impl Leases {
     }
 }
 
-/// Says that leases or claims have changed. Blind, so that nobody conflicts over it.
+/// Says that leases, claims or sites have changed. Blind, so that nobody conflicts over it.
 fn touch(txn: &Transaction) {
     txn.add_i64(&GenerationKey.encode(), 1);
 }

@@ -6,20 +6,23 @@ use futures::future::try_join_all;
 use kv::Transaction;
 use schema::keys::node::{ClaimKey, GenerationKey, LeaseKey, NodeKey, RenewalKey};
 use schema::records::node as records;
-use schema::{Duty, DutyKind, Key, NodeId, Record};
+use schema::{Duty, DutyKind, Key, NodeId, Record, SiteState};
 
 use crate::lease::counter;
-use crate::{Claim, Error, Fence, Leases, Node, Standing};
+use crate::site::sites_in;
+use crate::{Claim, Error, Fence, Leases, Node, Sites, Standing};
 
 /// Leases and claims at one version of the store.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Situation {
-    /// Changes with every lease and claim.
+    /// Changes with every lease, claim and site.
     pub generation: u64,
     /// The nodes that have a lease.
     pub live: BTreeMap<NodeId, Live>,
     /// The claims of the kinds that were asked for, also those that are no longer good.
     pub claims: BTreeMap<Duty, Claim>,
+    /// The zones and regions that are not online.
+    pub sites: Sites,
 }
 
 /// A node that has a lease.
@@ -52,6 +55,13 @@ impl Situation {
     }
 }
 
+impl Situation {
+    /// What a node that has a lease is to do, by its zone and its region.
+    pub fn site_state(&self, node: NodeId) -> SiteState {
+        self.live.get(&node).map_or(SiteState::Online, |live| self.sites.state_of(&live.node))
+    }
+}
+
 impl Leases {
     /// Leases, and claims of these kinds.
     ///
@@ -68,7 +78,8 @@ impl Leases {
                         claims.insert(ClaimKey::decode(&key)?.duty, Claim::from_bytes(&value)?);
                     }
                 }
-                Ok(Situation { generation, live: live_in(&txn).await?, claims })
+                let (live, sites) = (live_in(&txn).await?, sites_in(&txn).await?);
+                Ok(Situation { generation, live, claims, sites })
             })
             .await
     }

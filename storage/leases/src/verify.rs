@@ -3,11 +3,11 @@
 use findings::{Finding, Kind, Mended, Report};
 use kv::Transaction;
 use schema::keys::node::{
-    ClaimKey, FeatureLevelKey, GenerationKey, IssuedKey, LeaseKey, NodeKey, NodeNameKey, RenewalKey,
-    SecretsKey,
+    ClaimKey, DrillKey, FeatureLevelKey, GenerationKey, IssuedKey, LeaseKey, NodeKey, NodeNameKey,
+    RenewalKey, SecretsKey, SiteKey,
 };
 use schema::records::node as records;
-use schema::{Key, NodeId, Record};
+use schema::{Key, NodeId, Record, SiteState};
 
 use crate::{Error, Node, touch};
 
@@ -50,6 +50,14 @@ pub async fn check_row_in(txn: &Transaction, key: &[u8], value: &[u8]) -> Result
         report.record::<records::Issued>(value);
     } else if SecretsKey::decode(key).is_ok() {
         report.record::<records::Secrets>(value);
+    } else if let Ok(SiteKey { site }) = SiteKey::decode(key) {
+        let Some(setting) = report.record::<records::SiteSetting>(value) else { return Ok(report) };
+        let state = SiteState::from_number(setting.state);
+        if site.name.is_empty() || state.is_none_or(SiteState::serves) {
+            report.add_here(Kind::SiteStateWrong, format!("{site} has the state {}", setting.state));
+        }
+    } else if DrillKey::decode(key).is_ok() {
+        report.record::<records::Drill>(value);
     } else {
         return Ok(report.unknown());
     }
@@ -90,7 +98,7 @@ pub async fn mend_in(txn: &Transaction, finding: &Finding) -> Result<Mended, Err
     }
     match finding.kind {
         Kind::EpochLow => raise_in(txn, &finding.source, &value).await,
-        Kind::NodeUneven if finding.key == finding.source => {
+        Kind::NodeUneven | Kind::SiteStateWrong if finding.key == finding.source => {
             txn.clear(&finding.key);
             touch(txn);
             Ok(Mended::done("it was cleared"))

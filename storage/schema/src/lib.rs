@@ -32,6 +32,7 @@ pub mod keys;
 pub mod page;
 pub mod record;
 pub mod records;
+pub mod site;
 
 pub use codec::{Key, KeyError, KeyReader, KeyWriter, STAMP_LEN, Stamp, prefix_end, prefix_range};
 pub use explain::{explain, is_known};
@@ -41,3 +42,4 @@ pub use ids::{
     ThreadId, Uid,
 };
 pub use record::{Record, RecordError};
+pub use site::{Site, SiteKind, SiteState};

@@ -26,6 +26,10 @@ pub struct ClusterOptions {
     pub relay: Option<String>,
     /// `--proxy NETWORK`: what a balancer connects from.
     pub proxy: Option<String>,
+    /// `--zones A,B`: the nodes are in them by turns.
+    pub zones: Vec<String>,
+    /// `--regions A,B`: the nodes are in them by turns.
+    pub regions: Vec<String>,
     /// `--restart`.
     pub restart: bool,
 }
@@ -79,6 +83,11 @@ impl Cluster {
         if let Some(network) = &options.proxy {
             command.args(["--proxy", network]);
         }
+        for (option, names) in [("--zones", &options.zones), ("--regions", &options.regions)] {
+            if !names.is_empty() {
+                command.args([option, &names.join(",")]);
+            }
+        }
         if options.restart {
             command.arg("--restart");
         }
@@ -96,6 +105,11 @@ impl Cluster {
                 bail!("no nodes were announced ({error}); the log says: {log}")
             }
         }
+    }
+
+    /// The process that started the nodes: at SIGUSR1 it starts those again that have ended.
+    pub fn parent(&self) -> u32 {
+        self.parent.id()
     }
 
     /// `host:port` of a node's listener.

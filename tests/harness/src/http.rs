@@ -53,7 +53,7 @@ impl Http {
     /// # Errors
     /// When there is no answer.
     pub fn get(&self, path: &str) -> anyhow::Result<Answer> {
-        self.ask("GET", path)
+        self.ask("GET", path, "")
     }
 
     /// POST without a body.
@@ -61,7 +61,7 @@ impl Http {
     /// # Errors
     /// When there is no answer.
     pub fn post(&self, path: &str) -> anyhow::Result<Answer> {
-        self.ask("POST", path)
+        self.ask("POST", path, "")
     }
 
     /// DELETE.
@@ -69,18 +69,27 @@ impl Http {
     /// # Errors
     /// When there is no answer.
     pub fn delete(&self, path: &str) -> anyhow::Result<Answer> {
-        self.ask("DELETE", path)
+        self.ask("DELETE", path, "")
     }
 
-    fn ask(&self, method: &str, path: &str) -> anyhow::Result<Answer> {
+    /// PUT with a JSON body.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn put(&self, path: &str, body: &str) -> anyhow::Result<Answer> {
+        self.ask("PUT", path, body)
+    }
+
+    fn ask(&self, method: &str, path: &str, body: &str) -> anyhow::Result<Answer> {
         let mut stream = TcpStream::connect(&self.address)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        let mut head = format!("{method} {path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: 0\r\n");
+        let mut head = format!("{method} {path} HTTP/1.0\r\nHost: localhost\r\n");
+        head += &format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
         if let Some(password) = &self.password {
             let token = base64::engine::general_purpose::STANDARD.encode(format!("admin:{password}"));
             head += &format!("Authorization: Basic {token}\r\n");
         }
-        stream.write_all(format!("{head}\r\n").as_bytes())?;
+        stream.write_all(format!("{head}\r\n{body}").as_bytes())?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
         let end = answer.windows(4).position(|at| at == b"\r\n\r\n").context("no end of the head")?;

@@ -3,6 +3,7 @@
 //! | key | value |
 //! |-----|-------|
 //! | `N c` kind number | [`crate::records::node::Claim`]: who may work on a duty |
+//! | `N d` | [`crate::records::node::Drill`]: the rehearsal under way |
 //! | `N f` | [`crate::records::node::FeatureLevel`] |
 //! | `N g` | a counter, 8 bytes little-endian: changes with every lease and claim, not with renewals |
 //! | `N i` | [`crate::records::node::Issued`]: the last node id and lease epoch given out |
@@ -11,9 +12,10 @@
 //! | `N n` node | [`crate::records::node::Node`] |
 //! | `N r` node | a counter, 8 bytes little-endian: the renewals of the node's lease |
 //! | `N s` | [`crate::records::node::Secrets`] |
+//! | `N z` kind name | [`crate::records::node::SiteSetting`]: a zone or region that is not online |
 
 use super::{read_tags, show};
-use crate::{Duty, DutyKind, Key, KeyError, KeyReader, KeyWriter, NodeId, prefix_range};
+use crate::{Duty, DutyKind, Key, KeyError, KeyReader, KeyWriter, NodeId, Site, SiteKind, prefix_range};
 
 /// First byte of the family.
 pub const TAG: u8 = b'N';
@@ -51,6 +53,22 @@ impl Key for ClaimKey {
         let kind = reader.array::<1>()?[0];
         let kind = DutyKind::from_tag(kind).ok_or(KeyError::Range)?;
         Ok(ClaimKey { duty: Duty { kind, number: reader.uint32()? } })
+    }
+}
+
+/// The rehearsal under way: one at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DrillKey;
+
+impl Key for DrillKey {
+    const NAME: &'static str = "Drill";
+
+    fn write(&self, writer: &mut KeyWriter) {
+        single(writer, b'd');
+    }
+
+    fn read(reader: &mut KeyReader<'_>) -> Result<Self, KeyError> {
+        read_tags(reader, &[TAG, b'd']).map(|()| DrillKey)
     }
 }
 
@@ -214,8 +232,38 @@ impl Key for SecretsKey {
     }
 }
 
+/// A zone or a region that is not online.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SiteKey {
+    /// Which.
+    pub site: Site,
+}
+
+impl SiteKey {
+    /// All of them.
+    pub fn range() -> (Vec<u8>, Vec<u8>) {
+        prefix_range(|writer| single(writer, b'z'))
+    }
+}
+
+impl Key for SiteKey {
+    const NAME: &'static str = "Site";
+
+    fn write(&self, writer: &mut KeyWriter) {
+        writer.tag(TAG).tag(b'z').tag(self.site.kind.tag()).raw(self.site.name.as_bytes());
+    }
+
+    fn read(reader: &mut KeyReader<'_>) -> Result<Self, KeyError> {
+        read_tags(reader, &[TAG, b'z'])?;
+        let kind = SiteKind::from_tag(reader.array::<1>()?[0]).ok_or(KeyError::Range)?;
+        let name = String::from_utf8(reader.rest().to_vec()).map_err(|_| KeyError::Range)?;
+        Ok(SiteKey { site: Site { kind, name } })
+    }
+}
+
 pub(crate) fn explain(bytes: &[u8]) -> Option<String> {
     show::<ClaimKey>(bytes)
+        .or_else(|| show::<DrillKey>(bytes))
         .or_else(|| show::<FeatureLevelKey>(bytes))
         .or_else(|| show::<GenerationKey>(bytes))
         .or_else(|| show::<IssuedKey>(bytes))
@@ -224,6 +272,7 @@ pub(crate) fn explain(bytes: &[u8]) -> Option<String> {
         .or_else(|| show::<NodeKey>(bytes))
         .or_else(|| show::<RenewalKey>(bytes))
         .or_else(|| show::<SecretsKey>(bytes))
+        .or_else(|| show::<SiteKey>(bytes))
 }
 
 #[cfg(test)]
@@ -234,6 +283,10 @@ mod tests {
         assert_eq!(key.encode(), bytes);
         assert_eq!(K::decode(bytes).as_ref(), Ok(key));
         assert_eq!(crate::explain(bytes), format!("{key:?}"));
+    }
+
+    fn site(kind: SiteKind, name: &str) -> SiteKey {
+        SiteKey { site: Site { kind, name: name.into() } }
     }
 
     #[test]
@@ -250,11 +303,15 @@ mod tests {
         golden(&NodeKey { node }, b"Nn\xf1\x3c");
         golden(&RenewalKey { node }, b"Nr\xf1\x3c");
         golden(&SecretsKey, b"Ns");
+        golden(&DrillKey, b"Nd");
+        golden(&site(SiteKind::Zone, "a"), b"Nzza");
+        golden(&site(SiteKind::Region, "eu"), b"Nzreu");
     }
 
     #[test]
     fn an_unknown_kind_of_duty_is_no_claim() {
         assert_eq!(ClaimKey::decode(b"Ncz\x07"), Err(KeyError::Range));
+        assert_eq!(SiteKey::decode(b"Nzxa"), Err(KeyError::Range));
     }
 
     #[test]

@@ -112,6 +112,44 @@ pub struct FeatureLevel {
 
 impl Record for FeatureLevel {}
 
+/// A zone or region that is not online: what it is to do, and who said so.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct SiteSetting {
+    /// As in [`crate::SiteState::number`]; never that of online.
+    #[prost(uint32, tag = "1")]
+    pub state: u32,
+    /// Who set it: for people to read.
+    #[prost(string, tag = "2")]
+    pub by: String,
+    /// When, in milliseconds since the epoch: for people to read.
+    #[prost(int64, tag = "3")]
+    pub at: i64,
+    /// Why: for people to read.
+    #[prost(string, tag = "4")]
+    pub reason: String,
+}
+
+impl Record for SiteSetting {}
+
+/// The rehearsal under way.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Drill {
+    /// Its name: whoever has it may end it.
+    #[prost(string, tag = "1")]
+    pub id: String,
+    /// What is rehearsed: for people to read.
+    #[prost(string, tag = "2")]
+    pub what: String,
+    /// Who began it: for people to read.
+    #[prost(string, tag = "3")]
+    pub by: String,
+    /// When, in milliseconds since the epoch: for people to read.
+    #[prost(int64, tag = "4")]
+    pub at: i64,
+}
+
+impl Record for Drill {}
+
 /// What nodes know each other by. Who can read it can join: it is as secret as the store.
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
@@ -214,6 +252,10 @@ mod tests {
         fixture(&Lease { epoch: 300, draining: true }, b"\x01\x08\xac\x02\x10\x01");
         fixture(&Claim { epoch: 300, node: 3, lease: 7 }, b"\x01\x08\xac\x02\x10\x03\x18\x07");
         fixture(&FeatureLevel { level: 2, raised: 300 }, b"\x01\x08\x02\x10\xac\x02");
+        let site = SiteSetting { state: 2, by: "o".into(), at: 300, reason: "r".into() };
+        fixture(&site, b"\x01\x08\x02\x12\x01o\x18\xac\x02\x22\x01r");
+        let drill = Drill { id: "d".into(), what: "w".into(), by: "o".into(), at: 300 };
+        fixture(&drill, b"\x01\x0a\x01d\x12\x01w\x1a\x01o\x20\xac\x02");
         let secrets = Secrets {
             cluster: vec![1, 2],
             keys: vec![GossipKey { id: 1, key: vec![7] }],

@@ -7,7 +7,7 @@ use schema::keys::queue::*;
 use schema::records::account::{AddressTarget, LastId, Membership};
 use schema::records::node;
 use schema::records::queue::{self as queue, Entry};
-use schema::{AccountId, Key, NodeId, QueueId, Record};
+use schema::{AccountId, Key, NodeId, QueueId, Record, Site, SiteKind};
 
 use crate::damage::{kept, mended};
 use crate::world::{REMOTE, world};
@@ -120,6 +120,9 @@ async fn nodes_and_their_numbers_fit_together() {
     mended(&mut w, &[Kind::NodeUneven, Kind::EpochLow]).await;
     w.set(&RenewalKey { node: nobody }, &[0; 8]).await;
     mended(&mut w, &[Kind::NodeUneven]).await;
+    let site = SiteKey { site: Site { kind: SiteKind::Zone, name: "a".into() } };
+    w.set(&site, &node::SiteSetting { state: 9, ..node::SiteSetting::default() }.to_bytes()).await;
+    mended(&mut w, &[Kind::SiteStateWrong]).await;
 }
 
 #[tokio::test]
