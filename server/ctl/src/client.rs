@@ -1,5 +1,7 @@
 //! One admin API, spoken to in JSON.
 
+use std::time::Duration;
+
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use reqwest::{Method, Response};
@@ -45,6 +47,34 @@ impl Client {
                 .context("give the admin password in GODWIT_ADMIN_PASSWORD")?,
         };
         Ok(Self { http: reqwest::Client::new(), base, password })
+    }
+
+    /// Of the node at a URL, which has to answer within that time.
+    pub(crate) fn at(base: &str, password: String, patience: Duration) -> anyhow::Result<Self> {
+        let http = reqwest::Client::builder().timeout(patience).build()?;
+        Ok(Self { http, base: base.trim_end_matches('/').to_owned(), password })
+    }
+
+    /// What keeps the node from being ready, or its cluster from being well.
+    pub(crate) async fn unready(&self) -> Vec<String> {
+        let at = |path: &str| format!("{}{path}", self.base);
+        let mut lines = Vec::new();
+        match self.http.get(at("/readyz")).send().await {
+            Ok(answer) if answer.status().is_success() => {}
+            Ok(answer) => {
+                let reasons = answer.text().await.unwrap_or_default();
+                lines.push(format!("{}: {}", self.base, reasons.trim().replace('\n', ", ")));
+            }
+            Err(_) => lines.push(format!("{} does not answer", self.base)),
+        }
+        let health = self.http.get(at("/cluster/health")).basic_auth("admin", Some(&self.password));
+        if let Ok(answer) = health.send().await
+            && let Ok(health) = answer.json::<serde_json::Value>().await
+            && health.get("status").is_some_and(|status| status == "red")
+        {
+            lines.push(format!("{}: the cluster's health is red", self.base));
+        }
+        lines
     }
 
     /// Asks for something.

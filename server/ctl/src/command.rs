@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use crate::drill::Drill;
+
 /// Where the admin API is and what it wants.
 #[derive(Debug, Clone, Args)]
 pub struct Connection {
@@ -51,6 +53,9 @@ pub enum Command {
     /// Zones and regions, and whether they serve
     #[command(subcommand)]
     Site(Site),
+    /// The loss of a node, a zone or a region, rehearsed
+    #[command(subcommand)]
+    Drill(Drill),
     /// Keys of the database
     #[command(subcommand)]
     Key(Key),

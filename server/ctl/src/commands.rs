@@ -10,6 +10,7 @@ use reqwest::Method;
 use crate::client::Client;
 use crate::cluster::cluster;
 use crate::command::{Account, Alias, Command, Connection, Domain, Group, Key, List, Queue};
+use crate::drill;
 use crate::node::node;
 use crate::output::print;
 use crate::probe;
@@ -25,6 +26,8 @@ pub async fn run(command: Command, connection: &Connection) -> anyhow::Result<()
     }
     if let Command::Probe { question } = command {
         return probe::ask(connection, question).await;
+    if let Command::Drill(command) = command {
+        return drill::run(command, connection.json).await;
     }
     let client = Client::new(connection)?;
     match command {
@@ -37,6 +40,7 @@ pub async fn run(command: Command, connection: &Connection) -> anyhow::Result<()
         Command::Cluster(command) => cluster(&client, command, connection.json).await,
         Command::Node(command) => node(&client, command, connection.json).await,
         Command::Site(command) => site(&client, command, connection.json).await,
+        Command::Drill(command) => drill::run(command, connection.json).await,
         Command::Key(Key::Explain { hex }) => explain(&hex),
         Command::Probe { question } => probe::ask(connection, question).await,
     }

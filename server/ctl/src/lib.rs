@@ -5,6 +5,7 @@ mod client;
 mod cluster;
 mod command;
 mod commands;
+mod drill;
 mod node;
 mod output;
 mod probe;
