@@ -26,6 +26,7 @@ pub async fn run(command: Command, connection: &Connection) -> anyhow::Result<()
     }
     if let Command::Probe { question } = command {
         return probe::ask(connection, question).await;
+    }
     if let Command::Drill(command) = command {
         return drill::run(command, connection.json).await;
     }

@@ -1,6 +1,6 @@
 //! Read your writes behind a balancer: what one node has answered is seen at any node. A short form of `drill run RYW`.
 
-#![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where it fails")]
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ fn run(operations: u64, plant: u64) -> Option<Report> {
     let balancer = HaProxy::start([a, b, c].map(|node| &node.listeners))?;
     let [imap, smtp, lmtp] = ["imap", "smtp", "lmtp"].map(|name| balancer.listener(name));
     let options = Options { seed: 1, operations, time: LONGEST, workers: 12, accounts: ACCOUNTS, plant };
-    let report = consistency::run(Endpoints { imap, smtp, lmtp }, options, &mut |_, _| ());
+    let report = consistency::run(Endpoints { imap, smtp, lmtp }, &options, &mut |_, _| ());
     eprintln!("{report:#?}");
     assert!(cluster.stop().unwrap(), "{}", cluster.log().unwrap());
     Some(report)

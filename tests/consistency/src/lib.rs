@@ -135,7 +135,7 @@ fn tell(report: &mut Report, text: String) {
 }
 
 /// Does the operations. `progress` hears now and then how many were judged and how many violations there were.
-pub fn run(endpoints: Endpoints, options: Options, progress: &mut dyn FnMut(u64, u64)) -> Report {
+pub fn run(endpoints: Endpoints, options: &Options, progress: &mut dyn FnMut(u64, u64)) -> Report {
     let begun = Instant::now();
     let clock = Clock::default();
     clock.tick();

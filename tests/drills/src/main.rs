@@ -10,9 +10,12 @@ mod f2;
 mod f4;
 mod f7;
 mod message;
+mod node;
 mod oracle;
+mod rehearsal;
 mod ryw;
 mod table;
+mod zone;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -90,11 +93,13 @@ impl Options {
 /// A drill: its name, what it does, and how it is run.
 type Drill = (&'static str, &'static str, fn(&Options, &mut Table) -> anyhow::Result<()>);
 
-const DRILLS: [Drill; 5] = [
+const DRILLS: [Drill; 7] = [
     ("F2", "power cuts and failing syncs under the embedded store", f2::run),
     ("F4", "a store that is far away, and one that fails often", f4::run),
     ("F7", "the store of bodies down, slow and wrong", f7::run),
     ("F17", "too few descriptors, too little memory, no more threads", f17::run),
+    ("NODE", "the loss of a node, as `godwit drill` rehearses it", node::run),
+    ("ZONE", "the loss of a zone, as `godwit drill` rehearses it, and drills that are aborted", zone::run),
     ("RYW", "what one node has answered, seen at any node behind a balancer", ryw::run),
 ];
 

@@ -69,7 +69,7 @@ fn checked(options: &Options, operations: u64, plant: u64) -> anyhow::Result<Opt
     let checker =
         consistency::Options { seed, operations, time, workers: WORKERS, accounts: ACCOUNTS, plant };
     let mut told = 0;
-    let report = consistency::run(Endpoints { imap, smtp, lmtp }, checker, &mut |judged, violations| {
+    let report = consistency::run(Endpoints { imap, smtp, lmtp }, &checker, &mut |judged, violations| {
         if judged / STEP > told {
             told = judged / STEP;
             eprintln!("{judged} operations, {violations} violations");

@@ -124,12 +124,12 @@ async fn start(
     let watching = tokio::spawn(watch_for_the_end(dir.clone(), stop.clone()));
     let ended = steps::run(&steps::sequence(&plan), &mut world, &mut journal, &stop, abort_after).await;
     watching.abort();
-    finish(world, &mut journal, ended, &dir)
+    finish(&world, &mut journal, &ended, &dir)
 }
 
 /// Writes the report, prints it, and says how it ended.
-fn finish(world: Real, journal: &mut Journal, ended: Ended, dir: &Path) -> anyhow::Result<()> {
-    let report = world.report(&ended, journal.events());
+fn finish(world: &Real, journal: &mut Journal, ended: &Ended, dir: &Path) -> anyhow::Result<()> {
+    let report = world.report(ended, journal.events());
     report.write(dir)?;
     write!(std::io::stdout(), "{}", report.markdown())?;
     journal.note(&Event::Ended { outcome: report.outcome.clone() })?;

@@ -140,7 +140,7 @@ pub(crate) fn sequence(plan: &Plan) -> Vec<Step> {
 pub(crate) fn table(plan: &Plan) -> String {
     let line = |(number, step): (usize, &Step)| {
         let (does, undo) = step.words(&plan.scope);
-        let undo = undo.map_or_else(|| "-".to_owned(), |undo| undo);
+        let undo = undo.unwrap_or_else(|| "-".to_owned());
         format!("{:>2}  {:<9} {does:<58} on the way back: {undo}\n", number + 1, step.name())
     };
     sequence(plan).iter().enumerate().map(line).collect()
