@@ -152,6 +152,62 @@ pub struct Purge {
     pub octets: u64,
 }
 
+/// The feature level that all nodes write by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Levels {
+    /// The cluster's.
+    pub current: u32,
+    /// The highest that every node supports: how far it could be raised.
+    pub supported: u32,
+    /// The nodes that have a lease.
+    pub nodes: Vec<NodeLevels>,
+    /// How far records of the former format have been written anew; absent before that has begun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rewriting: Option<Rewriting>,
+}
+
+/// What levels a node supports.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeLevels {
+    /// Its id.
+    pub id: u32,
+    /// Its name.
+    pub name: String,
+    /// Its program's version.
+    pub version: String,
+    /// The lowest level that it can write by.
+    pub lowest: u32,
+    /// The highest.
+    pub highest: u32,
+}
+
+/// Records of a former format are written anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rewriting {
+    /// The level that changed their format.
+    pub level: u32,
+    /// When it began, in milliseconds since the epoch.
+    pub begun: i64,
+    /// All before this key, in hexadecimal digits, are of the current format.
+    pub cursor: String,
+    /// Records looked at.
+    pub seen: u64,
+    /// Those of them that were written anew.
+    pub rewritten: u64,
+    /// When all were, in milliseconds since the epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finished: Option<i64>,
+}
+
+/// The feature level is to be raised.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RaiseLevel {
+    /// To which; to the highest that every node supports if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<u32>,
+}
+
 /// A message that waits to be sent.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct QueueEntry {
@@ -171,6 +227,10 @@ pub struct QueueEntry {
     pub due: i64,
     /// When trying ends, in milliseconds since the epoch.
     pub expires: i64,
+    /// The account that submitted it, by its address, or by its id if it is gone; absent if nobody did or if it was taken
+    /// below feature level 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submitter: Option<String>,
     /// To whom.
     pub recipients: Vec<QueueRecipient>,
 }

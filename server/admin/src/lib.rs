@@ -15,6 +15,7 @@ mod auth;
 pub mod cluster;
 mod domains_api;
 mod health;
+mod level_api;
 mod members_api;
 mod nodes_api;
 mod problem;
@@ -70,12 +71,12 @@ pub struct Admin {
     pub mail: mail::Store,
     /// The queue.
     pub spool: Spool,
+    /// The nodes, and the feature level that they write by.
+    pub leases: leases::Leases,
     /// The rows of the store, as they are.
     pub rows: Arc<dyn transfer::Source>,
     /// Looks through the store.
     pub verifier: verify::Verifier,
-    /// The nodes in the store.
-    pub leases: leases::Leases,
     /// What this node can be told.
     pub control: Arc<dyn Control>,
     /// The cluster as this node sees it.

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use schema::QueueId;
+use schema::{AccountId, QueueId};
 use spool::{Entry, Recipient, RecipientState, Reply};
 
 use crate::domains_api::Paging;
@@ -16,7 +16,10 @@ pub(crate) async fn list(
     let after = paging.after.as_deref().map(str::parse).transpose();
     let after = after.map_err(|_| Problem::invalid("a queue id is a number"))?.map(QueueId);
     let listing = admin.spool.list(after, paging.limit()).await?;
-    let items = listing.entries.into_iter().map(render).collect();
+    let mut items = Vec::new();
+    for entry in listing.entries {
+        items.push(render(&admin, entry).await?);
+    }
     Ok(Json(api::Page { items, next: listing.next.map(|id| id.0.to_string()) }))
 }
 
@@ -24,7 +27,7 @@ pub(crate) async fn show(
     State(admin): State<Admin>,
     Path(id): Path<u64>,
 ) -> Result<Json<api::QueueEntry>, Problem> {
-    Ok(Json(render(admin.spool.get(QueueId(id)).await?)))
+    Ok(Json(render(&admin, admin.spool.get(QueueId(id)).await?).await?))
 }
 
 pub(crate) async fn cancel(State(admin): State<Admin>, Path(id): Path<u64>) -> Result<StatusCode, Problem> {
@@ -42,13 +45,18 @@ pub(crate) async fn retry(State(admin): State<Admin>, Path(id): Path<u64>) -> Re
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn render(entry: Entry) -> api::QueueEntry {
+async fn render(admin: &Admin, entry: Entry) -> Result<api::QueueEntry, Problem> {
+    let submitter = match entry.submitter {
+        Some(account) => Some(address(admin, account).await?),
+        None => None,
+    };
     let state = match entry.state {
         spool::State::Waiting => "waiting",
         spool::State::Claimed => "claimed",
         spool::State::Held => "held",
     };
-    api::QueueEntry {
+    Ok(api::QueueEntry {
+        submitter,
         id: entry.id.0,
         return_path: entry.return_path,
         domain: entry.domain,
@@ -58,7 +66,13 @@ fn render(entry: Entry) -> api::QueueEntry {
         due: entry.due.millis(),
         expires: entry.expires.millis(),
         recipients: entry.recipients.into_iter().map(render_recipient).collect(),
-    }
+    })
+}
+
+/// The account's address, or its id if it is gone.
+async fn address(admin: &Admin, account: AccountId) -> Result<String, Problem> {
+    let known = admin.accounts.account(account).await?;
+    Ok(known.map_or_else(|| format!("#{account}"), |known| known.address))
 }
 
 fn render_recipient(recipient: Recipient) -> api::QueueRecipient {

@@ -8,7 +8,9 @@ use axum::response::IntoResponse;
 use axum::routing::{delete, get, post, put};
 
 use crate::{Admin, Problem, accounts_api as accounts, auth, cluster, domains_api as domains, health};
-use crate::{members_api as members, nodes_api as nodes, purges_api as purges, queue_api as queue};
+use crate::{
+    level_api as level, members_api as members, nodes_api as nodes, purges_api as purges, queue_api as queue,
+};
 use crate::{rows_api as rows, sites_api as sites, verify_api as verifying};
 
 /// Largest request body, in bytes.
@@ -42,6 +44,7 @@ pub fn router(admin: Admin) -> Router {
         .route("/sites/{kind}/{name}", put(sites::set))
         .route("/drill", get(sites::drill).put(sites::begin_drill))
         .route("/drill/{id}", delete(sites::end_drill))
+        .route("/cluster/level", get(level::show).post(level::raise))
         .route("/store/rows", get(rows::page))
         .route("/store/verify", post(verifying::verify))
         .route("/store/repair", post(verifying::repair))

@@ -372,3 +372,32 @@ async fn rows_are_read_in_pages_by_who_may() {
         assert_eq!(f.raw("GET", &path("", "ff"), wrong, Value::Null).await.0, StatusCode::UNAUTHORIZED);
     }
 }
+
+#[tokio::test]
+async fn the_feature_level_is_raised_when_all_nodes_support_more() {
+    let f = fixture();
+    let node = |name: &str, level_max| leases::Node {
+        name: name.into(),
+        version: "1".into(),
+        level_min: 1,
+        level_max,
+        ..leases::Node::default()
+    };
+    f.leases.join(&node("new", 2)).await.unwrap();
+    let old = f.leases.join(&node("old", 1)).await.unwrap();
+    let level = async |method: &str, body: Value| f.call(method, "/cluster/level", body).await;
+    let (status, body) = level("GET", Value::Null).await;
+    assert_eq!(status, 200);
+    assert_eq!((&body["current"], &body["supported"]), (&json!(1), &json!(1)));
+    assert_eq!(body["nodes"][1], json!({"id": 2, "name": "old", "version": "1", "lowest": 1, "highest": 1}));
+    // The one that does not know it is named.
+    let (status, body) = level("POST", json!({"to": 2})).await;
+    assert_eq!(status, 409);
+    assert!(body["detail"].as_str().unwrap().contains("node 2 supports feature level 1 at most"), "{body}");
+    let (status, _) = level("POST", json!({})).await;
+    assert_eq!(status, 409, "there is nothing to raise it to");
+    f.leases.leave(old).await.unwrap();
+    let (status, body) = level("POST", json!({})).await;
+    assert_eq!((status, &body["current"]), (200, &json!(2)));
+    assert_eq!(f.leases.join(&node("old", 1)).await, Err(leases::Error::TooOld { level: 2, supports: 1 }));
+}

@@ -6,6 +6,7 @@ use admin::cluster::{Health, Leases, Level, Member, Observed, Reason, Slot, Stat
 
 use crate::client::Client;
 use crate::command::Cluster;
+use crate::level::level;
 use crate::output::{print, table};
 
 pub(crate) async fn cluster(client: &Client, command: Cluster, json: bool) -> anyhow::Result<()> {
@@ -18,6 +19,7 @@ pub(crate) async fn cluster(client: &Client, command: Cluster, json: bool) -> an
             document(&client.page::<serde_json::Value>(&["cluster", "health", "schema"]).await?)
         }
         Cluster::Health { schema: false } => document(&client.page::<Health>(&["cluster", "health"]).await?),
+        Cluster::Level { raise } => level(client, raise, json).await,
         Cluster::Leases => leases(&client.page(&["cluster", "leases"]).await?, json),
         Cluster::Queues => queues(&client.page::<Vec<Slot>>(&["cluster", "queues"]).await?, json),
     }

@@ -78,6 +78,16 @@ pub enum Question {
     Readyz,
 }
 
+/// `godwit cluster level raise`
+#[derive(Debug, Clone, Subcommand)]
+pub enum RaiseLevel {
+    /// Raise it: from then on no program can join that does not support it
+    Raise {
+        /// To which; to the highest that every node supports if absent
+        to: Option<u32>,
+    },
+}
+
 /// `godwit domain …`
 #[derive(Debug, Clone, Subcommand)]
 pub enum Domain {
@@ -285,6 +295,12 @@ pub enum Queue {
 /// `godwit cluster …`
 #[derive(Debug, Clone, Subcommand)]
 pub enum Cluster {
+    /// Show the feature level that all nodes write by, what each supports, and how far old records are rewritten
+    Level {
+        /// Raise it instead
+        #[command(subcommand)]
+        raise: Option<RaiseLevel>,
+    },
     /// Say how it is, why, and what to do about it
     Status,
     /// Print the health document

@@ -213,11 +213,12 @@ async fn queue(client: &Client, command: Queue, json: bool) -> anyhow::Result<()
 }
 
 fn print_queue(json: bool, entries: &[api::QueueEntry]) -> anyhow::Result<()> {
-    print(json, entries, ["ID", "STATE", "DOMAIN", "SIZE", "RECIPIENTS", "SENDER"], |e| {
+    print(json, entries, ["ID", "STATE", "DOMAIN", "SIZE", "RECIPIENTS", "SENDER", "SUBMITTER"], |e| {
         let pending = e.recipients.iter().filter(|r| r.state == "pending").count();
         let recipients = format!("{pending} of {}", e.recipients.len());
         let (id, size) = (e.id.to_string(), e.size.to_string());
-        [id, e.state.clone(), e.domain.clone(), size, recipients, format!("<{}>", e.return_path)]
+        let submitter = e.submitter.clone().unwrap_or_default();
+        [id, e.state.clone(), e.domain.clone(), size, recipients, format!("<{}>", e.return_path), submitter]
     })
 }
 

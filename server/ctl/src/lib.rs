@@ -6,6 +6,7 @@ mod cluster;
 mod command;
 mod commands;
 mod drill;
+mod level;
 mod node;
 mod output;
 mod probe;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use kv::{TransactError, Transaction};
 use mail::{Incoming, PendingAppend};
-use smtp::{Envelope, HeaderFacts, Recipient};
+use schema::AccountId;
+use smtp::{Envelope, HeaderFacts, Recipient, SessionInfo};
 use smtp_proto::Ret as ProtoRet;
 use spool::{BodyType, Notify, Ret};
 
@@ -45,10 +46,12 @@ pub(crate) struct Sender {
     /// Whether the message has octets over 127, in its header and behind it.
     pub(crate) header_8bit: bool,
     pub(crate) body_8bit: bool,
+    /// Who submitted it.
+    pub(crate) submitter: Option<AccountId>,
 }
 
 impl Sender {
-    pub(crate) fn of(envelope: &Envelope, facts: &HeaderFacts) -> Self {
+    pub(crate) fn of(session: &SessionInfo, envelope: &Envelope, facts: &HeaderFacts) -> Self {
         let params = &envelope.params;
         Self {
             return_path: envelope.from.mailbox().map(ToString::to_string).unwrap_or_default(),
@@ -68,6 +71,7 @@ impl Sender {
             header_8bit: facts.header_8bit
                 || envelope.recipients.iter().any(|to| !address_of(&to.path).is_ascii()),
             body_8bit: facts.body_8bit,
+            submitter: session.identity.as_ref().map(|identity| identity.account),
         }
     }
 
@@ -81,6 +85,7 @@ impl Sender {
             body: BodyType::EightBitMime,
             header_8bit: notice.is_8bit,
             body_8bit: notice.is_8bit,
+            submitter: None,
         }
     }
 }

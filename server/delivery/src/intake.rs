@@ -146,7 +146,7 @@ impl Intake {
         let earlier: &[String] = if session.role == Role::Submission { &[] } else { &headers.delivered_to };
         let targets = envelope.recipients.iter().map(|recipient| Target::of(recipient, earlier)).collect();
         let item = Item(Arc::new(crate::commit::Message {
-            sender: Sender::of(&envelope, headers),
+            sender: Sender::of(session, &envelope, headers),
             targets,
             local,
             relay,

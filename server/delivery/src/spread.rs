@@ -222,6 +222,7 @@ async fn enqueue_in(
                 body: sender.body,
                 header_8bit: sender.header_8bit,
                 body_8bit: sender.body_8bit,
+                submitter: sender.submitter,
                 lifetime: shared.options.lifetime,
                 not_before: None,
             };

@@ -17,6 +17,7 @@ mod probing;
 mod purge;
 mod registrar;
 mod reload;
+mod rewriting;
 mod secrets;
 mod serve;
 mod site;

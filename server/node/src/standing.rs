@@ -12,7 +12,7 @@ use schema::NodeId;
 use crate::cluster::Base;
 
 /// The feature levels that this program can write by: the cluster's level is one of these, or it does not join.
-pub(crate) const LEVELS: std::ops::RangeInclusive<u32> = 1..=1;
+pub(crate) const LEVELS: std::ops::RangeInclusive<u32> = schema::level::FIRST..=schema::level::LAST;
 
 /// Before the store is asked again for the hand-over of duties.
 const AGAIN: Duration = Duration::from_secs(1);

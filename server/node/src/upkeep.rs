@@ -6,6 +6,7 @@ use std::time::Duration;
 use accounts::Accounts;
 use changes::{LocalFeed, Poll};
 use kv::Database;
+use leases::Leases;
 use ownership::{Charge, Tenure, Worker};
 use parking_lot::Mutex;
 use runtime::{Outcome, SharedClock, Shutdown, Supervisor};
@@ -19,6 +20,9 @@ const OFTEN: Duration = Duration::from_secs(300);
 const PURGE: Duration = Duration::from_secs(2);
 /// Pause between looks whether the store was handed over to another one.
 const OBEY: Duration = Duration::from_secs(2);
+/// Pause between looks whether the feature level can be raised, where nobody is asked: long enough that a node which is
+/// exchanged for one of another version is seen in between.
+const LEVEL: Duration = Duration::from_secs(60);
 /// Pause between looks at the logs.
 const SELDOM: Duration = Duration::from_secs(3600);
 /// Changes are told for so long; a client that was away longer starts anew.
@@ -38,9 +42,12 @@ pub(crate) struct Upkeep {
     pub(crate) blobs: blob::Store,
     pub(crate) accounts: Accounts,
     pub(crate) mail: mail::Store,
+    pub(crate) spool: spool::Spool,
     pub(crate) feed: LocalFeed,
     pub(crate) clock: SharedClock,
     pub(crate) looked: Looked,
+    /// Whether the feature level is raised without being asked for.
+    pub(crate) raise_level: bool,
 }
 
 impl Upkeep {
@@ -143,9 +150,27 @@ impl Jobs {
         });
     }
 
+    /// What a raise of the feature level brings with it, and where that is wanted the raise.
+    fn levels(&self, tenure: &Tenure, pace: &Purger) {
+        let (spool, pace) = (self.upkeep.spool.clone(), pace.clone());
+        self.recurring(tenure.clone(), "rewrite", PURGE, move || {
+            let (spool, pace) = (spool.clone(), pace.clone());
+            async move { pace.rewrite(&spool).await }
+        });
+        if !self.upkeep.raise_level {
+            return;
+        }
+        let leases = Leases::new(self.upkeep.db.clone(), self.upkeep.clock.clone());
+        self.recurring(tenure.clone(), "level", LEVEL, move || {
+            let leases = leases.clone();
+            async move { raise(&leases).await }
+        });
+    }
+
     fn purge(&self, tenure: Tenure) {
         let Upkeep { mail, clock, .. } = self.upkeep.clone();
         let purger = Purger { mail, clock, end: tenure.ending().clone() };
+        self.levels(&tenure, &purger);
         let emptier = purger.clone();
         self.recurring(tenure.clone(), "mailbox-emptying", PURGE, move || {
             let emptier = emptier.clone();
@@ -156,6 +181,16 @@ impl Jobs {
             async move { purger.run().await }
         });
     }
+}
+
+/// Raises the feature level to what every node supports.
+async fn raise(leases: &Leases) -> Result<(), leases::Error> {
+    let levels = leases.levels().await?;
+    if levels.supported > levels.current {
+        leases.raise_level(levels.supported).await?;
+        tracing::info!(from = levels.current, to = levels.supported, "feature level raised");
+    }
+    Ok(())
 }
 
 /// Ends the node when another store serves in the place of its own.

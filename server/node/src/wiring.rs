@@ -115,9 +115,11 @@ pub(crate) fn wire(
             blobs,
             accounts: accounts.clone(),
             mail: mail.clone(),
+            spool: spool.clone(),
             feed,
             clock: clock.clone(),
             looked: looked.clone(),
+            raise_level: config.cluster.raise_level,
         },
         looked,
         registrar: Arc::new(AccountsWithMail {

@@ -106,6 +106,7 @@ pub enum Kind {
     DueStale,
     ClaimMissing,
     ClaimStale,
+    FormatOld,
 }
 
 use Kind as K;
@@ -189,6 +190,7 @@ const TABLE: &[Entry] = &[
     row(K::DueStale, "due-stale", Leftover, 34, "clear it"),
     row(K::ClaimMissing, "claim-missing", Wrong, 34, "make the entry due"),
     row(K::ClaimStale, "claim-stale", Leftover, 34, "clear it"),
+    row(K::FormatOld, "format-old", Leftover, 35, "write it in the current format"),
 ];
 
 impl Kind {
@@ -239,7 +241,7 @@ mod tests {
         let codes: BTreeSet<&str> = Kind::all().map(Kind::code).collect();
         // The last of the enumeration: those before it are as many as its number.
         assert_eq!((kinds.len(), codes.len(), TABLE.len()), {
-            let all = K::ClaimStale as usize + 1;
+            let all = K::FormatOld as usize + 1;
             (all, all, all)
         });
         assert!(Kind::all().all(|kind| Kind::of_code(kind.code()) == Some(kind)));

@@ -29,6 +29,7 @@ mod explain;
 pub mod flags;
 pub mod ids;
 pub mod keys;
+pub mod level;
 pub mod page;
 pub mod record;
 pub mod records;

@@ -21,13 +21,36 @@ pub enum RecordError {
 /// A record of the database: a prost message that is stored behind its format byte.
 ///
 /// Fields are added with new tags and never change their meaning. What cannot be said so gets the next
-/// format byte; then [`Record::upgrade`] reads the previous one.
+/// format byte; then [`Record::upgrade`] reads the previous one, and from which feature level on the new one is written
+/// is [`Record::SINCE`].
 pub trait Record: prost::Message + Default {
     /// The format written.
     const FORMAT: u8 = 1;
 
-    /// The stored bytes.
+    /// The feature level from which on [`Record::FORMAT`] is written, and [`Record::previous`] before; none if it is always.
+    const SINCE: Option<u32> = None;
+
+    /// The stored bytes, of a record that has one format.
     fn to_bytes(&self) -> Vec<u8> {
+        const { assert!(Self::SINCE.is_none(), "how it is written depends on the feature level: see to_bytes_at") };
+        self.current()
+    }
+
+    /// The stored bytes, as the cluster's feature level says, which was read in the transaction that writes them.
+    fn to_bytes_at(&self, level: u32) -> Vec<u8> {
+        match Self::SINCE {
+            Some(since) if level < since => self.previous(),
+            _ => self.current(),
+        }
+    }
+
+    /// The bytes of the previous format.
+    fn previous(&self) -> Vec<u8> {
+        self.current()
+    }
+
+    /// The bytes of the current format.
+    fn current(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(1 + self.encoded_len());
         bytes.push(Self::FORMAT);
         self.encode_raw(&mut bytes);
@@ -37,7 +60,15 @@ pub trait Record: prost::Message + Default {
     /// Reads stored bytes; unknown fields are skipped, missing ones are their defaults.
     fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
         let (&format, fields) = bytes.split_first().ok_or(RecordError::Short)?;
+        if format == Self::FORMAT && Self::SINCE.is_some_and(|since| since > crate::level::LAST) {
+            return Err(RecordError::Format(format));
+        }
         if format == Self::FORMAT { Ok(Self::decode(fields)?) } else { Self::upgrade(format, fields) }
+    }
+
+    /// Whether stored bytes are of the current format.
+    fn is_current(bytes: &[u8]) -> bool {
+        bytes.first() == Some(&Self::FORMAT)
     }
 
     /// Reads the previous format.

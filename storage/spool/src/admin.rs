@@ -1,10 +1,13 @@
 //! What operators see and do.
 
+use futures::future::try_join;
+use kv::Transaction;
 use runtime::Timestamp;
 use schema::keys::queue::{QueueDueKey, QueueEntryKey};
+use schema::records::queue as records;
 use schema::{Key, QueueId, Record};
 
-use crate::claim::{entry_in, recipients_in, slot_in};
+use crate::claim::{entry_in, recipients_in, slot_in, written_level};
 use crate::enqueue::make_due;
 use crate::entry::{CLAIMED, Entry, HELD, WAITING};
 use crate::settle::{WISH_GONE, WISH_HOLD};
@@ -33,7 +36,7 @@ impl Spool {
                     let first = txn.range(&begin, &end).snapshot().limit(1).collect().await?;
                     let Some((key, value)) = first.first() else { return Ok(listing) };
                     let QueueEntryKey { id } = QueueEntryKey::decode(key)?;
-                    let record = schema::records::queue::Entry::from_bytes(value)?;
+                    let record = records::Entry::from_bytes(value)?;
                     listing.entries.push(Entry::read(id, record, recipients_in(&txn, id).await?)?);
                     begin = QueueEntryKey::rows(id).1;
                 }
@@ -64,10 +67,10 @@ impl Spool {
     pub async fn cancel(&self, id: QueueId) -> Result<(), Error> {
         self.db
             .transact("spool.cancel", |txn| async move {
-                let mut record = entry_in(&txn, id).await?.ok_or(Error::NotFound(id))?;
+                let (mut record, level) = written_in(&txn, id).await?;
                 if record.state == CLAIMED {
                     record.wish = WISH_GONE;
-                    txn.set_bytes(QueueEntryKey { id }.encode(), record.to_bytes());
+                    txn.set_bytes(QueueEntryKey { id }.encode(), record.to_bytes_at(level));
                     return Ok(());
                 }
                 txn.clear(&QueueDueKey { slot: slot_in(&record), time: record.due, id }.encode());
@@ -84,7 +87,7 @@ impl Spool {
     pub async fn hold(&self, id: QueueId) -> Result<(), Error> {
         self.db
             .transact("spool.hold", |txn| async move {
-                let mut record = entry_in(&txn, id).await?.ok_or(Error::NotFound(id))?;
+                let (mut record, level) = written_in(&txn, id).await?;
                 match record.state {
                     // Whoever cancelled it was told that it goes.
                     CLAIMED if record.wish == WISH_GONE => return Ok(()),
@@ -94,7 +97,7 @@ impl Spool {
                         record.state = HELD;
                     }
                 }
-                txn.set_bytes(QueueEntryKey { id }.encode(), record.to_bytes());
+                txn.set_bytes(QueueEntryKey { id }.encode(), record.to_bytes_at(level));
                 Ok(())
             })
             .await
@@ -112,7 +115,7 @@ impl Spool {
     async fn make_due_at(&self, id: QueueId, due: Timestamp) -> Result<(), Error> {
         self.db
             .transact("spool.retry", |txn| async move {
-                let mut record = entry_in(&txn, id).await?.ok_or(Error::NotFound(id))?;
+                let (mut record, level) = written_in(&txn, id).await?;
                 if record.state == CLAIMED {
                     if record.wish == WISH_GONE {
                         return Ok(());
@@ -125,9 +128,15 @@ impl Spool {
                     record.urgent = true;
                     make_due(&txn, id, &record);
                 }
-                txn.set_bytes(QueueEntryKey { id }.encode(), record.to_bytes());
+                txn.set_bytes(QueueEntryKey { id }.encode(), record.to_bytes_at(level));
                 Ok(())
             })
             .await
     }
+}
+
+/// An entry that is to be written, and the level that it is written by.
+async fn written_in(txn: &Transaction, id: QueueId) -> Result<(records::Entry, u32), Error> {
+    let (entry, level) = try_join(entry_in(txn, id), written_level(txn)).await?;
+    Ok((entry.ok_or(Error::NotFound(id))?, level))
 }

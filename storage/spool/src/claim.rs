@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, try_join};
 use kv::Transaction;
 use leases::Fence;
 use runtime::Timestamp;
@@ -71,13 +71,13 @@ impl Spool {
         let slot = slot_of(fence)?;
         self.db
             .transact("spool.recover", |txn| async move {
-                assert_owner(&txn, slot, fence).await?;
+                let ((), level) = try_join(assert_owner(&txn, slot, fence), written_level(&txn)).await?;
                 let (begin, end) = QueueClaimKey::range(slot);
                 let rows = txn.range(&begin, &end).snapshot().limit(RECOVER_BATCH).collect().await?;
                 for (key, _) in &rows {
                     let key = QueueClaimKey::decode(key)?;
                     match entry_in(&txn, key.id).await? {
-                        Some(entry) => drop(self.unclaim_in(&txn, key.id, entry, now).await?),
+                        Some(entry) => drop(self.unclaim_in(&txn, key.id, entry, now, level).await?),
                         None => txn.clear(&key.encode()),
                     }
                 }
@@ -142,7 +142,8 @@ impl Spool {
     pub async fn claim(&self, id: QueueId, fence: &Fence) -> Result<Option<Claimed>, Error> {
         self.db
             .transact("spool.claim", |txn| async move {
-                let Some(mut record) = entry_in(&txn, id).await? else { return Ok(None) };
+                let (record, level) = try_join(entry_in(&txn, id), written_level(&txn)).await?;
+                let Some(mut record) = record else { return Ok(None) };
                 if record.state != WAITING {
                     return Ok(None);
                 }
@@ -151,7 +152,7 @@ impl Spool {
                 txn.clear(&QueueDueKey { slot, time: record.due, id }.encode());
                 record.state = CLAIMED;
                 record.epoch = fence.epoch;
-                txn.set_bytes(QueueEntryKey { id }.encode(), record.to_bytes());
+                txn.set_bytes(QueueEntryKey { id }.encode(), record.to_bytes_at(level));
                 let claim = records::Claim { epoch: fence.epoch };
                 txn.set_bytes(QueueClaimKey { slot, id }.encode(), claim.to_bytes());
                 let recipients = recipients_in(&txn, id).await?;
@@ -221,6 +222,11 @@ pub(crate) async fn claimed_in(
 pub(crate) async fn entry_in(txn: &Transaction, id: QueueId) -> Result<Option<records::Entry>, Error> {
     let value = txn.get(&QueueEntryKey { id }.encode()).await?;
     Ok(value.map(|v| records::Entry::from_bytes(&v)).transpose()?)
+}
+
+/// The level that entries are written by in this transaction.
+pub(crate) async fn written_level(txn: &Transaction) -> Result<u32, Error> {
+    Ok(leases::level_in(txn).await?)
 }
 
 pub(crate) async fn recipients_in(txn: &Transaction, id: QueueId) -> Result<Vec<records::Recipient>, Error> {

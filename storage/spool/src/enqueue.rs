@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
+use futures::future::try_join;
 use kv::Transaction;
 use runtime::Timestamp;
 use schema::keys::blob::BlobOwner;
 use schema::keys::queue::{QueueDueKey, QueueEntryKey, QueueRecipientKey, QueueWakeKey, slot_of};
 use schema::records::queue as records;
-use schema::{Key, QueueId, Record};
+use schema::{AccountId, Key, QueueId, Record};
 
-use crate::claim::slot_in;
+use crate::claim::{slot_in, written_level};
 use crate::entry::{BodyType, Entry, Notify, Ret};
 use crate::{Error, Spool};
 
@@ -36,6 +37,8 @@ pub struct NewEntry {
     pub header_8bit: bool,
     /// Whether what follows the header has.
     pub body_8bit: bool,
+    /// Who submitted it.
+    pub submitter: Option<AccountId>,
     /// How long it is tried.
     pub lifetime: Duration,
     /// Not to be sent before; `None` for at once.
@@ -63,11 +66,11 @@ impl Spool {
             return Err(Error::Recipients);
         }
         let now = self.clock.now();
-        let id = self.free_id(txn, now).await?;
+        let (id, level) = try_join(self.free_id(txn, now), written_level(txn)).await?;
         let slot = slot_of(&new.domain);
         let due = new.not_before.map_or(now, |t| t.max(now));
         let record = entry_record(new, slot, now, due);
-        txn.set_bytes(QueueEntryKey { id }.encode(), record.to_bytes());
+        txn.set_bytes(QueueEntryKey { id }.encode(), record.to_bytes_at(level));
         for (number, recipient) in (0..).zip(&new.recipients) {
             let record = recipient_record(recipient, due);
             txn.set_bytes(QueueRecipientKey { id, number }.encode(), record.to_bytes());
@@ -119,6 +122,7 @@ fn entry_record(new: &NewEntry, slot: u16, now: Timestamp, due: Timestamp) -> re
         },
         header_8bit: new.header_8bit,
         body_8bit: new.body_8bit,
+        submitter: new.submitter.map_or(0, |account| account.0),
         slot: slot.into(),
         due: due.millis(),
         ..records::Entry::default()

@@ -2,7 +2,7 @@
 
 use runtime::Timestamp;
 use schema::records::queue as records;
-use schema::{BlobHash, QueueId, RecordError};
+use schema::{AccountId, BlobHash, QueueId, RecordError};
 
 /// RET of RFC 3461 §4.3: how much of the message a failure notification returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -137,6 +137,8 @@ pub struct Entry {
     pub header_8bit: bool,
     /// Whether what follows the header has.
     pub body_8bit: bool,
+    /// Who submitted it, as far as that was kept: from feature level 2 on.
+    pub submitter: Option<AccountId>,
     /// The slot it is in.
     pub slot: u16,
     /// When it is due.
@@ -184,6 +186,7 @@ impl Entry {
             },
             header_8bit: entry.header_8bit,
             body_8bit: entry.body_8bit,
+            submitter: (entry.submitter != 0).then_some(AccountId(entry.submitter)),
             slot: u16::try_from(entry.slot).map_err(|_| RecordError::Value("slot"))?,
             due: Timestamp(entry.due),
             state: state_of(entry.state),

@@ -20,6 +20,7 @@
 //!   doubt* may have been delivered by an attempt whose end nobody recorded, since its owner died.
 //! - What operators ask for while an entry is worked on happens when that ends, also if its owner dies; a cancelled
 //!   entry is not sent any more, and nothing brings it back.
+//! - An entry is written as the cluster's feature level says, which is read in the same transaction ([`leases::level_in`]).
 //! - The body is held by the entry and let go in the transaction that ends it.
 
 mod admin;
@@ -28,6 +29,9 @@ mod claim;
 mod enqueue;
 mod entry;
 mod error;
+#[cfg(test)]
+mod level_tests;
+mod rewrite;
 mod settle;
 #[cfg(test)]
 mod tests;
@@ -39,6 +43,7 @@ pub use claim::{Claimed, Due, DueEntry};
 pub use enqueue::{NewEntry, NewRecipient};
 pub use entry::{BodyType, Entry, Notify, Recipient, RecipientState, Reply, Ret, State};
 pub use error::Error;
+pub use rewrite::{Rewrite, Step};
 pub use settle::{Outcome, Settled};
 pub use verify::check_row_in;
 

@@ -1,5 +1,6 @@
 //! The end of an attempt: each recipient delivered, failed or due again; the entry due again or gone.
 
+use futures::future::try_join;
 use kv::Transaction;
 use runtime::Timestamp;
 use schema::keys::blob::BlobOwner;
@@ -7,7 +8,7 @@ use schema::keys::queue::{QueueClaimKey, QueueEntryKey, QueueRecipientKey};
 use schema::records::queue as records;
 use schema::{BlobHash, Key, QueueId, Record, RecordError};
 
-use crate::claim::{Claimed, claimed_in, recipients_in, slot_in};
+use crate::claim::{Claimed, claimed_in, recipients_in, slot_in, written_level};
 use crate::enqueue::make_due;
 use crate::entry::{DELIVERED, FAILED, HELD, PENDING, Reply, WAITING};
 use crate::{Error, Spool};
@@ -54,7 +55,7 @@ impl Spool {
         delay_reported: bool,
     ) -> Result<Settled, Error> {
         let id = claimed.entry.id;
-        let mut entry = claimed_in(txn, id, &claimed.fence).await?;
+        let (mut entry, level) = try_join(claimed_in(txn, id, &claimed.fence), written_level(txn)).await?;
         let mut recipients = recipients_in(txn, id).await?;
         for (number, outcome) in outcomes {
             let recipient = recipients.get_mut(*number).ok_or(Error::Recipients)?;
@@ -66,7 +67,7 @@ impl Spool {
         if recipients.iter().all(|r| r.state != PENDING) {
             entry.wish = WISH_GONE;
         }
-        self.unclaim_in(txn, id, entry, next).await
+        self.unclaim_in(txn, id, entry, next, level).await
     }
 
     /// Ends the claim on an entry: it is due at `next`, unless an operator or its end want it held or gone.
@@ -76,6 +77,7 @@ impl Spool {
         id: QueueId,
         mut entry: records::Entry,
         next: Timestamp,
+        level: u32,
     ) -> Result<Settled, Error> {
         let slot = slot_in(&entry);
         txn.clear(&QueueClaimKey { slot, id }.encode());
@@ -87,7 +89,7 @@ impl Spool {
         entry.state = if wish == WISH_HOLD { HELD } else { WAITING };
         entry.due = next.millis();
         entry.urgent = false;
-        txn.set_bytes(QueueEntryKey { id }.encode(), entry.to_bytes());
+        txn.set_bytes(QueueEntryKey { id }.encode(), entry.to_bytes_at(level));
         if wish == WISH_HOLD {
             return Ok(Settled::Held);
         }

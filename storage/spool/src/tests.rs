@@ -16,16 +16,16 @@ use crate::{
 
 const DOMAIN: &str = "example.org";
 
-struct Fixture {
-    spool: Spool,
-    db: Database,
+pub(crate) struct Fixture {
+    pub(crate) spool: Spool,
+    pub(crate) db: Database,
     clock: Arc<ManualClock>,
     slot: u16,
     _dir: tempfile::TempDir,
 }
 
 impl Fixture {
-    fn new(db: Database) -> Self {
+    pub(crate) fn new(db: Database) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_800_000_000)));
         let rng = Arc::new(SeededRng::new(7));
@@ -35,7 +35,7 @@ impl Fixture {
         Self { spool, db, clock, slot: slot_of(DOMAIN), _dir: dir }
     }
 
-    async fn enqueue(&self, recipients: usize) -> QueueId {
+    pub(crate) async fn enqueue(&self, recipients: usize) -> QueueId {
         self.enqueue_for(DOMAIN, recipients).await
     }
 
@@ -54,6 +54,7 @@ impl Fixture {
             body: BodyType::EightBitMime,
             header_8bit: false,
             body_8bit: true,
+            submitter: Some(schema::AccountId(300)),
             lifetime: Duration::from_secs(432_000),
             not_before: None,
         };
@@ -324,6 +325,7 @@ async fn the_number_of_recipients_is_bounded() {
         body: BodyType::SevenBit,
         header_8bit: false,
         body_8bit: false,
+        submitter: None,
         lifetime: Duration::ZERO,
         not_before: None,
     };

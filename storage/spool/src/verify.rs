@@ -1,6 +1,7 @@
 //! Looks whether the queue fits together, and mends what does not.
 
 use findings::{Finding, Kind, Mended, Report};
+use futures::future::try_join;
 use kv::Transaction;
 use schema::keys::blob::{BlobMetaKey, BlobOwner, BlobReferenceKey};
 use schema::keys::queue::{
@@ -10,10 +11,10 @@ use schema::records::blob::BlobMeta;
 use schema::records::queue as records;
 use schema::{BlobHash, Key, QueueId, Record};
 
-use crate::claim::{entry_in, slot_in};
+use crate::claim::{entry_in, slot_in, written_level};
 use crate::enqueue::make_due;
 use crate::entry::{CLAIMED, HELD, WAITING};
-use crate::{Error, Spool};
+use crate::{Error, Spool, rewrite};
 
 /// What does not fit of a row of the queue.
 ///
@@ -64,6 +65,9 @@ async fn read_entry(txn: &Transaction, id: QueueId) -> Result<Option<Option<reco
 
 async fn check_entry(txn: &Transaction, id: QueueId, value: &[u8], report: &mut Report) -> Result<(), Error> {
     let Some(entry) = report.record::<records::Entry>(value) else { return Ok(()) };
+    if !records::Entry::is_current(value) && rewrite::finished_in(txn).await? {
+        report.add_here(Kind::FormatOld, "all entries of its format had been written anew");
+    }
     let slot = slot_in(&entry);
     if entry.slot >= u32::from(SLOTS) || slot != slot_of(&entry.domain) {
         report.add_here(
@@ -168,6 +172,13 @@ impl Spool {
                 let QueueEntryKey { id } = QueueEntryKey::decode(&finding.source)?;
                 self.make_due_anew_in(txn, id).await
             }
+            Kind::FormatOld => {
+                let QueueEntryKey { id } = QueueEntryKey::decode(&finding.source)?;
+                let (entry, level) = try_join(entry_in(txn, id), written_level(txn)).await?;
+                let Some(entry) = entry else { return Ok(Mended::Gone) };
+                txn.set_bytes(QueueEntryKey { id }.encode(), entry.to_bytes_at(level));
+                Ok(Mended::done("it was written in the current format"))
+            }
             Kind::RecipientsLost | Kind::BodyLost if drop_lost => {
                 let QueueEntryKey { id } = QueueEntryKey::decode(&finding.source)?;
                 self.drop_in(txn, id).await
@@ -179,17 +190,18 @@ impl Spool {
     /// Puts an entry into the due index of its domain's slot, wherever it was. Who works on it finishes nothing: the
     /// entry is not claimed any more.
     async fn make_due_anew_in(&self, txn: &Transaction, id: QueueId) -> Result<Mended, Error> {
-        let Some(mut entry) = entry_in(txn, id).await? else { return Ok(Mended::Gone) };
+        let (entry, level) = try_join(entry_in(txn, id), written_level(txn)).await?;
+        let Some(mut entry) = entry else { return Ok(Mended::Gone) };
         let old = slot_in(&entry);
         txn.clear(&QueueDueKey { slot: old, time: entry.due, id }.encode());
         txn.clear(&QueueClaimKey { slot: old, id }.encode());
         entry.slot = slot_of(&entry.domain).into();
         if entry.state == HELD {
-            txn.set_bytes(QueueEntryKey { id }.encode(), entry.to_bytes());
+            txn.set_bytes(QueueEntryKey { id }.encode(), entry.to_bytes_at(level));
             return Ok(Mended::done("the entry is held in its slot"));
         }
         entry.state = WAITING;
-        txn.set_bytes(QueueEntryKey { id }.encode(), entry.to_bytes());
+        txn.set_bytes(QueueEntryKey { id }.encode(), entry.to_bytes_at(level));
         make_due(txn, id, &entry);
         Ok(Mended::done("the entry is due"))
     }

@@ -10,6 +10,7 @@ use schema::keys::system::{
     TransferPieceKey,
 };
 use schema::keys::{account, blob as bodies, job, mail as mails, node, queue, system};
+use schema::records::job::RewriteJob;
 use schema::records::system::{BodyPlace, Demo, Incarnation, Seal, Transfer, TransferPiece};
 use schema::{AccountId, Key};
 
@@ -21,6 +22,11 @@ const TOKEN: (usize, usize) = (1 + 4 + 16, Versionstamp::LEN + 4);
 /// What does not fit of any row.
 pub(crate) async fn check_row_in(txn: &Transaction, key: &[u8], value: &[u8]) -> Result<Report, Error> {
     match key.first() {
+        Some(&job::TAG) if job::RewriteKey::decode(key).is_ok() => {
+            let mut report = Report::of(key);
+            report.record::<RewriteJob>(value);
+            Ok(report)
+        }
         Some(&mails::TAG | &job::TAG) => {
             let mut report = mail::check_row_in(txn, key, value).await?;
             if let Ok(RoleKey { account, role: INBOX }) = RoleKey::decode(key)

@@ -39,6 +39,9 @@ pub(crate) struct Cluster {
     pub(crate) roles: Vec<Role>,
     /// How much of the common work it takes, against the 100 of a usual node. Since v0.1
     pub(crate) capacity: u32,
+    /// Whether the cluster's feature level is raised as soon as every node that is there supports a higher one, without
+    /// anybody asking for it. From then on the version before cannot come back. Since v0.1
+    pub(crate) raise_level: bool,
 }
 
 impl Default for Cluster {
@@ -51,6 +54,7 @@ impl Default for Cluster {
             region: String::new(),
             roles: Vec::new(),
             capacity: 100,
+            raise_level: false,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! |-----|-------|
 //! | `J e` account mailbox | [`crate::records::job::EmptyJob`] |
 //! | `J p` account | [`crate::records::job::PurgeJob`] |
+//! | `J r` level | [`crate::records::job::RewriteJob`]: records whose format that feature level changed |
 
 use super::{read_tags, show};
 use crate::{AccountId, Key, KeyError, KeyReader, KeyWriter, MailboxId, prefix_range};
@@ -78,8 +79,37 @@ impl Key for EmptyKey {
     }
 }
 
+/// The records whose format a feature level changed are written anew. Stays when all are, to say so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RewriteKey {
+    /// The level.
+    pub level: u32,
+}
+
+impl RewriteKey {
+    /// Those of all levels.
+    pub fn range() -> (Vec<u8>, Vec<u8>) {
+        prefix_range(|writer| {
+            writer.tag(TAG).tag(b'r');
+        })
+    }
+}
+
+impl Key for RewriteKey {
+    const NAME: &'static str = "Rewrite";
+
+    fn write(&self, writer: &mut KeyWriter) {
+        writer.tag(TAG).tag(b'r').uint(self.level.into());
+    }
+
+    fn read(reader: &mut KeyReader<'_>) -> Result<Self, KeyError> {
+        read_tags(reader, &[TAG, b'r'])?;
+        Ok(RewriteKey { level: reader.uint32()? })
+    }
+}
+
 pub(crate) fn explain(bytes: &[u8]) -> Option<String> {
-    show::<PurgeKey>(bytes).or_else(|| show::<EmptyKey>(bytes))
+    show::<PurgeKey>(bytes).or_else(|| show::<EmptyKey>(bytes)).or_else(|| show::<RewriteKey>(bytes))
 }
 
 #[cfg(test)]
@@ -94,6 +124,18 @@ mod tests {
             assert_eq!(PurgeKey::decode(bytes), Ok(key));
             assert_eq!(crate::explain(bytes), format!("{key:?}"));
             let (begin, end) = PurgeKey::range();
+            assert!(*begin <= *bytes && *bytes < *end);
+        }
+    }
+
+    #[test]
+    fn golden_bytes_of_rewriting() {
+        for (level, bytes) in [(2, &b"Jr\x02"[..]), (300, b"Jr\xf1\x3c")] {
+            let key = RewriteKey { level };
+            assert_eq!(key.encode(), bytes);
+            assert_eq!(RewriteKey::decode(bytes), Ok(key));
+            assert_eq!(crate::explain(bytes), format!("{key:?}"));
+            let (begin, end) = RewriteKey::range();
             assert!(*begin <= *bytes && *bytes < *end);
         }
     }

@@ -46,6 +46,28 @@ pub struct EmptyJob {
 
 impl Record for EmptyJob {}
 
+/// How far the records of a former format have been written anew.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct RewriteJob {
+    /// When it began, in milliseconds since the epoch.
+    #[prost(int64, tag = "1")]
+    pub begun: i64,
+    /// All before this key are of the current format; empty: none was looked at.
+    #[prost(bytes = "vec", tag = "2")]
+    pub cursor: Vec<u8>,
+    /// Records looked at.
+    #[prost(uint64, tag = "3")]
+    pub seen: u64,
+    /// Those of them that were written anew.
+    #[prost(uint64, tag = "4")]
+    pub rewritten: u64,
+    /// When all were, in milliseconds since the epoch; 0 as long as they are not.
+    #[prost(int64, tag = "5")]
+    pub finished: i64,
+}
+
+impl Record for RewriteJob {}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,6 +85,14 @@ mod tests {
         let bytes = b"\x01\x0a\x03a@b\x10\xac\x02\x1a\x02A\x05\x20\x03\x28\x02\x30\x01";
         assert_eq!(record.to_bytes(), bytes);
         assert_eq!(PurgeJob::from_bytes(bytes), Ok(record));
+    }
+
+    #[test]
+    fn fixture_of_rewriting() {
+        let record = RewriteJob { begun: 300, cursor: b"Qe".to_vec(), seen: 3, rewritten: 2, finished: 301 };
+        let bytes = b"\x01\x08\xac\x02\x12\x02Qe\x18\x03\x20\x02\x28\xad\x02";
+        assert_eq!(record.to_bytes(), bytes);
+        assert_eq!(RewriteJob::from_bytes(bytes), Ok(record));
     }
 
     #[test]

@@ -1,8 +1,13 @@
 //! The queue of mail to be sent.
 
-use crate::Record;
+use prost::Message;
+
+use crate::{Record, RecordError};
 
 /// What all recipients of a queue entry have in common.
+///
+/// Format 2 says who submitted it. A program that knows format 1 only would read such an entry, too, but lose that when it
+/// writes the entry back: so it has a format of its own, which that program refuses.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Entry {
     /// The reverse-path; empty for the null sender.
@@ -62,9 +67,30 @@ pub struct Entry {
     /// Whether what follows the header has. Earlier versions did not look.
     #[prost(bool, tag = "19")]
     pub body_8bit: bool,
+    /// The account that submitted it; 0 if nobody did, or if that was not kept (format 1).
+    #[prost(uint32, tag = "20")]
+    pub submitter: u32,
 }
 
-impl Record for Entry {}
+impl Record for Entry {
+    const FORMAT: u8 = 2;
+    const SINCE: Option<u32> = Some(2);
+
+    fn previous(&self) -> Vec<u8> {
+        let entry = Entry { submitter: 0, ..self.clone() };
+        let mut bytes = Vec::with_capacity(1 + entry.encoded_len());
+        bytes.push(1);
+        entry.encode_raw(&mut bytes);
+        bytes
+    }
+
+    fn upgrade(format: u8, fields: &[u8]) -> Result<Self, RecordError> {
+        match format {
+            1 => Ok(Entry { submitter: 0, ..Entry::decode(fields)? }),
+            _ => Err(RecordError::Format(format)),
+        }
+    }
+}
 
 /// An entry that waits, in the index of what is due.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -168,11 +194,27 @@ mod tests {
             urgent: true,
             header_8bit: true,
             body_8bit: true,
+            submitter: 0,
         };
         let bytes =
             b"\x01\x0a\x03a@b\x12\x01c\x1a\x02\x07\x07\x20\x04\x28\x05\x30\x06\x3a\x01e\x40\x01\x48\x01\
             \x50\x01\x58\x0b\x60\x0c\x68\x01\x70\x0e\x78\x02\x80\x01\x01\x88\x01\x01\x90\x01\x01\x98\x01\x01";
-        fixture(&entry, bytes);
+        assert_eq!(entry.to_bytes_at(1), bytes);
+        assert_eq!(Entry::from_bytes(bytes).as_ref(), Ok(&entry));
+        assert!(!Entry::is_current(bytes));
+        // Format 2: the same fields, and one more.
+        let submitted = Entry { submitter: 300, ..entry.clone() };
+        assert_eq!(submitted.to_bytes_at(1), bytes, "format 1 has no room for it");
+        let bytes = [b"\x02", &bytes[1..], b"\xa0\x01\xac\x02"].concat();
+        assert_eq!(submitted.to_bytes_at(2), bytes);
+        assert_eq!(submitted.to_bytes_at(3), bytes);
+        assert!(Entry::is_current(&bytes));
+        let read = Entry::from_bytes(&bytes);
+        match cfg!(feature = "previous") {
+            true => assert_eq!(read, Err(RecordError::Format(2))),
+            false => assert_eq!(read, Ok(submitted)),
+        }
+        assert_eq!(Entry::from_bytes(b"\x03"), Err(RecordError::Format(3)));
     }
 
     #[test]

@@ -313,6 +313,7 @@ pub(crate) fn entry(domain: &str, recipients: usize, staged: blob::Staged) -> Ne
         body: BodyType::EightBitMime,
         header_8bit: false,
         body_8bit: false,
+        submitter: None,
         lifetime: Duration::from_secs(432_000),
         not_before: None,
     }

@@ -1,0 +1,17 @@
+//! Feature levels: what is written so that an older program could not read it, and since when.
+//!
+//! A cluster has one level, a row of the store. It is raised by an operator once every node supports it, and never goes down. What is
+//! written in two formats is written as the level says, in a transaction that reads it; what is read may be of
+//! either. So nodes of two versions serve side by side, and until the level is raised the older one may come back.
+//!
+//! | level | what it brought |
+//! |-------|-----------------|
+//! | 1 | everything so far |
+//! | 2 | an entry of the queue says who submitted it ([`crate::records::queue::Entry::submitter`], format 2) |
+
+/// The level of a store in which none was ever set.
+pub const FIRST: u32 = 1;
+
+/// The highest level that this program knows. One that is built with the feature `previous` stands for the version before:
+/// it refuses what only the last level brought.
+pub const LAST: u32 = if cfg!(feature = "previous") { 1 } else { 2 };
