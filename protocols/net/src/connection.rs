@@ -301,15 +301,34 @@ impl Connection {
             self.flush().await?;
             let discarded = self.input.discard();
             self.tls = Some(Box::new(Tls::new(&acceptor)?));
-            let until = Instant::now() + limits::HANDSHAKE_TIME;
-            let done = timeout_at(until, self.shake_hands()).await;
-            done.unwrap_or_else(|_| Err(timed_out("the handshake takes too long")))?;
+            self.shake_hands_in_time().await?;
             Ok(discarded)
         })
     }
 
+    /// Begins TLS on a port where it comes first (RFC 8314 §3): what came behind a PROXY header is of the handshake.
+    ///
+    /// # Errors
+    /// As [`Connection::start_tls`].
+    pub fn begin_in_tls(&mut self, acceptor: &TlsAcceptor) -> impl Future<Output = io::Result<()>> + '_ {
+        let acceptor = acceptor.clone();
+        Box::pin(async move {
+            let mut tls = Tls::new(&acceptor)?;
+            tls.incoming = std::mem::take(&mut self.input);
+            self.tls = Some(Box::new(tls));
+            self.shake_hands_in_time().await
+        })
+    }
+
+    async fn shake_hands_in_time(&mut self) -> io::Result<()> {
+        let until = Instant::now() + limits::HANDSHAKE_TIME;
+        let done = timeout_at(until, self.shake_hands()).await;
+        done.unwrap_or_else(|_| Err(timed_out("the handshake takes too long")))
+    }
+
     async fn shake_hands(&mut self) -> io::Result<()> {
         self.silence_ends = None;
+        self.settle_records().await?;
         loop {
             self.wait_for_input().await?;
             if self.read_some()? == 0 && self.ended {

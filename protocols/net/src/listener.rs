@@ -236,7 +236,7 @@ impl Door {
                 .increment(1);
             return None;
         }
-        let done = connection.start_tls(acceptor).await;
+        let done = connection.begin_in_tls(acceptor).await;
         connection.ticket()?.end_handshake();
         match done {
             Ok(_) => Some(connection),

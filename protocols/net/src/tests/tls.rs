@@ -173,6 +173,23 @@ async fn plaintext_from_before_is_discarded_and_reported() {
 }
 
 #[tokio::test]
+async fn a_handshake_may_have_come_with_a_balancers_header() {
+    let (mut server, client) = pair().await.unwrap();
+    let (acceptor, connector) = (imap(), connector(&[], &rustls::version::TLS13));
+    let accept = async {
+        // As the header is read: with whatever came with it.
+        server.fill().await?;
+        server.begin_in_tls(&acceptor).await
+    };
+    let connect = connector.connect(ServerName::try_from("localhost").unwrap(), client);
+    let (accepted, client) = tokio::join!(accept, connect);
+    accepted.unwrap();
+    client.unwrap().write_all(b"ping").await.unwrap();
+    server.fill().await.unwrap();
+    assert_eq!(server.buffer(), b"ping");
+}
+
+#[tokio::test]
 async fn what_is_not_tls_is_refused() {
     let (mut server, mut client) = pair().await.unwrap();
     client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
