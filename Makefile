@@ -23,10 +23,11 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # What the build and the tests need from Debian (clients that do not remove each other).
 BUILD_PACKAGES := gcc g++ make
-TEST_PACKAGES := isync offlineimap3 swaks libnet-ssleay-perl curl python3 python3-venv openssl postgresql nodejs
+TEST_PACKAGES := isync offlineimap3 swaks libnet-ssleay-perl curl python3 python3-venv openssl postgresql nodejs haproxy
+CLUSTER_PACKAGES := postgresql haproxy
 BENCH_PACKAGES := postfix dovecot-imapd dovecot-lmtpd dovecot-pop3d postgresql python3 strace
 
-.PHONY: help run test drill lint lint-deploy fmt deny bench bench-peers fuzz shape build build-deps test-deps bench-deps unit conformance conformance-postgres \
+.PHONY: help run test cluster previous cluster-deps drill lint lint-deploy fmt deny bench bench-peers fuzz shape build build-deps test-deps bench-deps unit conformance conformance-postgres \
   conformance-foundationdb clean
 
 help: ## list the targets
@@ -40,7 +41,16 @@ test: build-deps test-deps lint deny unit conformance ## everything CI runs: lin
 unit: ## unit, contract, model and architecture tests
 	cargo nextest run $(RUST) --profile ci --workspace --exclude godwit-test-conformance
 
-conformance: ## transcripts, real clients, corpus and crash tests against real nodes; what is stored also on other stores
+# It has the commands of every day, and stands for what ran before: nothing but tests uses it.
+previous: ## the program before the last feature level, for tests of upgrades
+	cargo build $(RUST) --bin godwit --features godwit-node/previous
+	mkdir -p $(TARGET)/previous && cp $(TARGET)/debug/godwit $(TARGET)/previous/godwit
+
+cluster: build-deps cluster-deps ## three nodes on a PostgreSQL of their own behind HAProxy, until ctrl-C; prints addresses and accounts
+	cargo build $(RUST) --bin godwit
+	cargo run $(RUST) -q --bin cluster -- $(ARGS)
+
+conformance: previous ## transcripts, real clients, corpus and crash tests against real nodes; what is stored also on other stores
 	cargo build $(RUST) --bin godwit
 	GODWIT_CORPUS=$(CACHE)/spam-assassin cargo nextest run $(RUST) --profile ci -p godwit-test-conformance
 	cargo run $(RUST) --bin with-postgres -- \
@@ -48,17 +58,17 @@ conformance: ## transcripts, real clients, corpus and crash tests against real n
 	cargo run $(RUST) --bin with-foundationdb -- \
 	  cargo nextest run $(RUST) --profile ci -p godwit-test-conformance -E '$(BRIEFLY)'
 
-conformance-postgres: test-deps ## all conformance tests, with every node's store on PostgreSQL
+conformance-postgres: test-deps previous ## all conformance tests, with every node's store on PostgreSQL
 	cargo build $(RUST) --bin godwit
 	GODWIT_CORPUS=$(CACHE)/spam-assassin cargo run $(RUST) --bin with-postgres -- \
 	  cargo nextest run $(RUST) --profile ci -p godwit-test-conformance
 
-conformance-foundationdb: test-deps ## all conformance tests, with every node's store on FoundationDB, if it is installed
+conformance-foundationdb: test-deps previous ## all conformance tests, with every node's store on FoundationDB, if it is installed
 	cargo build $(RUST) --bin godwit
 	GODWIT_CORPUS=$(CACHE)/spam-assassin cargo run $(RUST) --bin with-foundationdb -- \
 	  cargo nextest run $(RUST) --profile ci -p godwit-test-conformance
 
-drill: build-deps test-deps ## faults on purpose, with criteria in numbers: ARGS='F2 --cuts 20', all drills without; needs root for some
+drill: build-deps test-deps previous ## faults on purpose, with criteria in numbers: ARGS='F2 --cuts 20', all drills without; needs root for some
 	cargo build $(RUST) --bin godwit --features godwit-node/faults
 	mkdir -p $(TARGET)/drill && cp $(TARGET)/debug/godwit $(TARGET)/drill/godwit
 	cargo build $(RUST) --bin drill
@@ -101,6 +111,9 @@ build-deps:
 test-deps: $(CACHE)/spam-assassin/.done $(SEAWEEDFS)/.done $(AZURITE)/.done
 	@$(call install,$(TEST_PACKAGES))
 	@cargo nextest --version >/dev/null 2>&1 || cargo install --locked cargo-nextest
+
+cluster-deps:
+	@$(call install,$(CLUSTER_PACKAGES))
 
 bench-deps:
 	@$(call install,$(BENCH_PACKAGES))

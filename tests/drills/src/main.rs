@@ -5,6 +5,7 @@
 
 mod backend;
 mod disk;
+mod f11;
 mod f17;
 mod f2;
 mod f4;
@@ -69,9 +70,15 @@ struct Options {
     /// all of it, so that both should have more than the log that is read back at most (a sixteenth of memory, up to 1 GiB)
     #[arg(long, default_value_t = 3_000)]
     megabytes: u64,
-    /// F4, F7: how long each fault lasts, in seconds
+    /// F4, F7, F11: how long each fault, or phase, lasts at least, in seconds
     #[arg(long, default_value_t = 12)]
     seconds: u64,
+    /// F11: connections that send
+    #[arg(long, default_value_t = 8)]
+    senders: usize,
+    /// F11: connections in IDLE
+    #[arg(long, default_value_t = 500)]
+    idle: usize,
     /// RYW: operations
     #[arg(long, default_value_t = 1_000_000)]
     operations: u64,
@@ -93,10 +100,11 @@ impl Options {
 /// A drill: its name, what it does, and how it is run.
 type Drill = (&'static str, &'static str, fn(&Options, &mut Table) -> anyhow::Result<()>);
 
-const DRILLS: [Drill; 7] = [
+const DRILLS: [Drill; 8] = [
     ("F2", "power cuts and failing syncs under the embedded store", f2::run),
     ("F4", "a store that is far away, and one that fails often", f4::run),
     ("F7", "the store of bodies down, slow and wrong", f7::run),
+    ("F11", "a rolling upgrade, rolled back, done again, and the feature level raised", f11::run),
     ("F17", "too few descriptors, too little memory, no more threads", f17::run),
     ("NODE", "the loss of a node, as `godwit drill` rehearses it", node::run),
     ("ZONE", "the loss of a zone, as `godwit drill` rehearses it, and drills that are aborted", zone::run),

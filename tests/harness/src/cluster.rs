@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -30,6 +31,8 @@ pub struct ClusterOptions {
     pub zones: Vec<String>,
     /// `--regions A,B`: the nodes are in them by turns.
     pub regions: Vec<String>,
+    /// `--port-base N`; 0 for free ports.
+    pub port_base: u16,
     /// `--restart`.
     pub restart: bool,
 }
@@ -74,7 +77,10 @@ impl Cluster {
         let scratch = tempfile::tempdir()?;
         let log = std::fs::File::create(scratch.path().join("log"))?;
         let mut command = Command::new(binary()?);
-        command.args(["dev", "--json", "--port-base", "0", "--nodes", &options.nodes.to_string()]);
+        command.args(["dev", "--json", "--nodes", &options.nodes.to_string()]);
+        command.args(["--port-base", &options.port_base.to_string()]);
+        // A signal from the terminal is for whoever started the nodes to act on.
+        command.process_group(0);
         command.args(["--store", &options.store, "--users", &options.users.to_string(), "--data"]);
         command.arg(scratch.path().join("data"));
         if let Some(relay) = &options.relay {

@@ -7,15 +7,18 @@
 pub mod bodies;
 pub mod cluster;
 pub mod http;
+pub mod fleet;
 pub mod imap;
 pub mod line;
 pub mod node;
 pub mod script;
 pub mod smtp;
+pub mod traffic;
 pub mod wait;
 
 pub use cluster::{Cluster, ClusterOptions};
 pub use http::Http;
+pub use fleet::{Fleet, previous_binary};
 pub use imap::Imap;
 pub use line::Line;
 pub use node::{Node, NodeOptions, binary};

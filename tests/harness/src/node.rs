@@ -18,6 +18,10 @@ pub struct NodeOptions {
     pub users: u32,
     /// `--relay HOST:PORT`: where remote mail goes.
     pub relay: Option<String>,
+    /// `--proxy NETWORK`: what a balancer connects from.
+    pub proxy: Option<String>,
+    /// The program, if not the one under test.
+    pub program: Option<PathBuf>,
     /// `--blob FILE`: where larger bodies lie.
     pub blob: Option<PathBuf>,
     /// A limit on the process's address space or files, as `ulimit` arguments, for the drills on scarcity.
@@ -82,7 +86,7 @@ impl Node {
             options.store = shared_store(&data);
         }
         let server = own_server(&mut options)?;
-        let (child, announced) = spawn(&options, &data)?;
+        let (child, announced) = spawn(command(&options, &data)?, &data)?;
         Ok(Self { child, announced, options, data, _server: server, _scratch: scratch })
     }
 
@@ -159,7 +163,21 @@ impl Node {
     /// # Errors
     /// As [`Node::start`].
     pub fn start_again(&mut self) -> anyhow::Result<()> {
-        (self.child, self.announced) = spawn(&self.options, &self.data)?;
+        (self.child, self.announced) = spawn(command(&self.options, &self.data)?, &self.data)?;
+        Ok(())
+    }
+
+    /// Starts another program in its place, at its addresses.
+    ///
+    /// # Errors
+    /// As [`Node::start`].
+    pub fn start_again_as(&mut self, program: PathBuf) -> anyhow::Result<()> {
+        self.options.program = Some(program);
+        let listeners = self.announced.listeners.iter();
+        let listen: Vec<String> = listeners.map(|(name, address)| format!("{name}={address}")).collect();
+        let mut command = command(&self.options, &self.data)?;
+        command.arg("--listen").arg(listen.join(","));
+        (self.child, self.announced) = spawn(command, &self.data)?;
         Ok(())
     }
 
@@ -230,13 +248,17 @@ fn command(options: &NodeOptions, data: &Path) -> anyhow::Result<Command> {
     let join = options.groups.iter().map(|group| format!("echo $$ > {}/cgroup.procs && ", group.display()));
     let limit = options.ulimit.iter().map(|limit| format!("ulimit {limit} && "));
     let before: String = join.chain(limit).collect();
+    let program = options.program.clone().map_or_else(binary, Ok)?;
     let mut command = Command::new("sh");
-    command.arg("-c").arg(format!("{before}exec \"$0\" \"$@\"")).arg(binary()?);
+    command.arg("-c").arg(format!("{before}exec \"$0\" \"$@\"")).arg(program);
     command.envs(options.environment.iter().map(|(name, value)| (name, value)));
     command.args(["dev", "--json", "--port-base", "0", "--data"]).arg(data);
     command.args(["--users", &options.users.to_string()]);
     if let Some(relay) = &options.relay {
         command.args(["--relay", relay]);
+    }
+    if let Some(network) = &options.proxy {
+        command.args(["--proxy", network]);
     }
     if let Some(file) = &options.blob {
         command.arg("--blob").arg(file);
@@ -247,9 +269,8 @@ fn command(options: &NodeOptions, data: &Path) -> anyhow::Result<Command> {
     Ok(command)
 }
 
-fn spawn(options: &NodeOptions, data: &Path) -> anyhow::Result<(Child, Announcement)> {
+fn spawn(mut command: Command, data: &Path) -> anyhow::Result<(Child, Announcement)> {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(log_path(data))?;
-    let mut command = command(options, data)?;
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn()?;
     let stdout = child.stdout.take().context("no standard output")?;
     let mut first = String::new();

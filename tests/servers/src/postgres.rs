@@ -2,6 +2,7 @@
 
 use std::fs::{OpenOptions, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -190,7 +191,8 @@ impl PostgreSql {
             }
             None => Command::new(self.bin.join(name)),
         };
-        command.args(args).current_dir(self.dir.path()).env("LC_ALL", "C");
+        // A signal from the terminal is for whoever started the server to act on.
+        command.args(args).current_dir(self.dir.path()).env("LC_ALL", "C").process_group(0);
         command
     }
 }

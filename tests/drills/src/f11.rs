@@ -1,0 +1,138 @@
+//! F11: a rolling upgrade, rolled back, done again, and the feature level raised, under load (three nodes on PostgreSQL, HAProxy).
+//!
+//! Criterion: no message that was acknowledged is lost or there twice, no reading lacks what was acknowledged before it; sessions end
+//! politely (421, BYE) and in no other way; who listens (IDLE) is back within 5 s; the slowest hundredth of messages takes at most
+//! twice as long as before, while a node is exchanged. Until the level is raised the old version may come back; after it, it
+//! is refused and says why, and every record of the former format is written anew.
+//!
+//! The load is what the machine bears: `--senders`, `--idle`.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use harness::traffic::{Found, Mix, Traffic};
+use harness::wait::until;
+use harness::{Fleet, Smtp, binary, previous_binary};
+
+use crate::Options;
+use crate::backend::Kind;
+use crate::table::Table;
+
+const USERS: u32 = 16;
+const READERS: usize = 8;
+/// Remote mail that waits, of each phase.
+const QUEUED: usize = 50;
+/// Where nobody listens.
+const NOWHERE: &str = "127.0.0.1:1";
+/// Within which who listens is back.
+const BACK: Duration = Duration::from_secs(5);
+
+pub(crate) fn run(options: &Options, table: &mut Table) -> anyhow::Result<()> {
+    if !options.runs_on(Kind::Postgres) {
+        return Ok(());
+    }
+    let (new, old) = (binary()?, previous_binary()?);
+    let Some(mut fleet) = Fleet::start(old.clone(), USERS, Some(NOWHERE.to_owned()))? else {
+        table.skip("postgres", "everything", "HAProxy or PostgreSQL is not installed");
+        return Ok(());
+    };
+    let (senders, listeners) = (options.senders, options.idle);
+    let mix = Mix { senders, readers: READERS, listeners, users: USERS as usize, pause: Duration::ZERO };
+    let traffic = Traffic::start(fleet.listener("smtp"), fleet.listener("imap"), mix);
+    until("listeners", || Ok((traffic.listening() == listeners).then_some(())))?;
+    let drill = Drill { options, traffic: &traffic };
+    let before = drill.phase("as it is", || Ok(()))?;
+    submit(&fleet, 0)?;
+    let upgraded = drill.phase("upgrade, and back", || {
+        all(&mut fleet, &new)?;
+        submit(&fleet, 1)?;
+        all(&mut fleet, &old)
+    })?;
+    let again = drill.phase("upgrade", || all(&mut fleet, &new))?;
+    raise(&fleet, table, &old)?;
+    let after = drill.phase("level raised", || Ok(()))?;
+    told(table, &[&before, &upgraded, &again, &after]);
+    let (tally, found) = traffic.stop()?;
+    let figure = format!("{} acknowledged, {} unanswered, {found:?}", tally.taken(), tally.unanswered);
+    let well = found == Found { messages: found.messages, ..Found::default() };
+    table.row("postgres", "lost 0, duplicates 0", &figure, well);
+    let figure = format!("{} readings, {} stale {:?}", tally.read, tally.stale.len(), tally.stale.first());
+    table.row("postgres", "every reading has what was acknowledged before", &figure, tally.stale.is_empty());
+    let figure =
+        format!("{} polite, {} otherwise {:?}", tally.polite, tally.failures.len(), tally.failures.first());
+    table.row("postgres", "sessions end politely or not at all", &figure, tally.failures.is_empty());
+    let (p50, p99, last) = (tally.away(0.5), tally.away(0.99), tally.away(1.0));
+    let figure =
+        format!("{} came back after p50 {p50:.1?}, p99 {p99:.1?}, last {last:.1?}", tally.came_back());
+    table.row("postgres", "who listens is back within 5 s", &figure, last <= BACK);
+    Ok(())
+}
+
+/// What a while came to.
+struct Phase {
+    name: &'static str,
+    rate: f64,
+    p50: Duration,
+    p99: Duration,
+}
+
+struct Drill<'a> {
+    options: &'a Options,
+    traffic: &'a Traffic,
+}
+
+impl Drill<'_> {
+    fn phase(&self, name: &'static str, what: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<Phase> {
+        self.traffic.begin_phase();
+        let (begun, before) = (Instant::now(), self.traffic.tally().taken());
+        what().context(name)?;
+        std::thread::sleep(self.options.span().saturating_sub(begun.elapsed()));
+        let tally = self.traffic.tally();
+        let rate = (tally.taken() - before) as f64 / begun.elapsed().as_secs_f64();
+        Ok(Phase { name, rate, p50: tally.time(0.5), p99: tally.time(0.99) })
+    }
+}
+
+fn all(fleet: &mut Fleet, program: &PathBuf) -> anyhow::Result<()> {
+    (0..3).try_for_each(|number| fleet.replace(number, program.clone()))
+}
+
+/// Remote mail by an authenticated user, which waits in the queue.
+fn submit(fleet: &Fleet, phase: usize) -> anyhow::Result<()> {
+    for n in 0..QUEUED {
+        let mut smtp = Smtp::connect_tls(&fleet.listener("submissions"))?;
+        smtp.auth_plain("u0@example.test", "secret")?;
+        let to = format!("r@d{n}.p{phase}.example.net");
+        smtp.send("u0@example.test", &[&to], b"Subject: x\r\n\r\nx\r\n")?;
+    }
+    Ok(())
+}
+
+fn raise(fleet: &Fleet, table: &mut Table, old: &PathBuf) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    fleet.command(0, &["cluster", "level", "raise"])?;
+    let told = until("old records to be rewritten", || {
+        let told = fleet.command(0, &["cluster", "level"])?;
+        Ok(told.contains("all are of the current format").then_some(told))
+    })?;
+    let line = told.lines().find(|line| line.starts_with("old records")).unwrap_or_default();
+    let figure = format!("{line} after {:.1?}", begun.elapsed());
+    let all = format!("{} of {}", 2 * QUEUED, 2 * QUEUED);
+    table.row("postgres", "the level is raised, and old records are rewritten", &figure, line.contains(&all));
+    let refused = fleet.start_one_more(old.clone()).map(drop);
+    let why = refused.as_ref().err().map(|error| format!("{error:#}")).unwrap_or_default();
+    let said = "the cluster is at feature level 2, this program supports 1 at most";
+    let at = why.find(said).map_or("it came in, or said something else", |_| said);
+    table.row("postgres", "the version before is refused, and says why", at, why.contains(said));
+    Ok(())
+}
+
+fn told(table: &mut Table, phases: &[&Phase]) {
+    let Some(before) = phases.first() else { return };
+    for phase in phases {
+        let figure = format!("{:.0}/s, p50 {:.0?}, p99 {:.0?}", phase.rate, phase.p50, phase.p99);
+        let criterion = format!("{}: p99 at most twice as long", phase.name);
+        table.row("postgres", &criterion, &figure, phase.p99 <= 2 * before.p99);
+    }
+}
