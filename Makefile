@@ -41,7 +41,6 @@ test: build-deps test-deps lint deny unit conformance ## everything CI runs: lin
 unit: ## unit, contract, model and architecture tests
 	cargo nextest run $(RUST) --profile ci --workspace --exclude godwit-test-conformance
 
-# It has the commands of every day, and stands for what ran before: nothing but tests uses it.
 previous: ## the program before the last feature level, for tests of upgrades
 	cargo build $(RUST) --bin godwit --features godwit-node/previous
 	mkdir -p $(TARGET)/previous && cp $(TARGET)/debug/godwit $(TARGET)/previous/godwit

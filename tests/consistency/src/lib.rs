@@ -66,6 +66,9 @@ pub struct Report {
     pub refused: u64,
     /// Times that a node said that the store did not answer it: what was asked for may have been done.
     pub unavailable: u64,
+    /// Sessions that a node ended since another had deleted their mailbox (RFC 9051 §7.1.5): what was asked for then may have
+    /// been done.
+    pub sent_away: u64,
     /// Connections that were made.
     pub connections: u64,
     /// Answers that were replaced by old ones.

@@ -13,6 +13,8 @@ const SUBJECT: &str = "godwit-";
 pub(crate) struct Session {
     imap: Imap,
     tags: u64,
+    /// The mailbox that was selected last, if it was found.
+    pub(crate) selected: Option<String>,
 }
 
 /// What a command came to.
@@ -30,7 +32,7 @@ pub(crate) type Asked = (Tick, String);
 
 impl Session {
     pub(crate) fn login(address: &str, user: usize) -> anyhow::Result<Self> {
-        Ok(Session { imap: Imap::login(address, &format!("u{user}"), "secret")?, tags: 0 })
+        Ok(Session { imap: Imap::login(address, &format!("u{user}"), "secret")?, tags: 0, selected: None })
     }
 
     /// Sends all commands at once. An error is the connection's.
@@ -45,7 +47,11 @@ impl Session {
         let mut answers = Vec::new();
         for (tag, (begun, command)) in (first + 1..).zip(commands) {
             let answer = self.answer(tag, *begun, clock);
-            answers.push(answer.with_context(|| command.chars().take(60).collect::<String>())?);
+            let answer = answer.with_context(|| command.chars().take(60).collect::<String>())?;
+            if let Some(name) = command.strip_prefix("SELECT ").or_else(|| command.strip_prefix("EXAMINE ")) {
+                self.selected = answer.ok.then(|| name.to_owned());
+            }
+            answers.push(answer);
         }
         Ok(answers)
     }

@@ -143,14 +143,26 @@ impl Worker<'_> {
                 Some(answers)
             }
             Err(error) => {
-                self.shared.refused(format!("u{account}: {error:#}"));
+                if self.is_going(account, &session) {
+                    self.shared.report().sent_away += 1;
+                } else {
+                    self.shared.refused(format!("u{account}: {error:#}"));
+                }
                 None
             }
         }
     }
 
+    /// Whether the mailbox that is selected has been deleted or renamed, or may be right now.
+    fn is_going(&self, account: usize, session: &Session) -> bool {
+        let known = self.shared.account(account);
+        let name = session.selected.as_ref();
+        name.is_some_and(|name| known.names.get(name).is_none_or(|name| name.gone.is_some()))
+    }
+
     fn session(&mut self, account: usize) -> anyhow::Result<Session> {
-        let kept = self.sessions.iter().position(|(of, _)| *of == account);
+        let kept =
+            self.sessions.iter().position(|(of, session)| *of == account && !self.is_going(account, session));
         match kept {
             Some(at) if self.rng.random_range(0..FRESH) != 0 => Ok(self.sessions.remove(at).1),
             _ => {

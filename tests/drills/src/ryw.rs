@@ -35,7 +35,7 @@ pub(crate) fn run(options: &Options, table: &mut Table) -> anyhow::Result<()> {
     let Some(report) = checked(options, options.operations, 0)? else { return Ok(()) };
     let criterion = format!("{} operations through a balancer: no violation, no refusal", options.operations);
     let figure = format!(
-        "{} operations in {:.0?} ({:.0}/s) over {} connections, {} violations, {} refused, {} unavailable",
+        "{} operations in {:.0?} ({:.0}/s) over {} connections, {} violations, {} refused, {} unavailable, {} sent away",
         report.total(),
         report.took,
         report.total() as f64 / report.took.as_secs_f64(),
@@ -43,6 +43,7 @@ pub(crate) fn run(options: &Options, table: &mut Table) -> anyhow::Result<()> {
         report.violations,
         report.refused,
         report.unavailable,
+        report.sent_away,
     );
     let passed = report.violations == 0 && report.refused == 0 && report.total() >= options.operations;
     table.row("postgres", &criterion, &figure, passed);

@@ -155,11 +155,11 @@ impl Worker<'_> {
             message.removed.push(Event::begun(copying.at));
         }
         drop(known);
-        let answers = self.burst(chosen.account, &commands);
-        if let Some([selected, copied]) = answers.as_deref() {
-            let open = self.named(chosen, selected);
-            self.copied(chosen, &copying, copied, open);
-        }
+        // What came of it is not known without an answer: which of two copies is which could not be told ever after.
+        let Some(answers) = self.burst(chosen.account, &commands) else { return };
+        let [selected, copied] = &answers[..] else { return };
+        let open = self.named(chosen, selected);
+        self.copied(chosen, &copying, copied, open);
         self.shared.account(chosen.account).copied.remove(&token);
     }
 
@@ -181,15 +181,17 @@ impl Worker<'_> {
         if *moves {
             known.removed(chosen.contents, *uid, answer.span, made.is_some());
         }
-        if open && (made.is_some() || !answer.ok) {
+        // A refusal may also be for what is copied from, once that is gone.
+        let left = known.may_be_gone(&chosen.name, answer.span);
+        if open && (made.is_some() || (!answer.ok && !left)) {
             wrong.extend(known.named(&to.name, answer.span, answer.ok));
         }
         drop(known);
         if open {
             let both = Chosen { name: format!("{} {}", chosen.name, to.name), ..chosen.clone() };
             let kind = if *moves { "MOVE" } else { "COPY" };
-            let refused =
-                !answer.ok && !self.shared.account(chosen.account).may_be_gone(&to.name, answer.span);
+            let gone = left || self.shared.account(chosen.account).may_be_gone(&to.name, answer.span);
+            let refused = !answer.ok && !gone;
             wrong.extend(refused.then(|| answer.status.clone()));
             let wrong = wrong.into_iter().map(|wrong| format!("u{} {}: {wrong}", both.account, both.name));
             self.shared.judged(kind, 1, wrong);
