@@ -37,7 +37,7 @@ pub struct Endpoints {
 }
 
 /// What is done.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Options {
     /// Decides what is left to chance; how threads interleave is not.
     pub seed: u64,
@@ -144,7 +144,7 @@ pub fn run(endpoints: Endpoints, options: &Options, progress: &mut dyn FnMut(u64
     clock.tick();
     let accounts = (0..options.accounts).map(|_| Mutex::new(Account::new())).collect();
     let shared = Shared {
-        options: options.clone(),
+        options,
         endpoints,
         clock,
         accounts,

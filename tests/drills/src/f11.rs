@@ -7,7 +7,7 @@
 //!
 //! The load is what the machine bears: `--senders`, `--idle`.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -94,8 +94,8 @@ impl Drill<'_> {
     }
 }
 
-fn all(fleet: &mut Fleet, program: &PathBuf) -> anyhow::Result<()> {
-    (0..3).try_for_each(|number| fleet.replace(number, program.clone()))
+fn all(fleet: &mut Fleet, program: &Path) -> anyhow::Result<()> {
+    (0..3).try_for_each(|number| fleet.replace(number, program.to_owned()))
 }
 
 /// Remote mail by an authenticated user, which waits in the queue.
@@ -109,7 +109,7 @@ fn submit(fleet: &Fleet, phase: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn raise(fleet: &Fleet, table: &mut Table, old: &PathBuf) -> anyhow::Result<()> {
+fn raise(fleet: &Fleet, table: &mut Table, old: &Path) -> anyhow::Result<()> {
     let begun = Instant::now();
     fleet.command(0, &["cluster", "level", "raise"])?;
     let told = until("old records to be rewritten", || {
@@ -120,7 +120,7 @@ fn raise(fleet: &Fleet, table: &mut Table, old: &PathBuf) -> anyhow::Result<()> 
     let figure = format!("{line} after {:.1?}", begun.elapsed());
     let all = format!("{} of {}", 2 * QUEUED, 2 * QUEUED);
     table.row("postgres", "the level is raised, and old records are rewritten", &figure, line.contains(&all));
-    let refused = fleet.start_one_more(old.clone()).map(drop);
+    let refused = fleet.start_one_more(old.to_owned()).map(drop);
     let why = refused.as_ref().err().map(|error| format!("{error:#}")).unwrap_or_default();
     let said = "the cluster is at feature level 2, this program supports 1 at most";
     let at = why.find(said).map_or("it came in, or said something else", |_| said);

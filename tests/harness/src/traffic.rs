@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 const EACH: usize = 50;
 
 /// How much traffic.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Mix {
     /// Connections that send.
     pub senders: usize,
@@ -288,7 +288,7 @@ impl Traffic {
     /// Begins, through a balancer that listens there.
     pub fn start(smtp: String, imap: String, mix: Mix) -> Self {
         let shared = Arc::new(Shared {
-            mix: mix.clone(),
+            mix,
             smtp,
             imap,
             next: AtomicUsize::new(0),

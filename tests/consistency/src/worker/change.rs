@@ -227,11 +227,16 @@ impl Worker<'_> {
         let [answer] = &answers[..] else { return };
         let mut known = self.shared.account(chosen.account);
         known.changed(name, to, answer.span, answer.ok);
-        if !answer.ok && kind == "CREATE" {
-            known.names.remove(name);
-        }
+        let wrong = match (answer.ok, kind) {
+            (true, _) => None,
+            (false, "CREATE") => {
+                known.names.remove(name);
+                Some(answer.status.clone())
+            }
+            // What a rename came to whose answer was lost is not known: the name may never have been.
+            (false, _) => known.named(name, answer.span, false),
+        };
         drop(known);
-        let wrong = (!answer.ok).then(|| answer.status.clone());
         self.shared.judged(kind, 1, wrong.map(|wrong| format!("u{} {name}: {wrong}", chosen.account)));
     }
 
