@@ -144,7 +144,7 @@ pub fn run(endpoints: Endpoints, options: &Options, progress: &mut dyn FnMut(u64
     clock.tick();
     let accounts = (0..options.accounts).map(|_| Mutex::new(Account::new())).collect();
     let shared = Shared {
-        options,
+        options: *options,
         endpoints,
         clock,
         accounts,

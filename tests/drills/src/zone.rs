@@ -5,7 +5,6 @@
 
 use anyhow::ensure;
 use harness::wait;
-use serde_json::Value;
 
 use crate::Options;
 use crate::rehearsal::{Loss, Scene, Wanted, report, rows};

@@ -6,8 +6,8 @@
 
 pub mod bodies;
 pub mod cluster;
-pub mod http;
 pub mod fleet;
+pub mod http;
 pub mod imap;
 pub mod line;
 pub mod node;
@@ -17,8 +17,8 @@ pub mod traffic;
 pub mod wait;
 
 pub use cluster::{Cluster, ClusterOptions};
-pub use http::Http;
 pub use fleet::{Fleet, previous_binary};
+pub use http::Http;
 pub use imap::Imap;
 pub use line::Line;
 pub use node::{Node, NodeOptions, binary};
