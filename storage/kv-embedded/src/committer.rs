@@ -285,7 +285,9 @@ impl Worker {
             return;
         }
         let result = self.engine.apply(&group.batches).map_err(Error::from);
-        if result.is_ok() {
+        if result.is_err() {
+            self.window.undo(self.engine.last_version());
+        } else {
             self.groups.fetch_add(1, Ordering::Relaxed);
             self.metrics.record(replies.len(), self.clock.monotonic().saturating_sub(now));
             self.wake(&group);

@@ -105,6 +105,16 @@ impl Window {
         }
     }
 
+    /// What was noted above `version`, which is the highest that is visible, was not written. Who has read less than is
+    /// visible may still be told of a conflict.
+    pub(crate) fn undo(&mut self, version: u64) {
+        for generation in self.generations.iter_mut().filter(|generation| generation.highest > version) {
+            generation.highest = version;
+            generation.keys.values_mut().for_each(|noted| *noted = version.min(*noted));
+            generation.ranges.iter_mut().for_each(|(_, _, noted)| *noted = version.min(*noted));
+        }
+    }
+
     /// Whether there is nothing to forget.
     pub(crate) fn is_empty(&self) -> bool {
         self.generations.is_empty()

@@ -6,7 +6,7 @@
 use crate::engine::simdisk::SimDisk;
 use crate::{Embedded, Options, open, open_on};
 use futures::FutureExt;
-use kv::{AtomicOp, Backend, Database, Error, TransactionOptions};
+use kv::{AtomicOp, Backend, ConflictKind, Database, Error, TransactionOptions};
 use runtime::{ManualClock, Rng, SeededRng, SharedClock, SharedRng, SystemClock, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
@@ -152,6 +152,32 @@ async fn a_full_disk_is_told_and_survived() {
     disk.faults(|faults| faults.capacity = None);
     put(100).await.unwrap();
     assert_eq!(store.begin(&TransactionOptions::default()).get(b"big", true).await.unwrap(), None);
+}
+
+/// Nobody is in the way of those who want the same key later.
+#[tokio::test]
+async fn what_a_full_disk_has_refused_conflicts_with_nothing() {
+    let disk = SimDisk::default();
+    let store = open_on(Arc::new(disk.clone()), options()).unwrap();
+    let mut noise = vec![0; 60_000];
+    SeededRng::new(3).fill(&mut noise);
+    let change = async || {
+        let txn = store.begin(&TransactionOptions::default());
+        let before = txn.get(b"big", false).await.unwrap();
+        txn.add_conflict_range(ConflictKind::Write, b"c", b"d");
+        txn.set(b"big", &noise);
+        (before, txn.commit().await)
+    };
+    change().await.1.unwrap();
+    disk.faults(|faults| faults.capacity = Some(0));
+    assert!(change().await.1.unwrap_err().is_out_of_space());
+    disk.faults(|faults| faults.capacity = None);
+    let (before, changed) = change().await;
+    assert!(before.is_some() && changed.is_ok(), "{changed:?}");
+    let txn = store.begin(&TransactionOptions::default());
+    txn.get(b"c", false).await.unwrap();
+    txn.set(b"c", b"");
+    txn.commit().await.unwrap();
 }
 
 /// A counter in a value that cannot be read any more: who adds to it fails, those in the same group do not.
