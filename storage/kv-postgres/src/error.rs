@@ -29,7 +29,9 @@ pub(crate) fn harmless(error: &tokio_postgres::Error) -> Error {
     };
     match (code, &code.code()[..2]) {
         (&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED, _) => Error::conflict(),
-        // A standby, a server that starts or stops, one without memory, disk or connections, locks not had in
+        // Nothing of it was kept, and reads go on.
+        (&SqlState::DISK_FULL, _) => Error::out_of_space(),
+        // A standby, a server that starts or stops, one without memory or connections, locks not had in
         // time, queries stopped for their length, and what follows an error in the same transaction.
         (&SqlState::READ_ONLY_SQL_TRANSACTION, _) => Error::unavailable(why()),
         (_, "08" | "25" | "40" | "53" | "55" | "57") => Error::unavailable(why()),

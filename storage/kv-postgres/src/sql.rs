@@ -35,7 +35,7 @@ pub(crate) const SETTINGS: &str = "
         CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false)";
 
 /// The committer's connection is inside of a transaction for two round trips, never for longer.
-pub(crate) const COMMITTER_SETTINGS: &str = "SET idle_in_transaction_session_timeout = '2s'";
+pub(crate) const COMMITTER_SETTINGS: &str = "SET idle_in_transaction_session_timeout = '1s'";
 
 /// Reads see one snapshot and take no locks. What they conflict with is decided at commit.
 pub(crate) const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
