@@ -128,7 +128,7 @@ impl Shared {
     /// The database, for what a sender waits for.
     pub(crate) fn patient(&self, timeout: Duration, most_losses: Option<u32>) -> Database {
         let db = &self.services.db;
-        db.with_options(TransactionOptions { timeout, most_losses, ..db.options() })
+        db.with_options(TransactionOptions { timeout, most_losses, holds_out: true, ..db.options() })
     }
 
     /// Where a recipient leads.

@@ -4,15 +4,18 @@ use std::sync::Arc;
 
 use accounts::{Accounts, Authenticator};
 use delivery::{Delivery, OwnAddress};
+use kv::Database;
 use net::Protocol;
 use runtime::SharedRng;
 use smtp::{OpenPolicy, Policy, Role, Server, Service};
 
 use crate::config::Config;
 use crate::exchange::Exchange;
+use crate::reach::InReach;
 
 /// What the services are made of.
 pub(crate) struct Makings {
+    pub(crate) db: Database,
     pub(crate) accounts: Accounts,
     pub(crate) authenticator: Arc<dyn Authenticator>,
     pub(crate) delivery: Delivery,
@@ -52,6 +55,7 @@ impl Makings {
             Role::Submission => Arc::new(OwnAddress::new(self.accounts.clone())),
             Role::Mx | Role::Lmtp => Arc::new(OpenPolicy),
         };
+        let policy = Arc::new(InReach::new(self.db.clone(), policy));
         let config = smtp::Config {
             max_message: config.smtp.max_message_size.bytes(),
             max_recipients: config.smtp.max_recipients,

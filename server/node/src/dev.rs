@@ -45,6 +45,9 @@ pub(crate) struct Arguments {
     /// Send all remote mail to this HOST:PORT
     #[arg(long)]
     relay: Option<String>,
+    /// The DNS server that is asked where remote mail goes, as ADDRESS:PORT, instead of the system's
+    #[arg(long)]
+    resolver: Option<SocketAddr>,
     /// Also make the accounts u0 to u(N-1) with the password "secret"
     #[arg(long, default_value_t = 0)]
     users: u32,
@@ -84,6 +87,9 @@ impl Arguments {
         let named = [("--store", self.store.as_ref()), ("--relay", self.relay.as_ref())];
         for (name, value) in named.into_iter().filter_map(|(name, value)| Some((name, value?))) {
             words.extend([name.into(), value.into()]);
+        }
+        if let Some(address) = self.resolver {
+            words.extend(["--resolver".into(), address.to_string().into()]);
         }
         for network in &self.proxies {
             words.extend(["--proxy".into(), network.into()]);
@@ -170,7 +176,7 @@ fn configuration(arguments: &Arguments, data: &Path) -> anyhow::Result<Config> {
         tls: config::TlsFiles::default(),
         auth: config::Auth { default_domain: Some(DOMAIN.to_owned()), plaintext_on_loopback: true },
         smtp: config::Smtp::default(),
-        delivery: config::Delivery { relay: arguments.relay.clone() },
+        delivery: config::Delivery { relay: arguments.relay.clone(), resolver: arguments.resolver },
         limits: config::Limits::default(),
         probe: config::Probe::NONE,
         log: "warn".to_owned(),

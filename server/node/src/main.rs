@@ -15,6 +15,7 @@ mod leaving;
 mod observing;
 mod probing;
 mod purge;
+mod reach;
 mod registrar;
 mod reload;
 mod rewriting;

@@ -10,7 +10,7 @@ use admin::{Admin, Health, Probe, Registrar};
 use anyhow::Context;
 use kv::Database;
 use net::{Certificates, Gate, Limits, Listener, ListenerOptions, Networks, Protocol, TlsAcceptor};
-use runtime::{CancellationToken, Rng, SharedClock, SharedRng, Shutdown, Supervisor, SystemClock, SystemRng};
+use runtime::{CancellationToken, Rng, SharedClock, SharedRng, Shutdown, Supervisor, SystemRng};
 use schema::NodeId;
 use tokio::net::TcpListener;
 
@@ -23,7 +23,7 @@ use crate::reload::{self, Certificate, Reloader};
 use crate::site::Place;
 use crate::standing::Company;
 use crate::wiring::{self, Services};
-use crate::{http, leaving, secrets, store, systemd, waiting};
+use crate::{http, leaving, reach, secrets, store, systemd, waiting};
 
 /// Whether this is a demo or the real thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +70,11 @@ pub(crate) async fn start(config: Config, file: Option<PathBuf>, flavour: Flavou
     let log = telemetry::log(telemetry::filter(&config.log)?)?;
     let metrics = telemetry::metrics()?;
     observing::describe_metrics();
-    let (clock, rng) = (SystemClock::shared(), SystemRng::shared());
+    let rng = SystemRng::shared();
+    #[cfg(not(feature = "faults"))]
+    let clock = runtime::SystemClock::shared();
+    #[cfg(feature = "faults")]
+    let clock = crate::faults::clock();
     // What this process makes, mail above all, is nobody else's to read.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     std::fs::create_dir_all(&config.data)
@@ -199,6 +203,7 @@ impl Node {
         let notify = &self.services.notify;
         let mesh = cluster::join(base, notify.route(rpc::Router::new()), charges).await?;
         mesh.attach(notify);
+        reach::watch(&self.db, &mesh.ownership, &self.supervisor);
         leaving::obey_store(&mesh.ownership, &self.supervisor);
         let reloader = self.reloader.clone();
         self.site.watch(&mesh.ownership, &self.gate, move || reloader.times().lb_grace, &self.supervisor);

@@ -94,6 +94,7 @@ pub(crate) fn wire(
     );
     let looked = Looked::default();
     let makings = Makings {
+        db: db.clone(),
         accounts: accounts.clone(),
         authenticator: authenticator.clone(),
         delivery: delivery.clone(),
@@ -184,13 +185,14 @@ fn bodies(
 
 fn runner(config: &Config, flavour: Flavour, delivery: &Delivery) -> anyhow::Result<Runner> {
     let hostname = ClientName::new(&config.hostname).context("hostname cannot be said in EHLO")?;
-    let resolver: Arc<dyn Resolver> = match SystemResolver::new() {
-        Ok(resolver) => Arc::new(resolver),
-        Err(error) => {
-            tracing::warn!(%error, "no resolver: remote mail waits in the queue");
-            Arc::new(NoResolver)
-        }
-    };
+    let resolver: Arc<dyn Resolver> =
+        match config.delivery.resolver.map_or_else(SystemResolver::new, SystemResolver::at) {
+            Ok(resolver) => Arc::new(resolver),
+            Err(error) => {
+                tracing::warn!(%error, "no resolver: remote mail waits in the queue");
+                Arc::new(NoResolver)
+            }
+        };
     let options = RunnerOptions {
         client: ClientOptions {
             hostname,

@@ -168,6 +168,8 @@ pub struct TransactionOptions {
     /// How often it may lose to another transaction, or grow too old, and still be tried again; for who can do the same
     /// in smaller parts instead, which lose less often.
     pub most_losses: Option<u32>,
+    /// Whether it goes on while the store is known to be out of reach ([`crate::Database::set_out_of_reach`]).
+    pub holds_out: bool,
     /// A label for the store's own throttling and statistics.
     pub tag: Option<&'static str>,
 }
@@ -178,6 +180,7 @@ impl Default for TransactionOptions {
             priority: Priority::default(),
             timeout: limits::RETRY_TIME,
             most_losses: None,
+            holds_out: false,
             tag: None,
         }
     }

@@ -10,6 +10,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// A store that is open: a cheap handle, cloned at will.
 #[derive(Clone)]
@@ -23,7 +24,12 @@ struct Shared {
     clock: SharedClock,
     rng: SharedRng,
     metrics: Metrics,
+    /// Whether the store is known to be out of reach.
+    away: watch::Sender<bool>,
 }
+
+/// What is said then.
+const OUT_OF_REACH: &str = "out of reach of this node";
 
 /// Why an attempt failed: what the closure returned, or what the store said to the loop itself.
 enum Failure<E> {
@@ -61,7 +67,8 @@ impl Database {
     /// A handle to `backend`. The clock bounds the life of transactions; randomness spreads their retries and
     /// makes idempotency tokens unique, so let it be a good one.
     pub fn new(backend: Arc<dyn Backend>, clock: SharedClock, rng: SharedRng) -> Self {
-        let shared = Shared { backend, clock, rng, metrics: Metrics::default() };
+        let away = watch::Sender::new(false);
+        let shared = Shared { backend, clock, rng, metrics: Metrics::default(), away };
         Database { shared: Arc::new(shared), options: TransactionOptions::default() }
     }
 
@@ -88,6 +95,27 @@ impl Database {
     /// The clock that this store goes by.
     pub fn clock(&self) -> &dyn Clock {
         &*self.shared.clock
+    }
+
+    /// Says whether it is known that this process cannot reach the store. While that is so, calls fail at once, those that are
+    /// under way too, instead of being tried for [`TransactionOptions::timeout`]; but not those that hold out
+    /// ([`TransactionOptions::holds_out`]). For all handles of this store. Returns whether it was said anew.
+    pub fn set_out_of_reach(&self, away: bool) -> bool {
+        self.shared.away.send_replace(away) != away
+    }
+
+    /// Whether it is known that this process cannot reach the store.
+    pub fn is_out_of_reach(&self) -> bool {
+        *self.shared.away.borrow()
+    }
+
+    /// Comes back once there is no point in going on; never for those that hold out.
+    async fn given_up(&self) {
+        if self.options.holds_out {
+            return std::future::pending().await;
+        }
+        // The sender lives in `self`: it is never gone.
+        let _ = self.shared.away.subscribe().wait_for(|away| *away).await;
     }
 
     /// Waits for commits under way and releases the store.
@@ -216,9 +244,13 @@ impl Database {
         }
         // A store that does not answer must not hold the caller for longer than it is prepared to wait. The
         // commit below is not cut off: that would make its outcome unknown.
-        let value = match tokio::time::timeout(patience.left(), f(txn.clone())).await {
-            Ok(result) => result.map_err(Failure::Closure)?,
-            Err(_) => return Err(Failure::Store(Error::unavailable("no answer in time"))),
+        let value = tokio::select! {
+            biased;
+            () = self.given_up() => return Err(Failure::Store(Error::unavailable(OUT_OF_REACH))),
+            done = tokio::time::timeout(patience.left(), f(txn.clone())) => match done {
+                Ok(result) => result.map_err(Failure::Closure)?,
+                Err(_) => return Err(Failure::Store(Error::unavailable("no answer in time"))),
+            },
         };
         if !commit {
             return Ok((value, Versionstamp::ZERO));
@@ -228,7 +260,13 @@ impl Database {
         if with_token {
             token.write(&txn, &*self.shared.clock, &*self.shared.rng);
         }
-        match txn.commit().await {
+        let committed = tokio::select! {
+            biased;
+            committed = txn.commit() => committed,
+            // Its outcome would not be known before the store is back.
+            () = self.given_up(), if with_token => Err(Error::maybe_committed()),
+        };
+        match committed {
             Ok(stamp) => {
                 patience.tally.bytes = txn.wrote().then(|| txn.size());
                 Ok((value, stamp))
@@ -305,7 +343,8 @@ impl<'a> Patience<'a> {
         self.tally.unknown += u64::from(e.kind() == ErrorKind::MaybeCommitted);
         self.lost += u32::from(e.is_lost());
         let beaten = e.is_lost() && self.database.options.most_losses.is_some_and(|most| self.lost > most);
-        if self.left().is_zero() || (beaten && !unsettled) {
+        let hopeless = self.database.is_out_of_reach() && !self.database.options.holds_out;
+        if self.left().is_zero() || hopeless || (beaten && !unsettled) {
             return false;
         }
         let doublings = u32::try_from(self.tally.attempts).unwrap_or(u32::MAX).saturating_sub(1).min(16);
@@ -412,6 +451,29 @@ mod tests {
         let db = memory::database().with_options(options);
         let never = db.read("stall", |_| std::future::pending::<Result<(), Error>>());
         assert!(never.await.unwrap_err().is_retryable());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_out_of_reach_is_not_waited_for_except_by_who_holds_out() {
+        let db = memory::database();
+        let patient = db.with_options(TransactionOptions { holds_out: true, ..Default::default() });
+        let never = |db: &Database| {
+            let db = db.clone();
+            async move { db.read("stall", |_| std::future::pending::<Result<(), Error>>()).await }
+        };
+        let (under_way, begun) = (tokio::spawn(never(&db)), tokio::time::Instant::now());
+        tokio::task::yield_now().await;
+        assert!(db.set_out_of_reach(true) && !db.set_out_of_reach(true));
+        assert!(patient.is_out_of_reach());
+        for failed in [under_way.await.unwrap(), never(&db).await] {
+            assert_eq!(failed, Err(Error::unavailable(OUT_OF_REACH)));
+        }
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        let get = |txn: Transaction| async move { txn.get(b"k").await };
+        assert_eq!(patient.read("read", get).await, Ok(None));
+        assert!(never(&patient).await.is_err() && begun.elapsed() >= Duration::from_secs(10));
+        assert!(db.set_out_of_reach(false));
+        assert_eq!(db.read("read", get).await, Ok(None));
     }
 
     #[tokio::test]

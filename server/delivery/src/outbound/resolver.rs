@@ -1,11 +1,13 @@
 //! The DNS, as far as mail routing needs it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use futures::future::{BoxFuture, FutureExt};
 use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{NameServerConfig, ResolverConfig};
 use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::NetError;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::{RData, Record};
 
 /// Why a name could not be looked up.
@@ -47,6 +49,19 @@ impl SystemResolver {
     /// The operator must act: the system has no usable resolver configuration.
     pub fn new() -> Result<Self, ResolveError> {
         let builder = TokioResolver::builder_tokio().map_err(temporary)?;
+        builder.build().map(Self).map_err(temporary)
+    }
+
+    /// Asks this server alone, over UDP and TCP.
+    ///
+    /// # Errors
+    ///
+    /// The operator must act: nothing can be asked of such an address.
+    pub fn at(server: SocketAddr) -> Result<Self, ResolveError> {
+        let mut asked = NameServerConfig::udp_and_tcp(server.ip());
+        asked.connections.iter_mut().for_each(|connection| connection.port = server.port());
+        let config = ResolverConfig::from_parts(None, Vec::new(), vec![asked]);
+        let builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
         builder.build().map(Self).map_err(temporary)
     }
 }

@@ -236,6 +236,9 @@ pub(crate) struct Delivery {
     /// `host:port` of a relay for all remote mail; by MX if absent. Since v0.1
     #[serde(default)]
     pub(crate) relay: Option<String>,
+    /// The DNS server that is asked, as `address:port`; those of /etc/resolv.conf if absent. Since v0.1
+    #[serde(default)]
+    pub(crate) resolver: Option<SocketAddr>,
 }
 
 /// Connections.
