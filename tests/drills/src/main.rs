@@ -5,16 +5,30 @@
 
 mod backend;
 mod disk;
+mod dns;
+mod f1;
+mod f10;
 mod f11;
+mod f13;
+mod f14;
 mod f17;
 mod f2;
+mod f3;
 mod f4;
+mod f5;
+mod f6;
 mod f7;
+mod f8;
+mod fleet;
 mod message;
+mod net;
 mod node;
 mod oracle;
 mod rehearsal;
+mod remote;
 mod ryw;
+mod sessions;
+mod sink;
 mod table;
 mod zone;
 
@@ -70,7 +84,7 @@ struct Options {
     /// all of it, so that both should have more than the log that is read back at most (a sixteenth of memory, up to 1 GiB)
     #[arg(long, default_value_t = 3_000)]
     megabytes: u64,
-    /// F4, F7, F11: how long each fault, or phase, lasts at least, in seconds
+    /// F4, F5, F7, F8, F11: how long each fault, or phase, lasts at least, in seconds
     #[arg(long, default_value_t = 12)]
     seconds: u64,
     /// F11: connections that send
@@ -79,6 +93,21 @@ struct Options {
     /// F11: connections in IDLE
     #[arg(long, default_value_t = 500)]
     idle: usize,
+    /// F1: kills
+    #[arg(long, default_value_t = 50)]
+    rounds: usize,
+    /// F3: how long each partition lasts, in seconds
+    #[arg(long, default_value_t = 30)]
+    partition: u64,
+    /// F13: entries in the queue
+    #[arg(long, default_value_t = 20_000)]
+    entries: usize,
+    /// F14: clients that come at once
+    #[arg(long, default_value_t = 10_000)]
+    clients: usize,
+    /// F14: whose they are
+    #[arg(long, default_value_t = 200)]
+    people: usize,
     /// RYW: operations
     #[arg(long, default_value_t = 1_000_000)]
     operations: u64,
@@ -92,6 +121,11 @@ impl Options {
         self.store.is_empty() || self.store.contains(&kind)
     }
 
+    /// Several nodes can have these.
+    fn shared_stores(&self) -> impl Iterator<Item = Kind> {
+        [Kind::Postgres, Kind::Foundationdb].into_iter().filter(|kind| self.runs_on(*kind))
+    }
+
     fn span(&self) -> Duration {
         Duration::from_secs(self.seconds)
     }
@@ -100,11 +134,19 @@ impl Options {
 /// A drill: its name, what it does, and how it is run.
 type Drill = (&'static str, &'static str, fn(&Options, &mut Table) -> anyhow::Result<()>);
 
-const DRILLS: [Drill; 8] = [
+const DRILLS: [Drill; 16] = [
+    ("F1", "a node of three killed at all points, and started again", f1::run),
     ("F2", "power cuts and failing syncs under the embedded store", f2::run),
+    ("F3", "a node of three without its store, or without the others", f3::run),
     ("F4", "a store that is far away, and one that fails often", f4::run),
+    ("F5", "the clock of one node of three is wrong", f5::run),
+    ("F6", "the disk is full, and then it is not", f6::run),
     ("F7", "the store of bodies down, slow and wrong", f7::run),
+    ("F8", "a DNS that is down, fails, is late, and goes in circles", f8::run),
+    ("F10", "gossip lost, a node there twice, a node that slept", f10::run),
     ("F11", "a rolling upgrade, rolled back, done again, and the feature level raised", f11::run),
+    ("F13", "a node dies while the queue is long", f13::run),
+    ("F14", "all clients come back at once", f14::run),
     ("F17", "too few descriptors, too little memory, no more threads", f17::run),
     ("NODE", "the loss of a node, as `godwit drill` rehearses it", node::run),
     ("ZONE", "the loss of a zone, as `godwit drill` rehearses it, and drills that are aborted", zone::run),

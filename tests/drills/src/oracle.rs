@@ -67,12 +67,21 @@ struct State {
     times: Vec<Duration>,
     /// Broken off, or not answered for as long as a client waits.
     unanswered: usize,
+    /// How often each code of 4xx came.
+    codes: BTreeMap<u16, usize>,
+}
+
+impl State {
+    fn defer(&mut self, id: String, code: u16) {
+        self.deferred.insert(id);
+        *self.codes.entry(code).or_default() += 1;
+    }
 }
 
 /// How a message was answered.
 enum Answer {
     Taken,
-    Deferred,
+    Deferred(u16),
     Refused(String),
 }
 
@@ -91,7 +100,7 @@ impl Shared {
         let answer =
             exchange(smtp, user, &message(&id, size)).inspect_err(|_| self.lock().unanswered += 1)?;
         let took = begun.elapsed();
-        if let Answer::Deferred = answer {
+        if let Answer::Deferred(_) = answer {
             // Nobody comes again at once.
             std::thread::sleep(PAUSE);
         }
@@ -99,7 +108,7 @@ impl Shared {
         state.times.push(took);
         match answer {
             Answer::Taken => drop(state.acknowledged.insert(id, SystemTime::now())),
-            Answer::Deferred => drop(state.deferred.insert(id)),
+            Answer::Deferred(code) => state.defer(id, code),
             Answer::Refused(text) => state.refused.push(text),
         }
         Ok(())
@@ -127,7 +136,7 @@ fn exchange(smtp: &mut Smtp, user: usize, message: &[u8]) -> anyhow::Result<Answ
 fn classify(code: u16, text: &[String]) -> Answer {
     match code {
         250 => Answer::Taken,
-        400..500 => Answer::Deferred,
+        400..500 => Answer::Deferred(code),
         _ => Answer::Refused(format!("{code} {}", text.join(" "))),
     }
 }
@@ -215,9 +224,49 @@ impl Ledger {
         Load { shared: Arc::clone(&self.shared), stop, senders, before, begun: Instant::now() }
     }
 
+    /// Sends a message of a user's, half of it or all but the wait for its answer.
+    pub(crate) fn send_part(&self, node: &Node, mix: Mix, whole: bool) -> anyhow::Result<Smtp> {
+        let n = self.shared.next.fetch_add(1, Ordering::Relaxed);
+        let (id, user) = (format!("d{n}"), n % mix.users);
+        self.shared.lock().sent.insert(id.clone(), (user, mix.size));
+        let mut smtp = Smtp::connect(node.listener("smtp"))?;
+        smtp.expect("MAIL FROM:<s@example.org>", 250)?;
+        smtp.expect(&format!("RCPT TO:<u{user}@example.test>"), 250)?;
+        smtp.expect("DATA", 354)?;
+        let text = message(&id, mix.size);
+        if whole {
+            smtp.line.send(&[&text[..], b".\r\n"].concat())?;
+        } else {
+            smtp.line.send(text.get(..text.len() / 2).unwrap_or_default())?;
+        }
+        Ok(smtp)
+    }
+
+    /// Sends one message to a user; whether it was taken.
+    pub(crate) fn send_one(&self, smtp: &mut Smtp, user: usize, size: usize) -> anyhow::Result<bool> {
+        let id = format!("d{}", self.shared.next.fetch_add(1, Ordering::Relaxed));
+        self.shared.lock().sent.insert(id.clone(), (user, size));
+        let answer = exchange(smtp, user, &message(&id, size))?;
+        let mut state = self.shared.lock();
+        match answer {
+            Answer::Taken => {
+                state.acknowledged.insert(id, SystemTime::now());
+                return Ok(true);
+            }
+            Answer::Deferred(code) => state.defer(id, code),
+            Answer::Refused(text) => state.refused.push(text),
+        }
+        Ok(false)
+    }
+
     /// Answers that were neither 250 nor 4xx.
     pub(crate) fn refused(&self) -> Vec<String> {
         self.shared.lock().refused.clone()
+    }
+
+    /// How often each code of 4xx came, since this was asked last.
+    pub(crate) fn codes(&self) -> BTreeMap<u16, usize> {
+        std::mem::take(&mut self.shared.lock().codes)
     }
 
     /// What was acknowledged in this time may be there or not.
@@ -247,7 +296,7 @@ impl Ledger {
                     state.deferred.remove(&id);
                     state.acknowledged.insert(id, SystemTime::now());
                 }
-                Answer::Deferred => break,
+                Answer::Deferred(_) => break,
                 Answer::Refused(text) => anyhow::bail!("{text}"),
             }
         }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, bail};
+use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 use servers::PostgreSql;
 use servers::postgres::QUICK;
@@ -35,11 +36,19 @@ pub struct NodeOptions {
     /// `--store URL`, or `postgres:` for a PostgreSQL that is started for this node alone and ends with it. Unless named
     /// it is what `GODWIT_STORE` says, in which `{}` becomes a word of this node's own, and the embedded one without.
     pub store: Option<String>,
+    /// `--resolver ADDRESS:PORT`: the DNS server that is asked.
+    pub resolver: Option<String>,
+    /// `--listen NAME=ADDRESS`: where listeners are, instead of on free ports.
+    pub listen: Vec<String>,
+    /// Whether it has the same ports again when it is started again.
+    pub same_ports: bool,
 }
 
 /// The one JSON document that `godwit dev --json` prints.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Announcement {
+    /// Its id in the cluster.
+    pub node: u32,
     /// Listener name to `host:port`.
     pub listeners: BTreeMap<String, String>,
     /// The accounts that exist.
@@ -134,8 +143,7 @@ impl Node {
     /// # Errors
     /// When the process cannot be signalled.
     pub fn stop(&mut self) -> anyhow::Result<bool> {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+        self.signal(Signal::TERM)?;
         Ok(self.child.wait()?.success())
     }
 
@@ -158,11 +166,23 @@ impl Node {
         Ok(field(11)? + field(12)?)
     }
 
-    /// Starts it again on the same data, after [`Node::kill`] or [`Node::stop`]. Its ports may be others.
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// When the process cannot be signalled.
+    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        Ok(kill_process(Pid::from_child(&self.child), signal)?)
+    }
+
+    /// Starts it again on the same data, after [`Node::kill`] or [`Node::stop`]. Its ports may be others, unless they
+    /// were to be the same.
     ///
     /// # Errors
     /// As [`Node::start`].
     pub fn start_again(&mut self) -> anyhow::Result<()> {
+        if self.options.same_ports {
+            self.options.listen = self.addresses();
+        }
         (self.child, self.announced) = spawn(command(&self.options, &self.data)?, &self.data)?;
         Ok(())
     }
@@ -173,12 +193,14 @@ impl Node {
     /// As [`Node::start`].
     pub fn start_again_as(&mut self, program: PathBuf) -> anyhow::Result<()> {
         self.options.program = Some(program);
-        let listeners = self.announced.listeners.iter();
-        let listen: Vec<String> = listeners.map(|(name, address)| format!("{name}={address}")).collect();
-        let mut command = command(&self.options, &self.data)?;
-        command.arg("--listen").arg(listen.join(","));
-        (self.child, self.announced) = spawn(command, &self.data)?;
+        self.options.listen = self.addresses();
+        (self.child, self.announced) = spawn(command(&self.options, &self.data)?, &self.data)?;
         Ok(())
+    }
+
+    /// Where its listeners are, as `--listen` takes it.
+    fn addresses(&self) -> Vec<String> {
+        self.announced.listeners.iter().map(|(name, address)| format!("{name}={address}")).collect()
     }
 
     /// Resident memory in bytes, from /proc.
@@ -265,6 +287,12 @@ fn command(options: &NodeOptions, data: &Path) -> anyhow::Result<Command> {
     }
     if let Some(store) = &options.store {
         command.args(["--store", store]);
+    }
+    if let Some(server) = &options.resolver {
+        command.args(["--resolver", server]);
+    }
+    if !options.listen.is_empty() {
+        command.args(["--listen", &options.listen.join(",")]);
     }
     Ok(command)
 }
