@@ -1,10 +1,11 @@
 //! A FoundationDB cluster of a test's own: one or several processes of fdbserver on loopback, in a folder of their own.
-//! They are looked for in `GODWIT_FDB_DIR`, or where packages put them.
+//! They are looked for in `GODWIT_FDB_DIR`, or where packages put them; those of a newer version, to which servers are
+//! upgraded, in `GODWIT_FDB_NEXT`.
 
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -14,9 +15,9 @@ use tempfile::TempDir;
 /// How long a cluster may take to form, on a machine that does other things too.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Where the programs and the library are.
+/// Where the programs and the library of one version are.
 #[derive(Clone)]
-struct Installed {
+pub struct Installed {
     fdbserver: PathBuf,
     fdbcli: PathBuf,
     client_library: PathBuf,
@@ -38,10 +39,16 @@ pub fn start() -> Option<Cluster> {
 
 /// A new cluster of `processes`, the first `coordinators` of which coordinate.
 pub fn cluster(processes: usize, coordinators: usize, configuration: &str) -> Option<Cluster> {
-    let Some(installed) = installed() else {
-        eprintln!("skipped: no FoundationDB");
-        return None;
-    };
+    Some(cluster_of(&installed()?, processes, coordinators, configuration))
+}
+
+/// As [`cluster`], of a version that was found before.
+pub fn cluster_of(
+    installed: &Installed,
+    processes: usize,
+    coordinators: usize,
+    configuration: &str,
+) -> Cluster {
     let dir = tempfile::tempdir().unwrap();
     // Bound all at once, so that they differ.
     let listeners: Vec<_> = (0..processes).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
@@ -53,7 +60,7 @@ pub fn cluster(processes: usize, coordinators: usize, configuration: &str) -> Op
     }
     std::fs::write(dir.path().join("fdb.cluster"), text).unwrap();
     let processes = ports.iter().map(|_| None).collect();
-    let mut cluster = Cluster { dir, installed, ports, processes };
+    let mut cluster = Cluster { dir, installed: installed.clone(), ports, processes };
     (0..cluster.processes.len()).for_each(|n| cluster.run(n));
     let begun = Instant::now();
     while !cluster.cli(&format!("configure new {configuration}")).contains("Database created") {
@@ -63,40 +70,63 @@ pub fn cluster(processes: usize, coordinators: usize, configuration: &str) -> Op
         }
         assert!(begun.elapsed() < PATIENCE, "FoundationDB does not start: {}", cluster.cli("status"));
     }
-    Some(cluster)
+    cluster
 }
 
-fn installed() -> Option<Installed> {
-    Some(Installed {
-        fdbserver: find("fdbserver")?,
-        fdbcli: find("fdbcli")?,
-        client_library: find("libfdb_c.so")?,
-    })
+/// What is installed, or `None` with a word on standard error.
+pub fn installed() -> Option<Installed> {
+    found(Installed::among(&folders()), "no FoundationDB")
 }
 
-/// In the folder that is named, or where packages put it.
-fn find(name: &str) -> Option<PathBuf> {
-    let own = std::env::var_os("GODWIT_FDB_DIR").map(PathBuf::from);
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders: Vec<PathBuf> = match own {
-        Some(own) => ["", "bin", "sbin", "lib"].map(|folder| own.join(folder)).into(),
-        None => std::env::split_paths(&path)
-            .chain(
-                ["/usr/sbin", "/usr/local/sbin", "/usr/lib", "/usr/lib64", "/usr/local/lib"]
-                    .map(PathBuf::from),
-            )
-            .collect(),
-    };
-    folders.iter().map(|folder| folder.join(name)).find(|path| path.is_file())
+/// A newer version than the one that is [`installed`], or `None` with a word on standard error.
+pub fn next() -> Option<Installed> {
+    let next = std::env::var_os("GODWIT_FDB_NEXT").map(PathBuf::from);
+    found(next.and_then(|own| Installed::among(&below(&own))), "no newer FoundationDB in GODWIT_FDB_NEXT")
 }
 
 /// The client library, where there is one.
 pub fn client_library() -> Option<PathBuf> {
-    let library = find("libfdb_c.so");
-    if library.is_none() {
-        eprintln!("skipped: no FoundationDB");
+    found(find(&folders(), "libfdb_c.so"), "no FoundationDB")
+}
+
+fn found<T>(what: Option<T>, else_skipped: &str) -> Option<T> {
+    if what.is_none() {
+        eprintln!("skipped: {else_skipped}");
     }
-    library
+    what
+}
+
+/// The folder that is named, or where packages put it.
+fn folders() -> Vec<PathBuf> {
+    if let Some(own) = std::env::var_os("GODWIT_FDB_DIR") {
+        return below(Path::new(&own));
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let packages = ["/usr/sbin", "/usr/local/sbin", "/usr/lib", "/usr/lib64", "/usr/local/lib"];
+    std::env::split_paths(&path).chain(packages.map(PathBuf::from)).collect()
+}
+
+fn below(folder: &Path) -> Vec<PathBuf> {
+    ["", "bin", "sbin", "lib"].map(|part| folder.join(part)).into()
+}
+
+fn find(folders: &[PathBuf], name: &str) -> Option<PathBuf> {
+    folders.iter().map(|folder| folder.join(name)).find(|path| path.is_file())
+}
+
+impl Installed {
+    fn among(folders: &[PathBuf]) -> Option<Self> {
+        Some(Installed {
+            fdbserver: find(folders, "fdbserver")?,
+            fdbcli: find(folders, "fdbcli")?,
+            client_library: find(folders, "libfdb_c.so")?,
+        })
+    }
+
+    /// Its client library.
+    pub fn client_library(&self) -> PathBuf {
+        self.client_library.clone()
+    }
 }
 
 impl Cluster {
@@ -113,6 +143,11 @@ impl Cluster {
     /// What names the cluster to a node; more may be said after it, with `&`.
     pub fn url(&self) -> String {
         format!("fdb:{}?client_library={}", self.file().display(), self.client_library().display())
+    }
+
+    /// Processes that are started from now on are of another version, and so is [`Cluster::cli`].
+    pub fn install(&mut self, installed: &Installed) {
+        self.installed = installed.clone();
     }
 
     /// How many processes it was made of.

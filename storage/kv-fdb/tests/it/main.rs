@@ -7,6 +7,7 @@
 mod contract;
 mod failures;
 mod single;
+mod versions;
 mod without;
 
 use godwit_kv_fdb::{Fdb, Options, open};
