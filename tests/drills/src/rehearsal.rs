@@ -126,7 +126,7 @@ impl Scene {
         let Wanted { scope, planned, hold, steady, .. } = wanted;
         let mut text = format!(
             "scope = {scope:?}\nplanned = {planned}\nhold = \"{hold}s\"\nsteady = \"{steady}s\"\npatience = \"3m\"\n\
-             pace = \"500ms\"\ntimeout = \"5s\"\n"
+             pace = \"1s\"\ntimeout = \"8s\"\n"
         );
         for node in 0..self.cluster.nodes.len() {
             let (url, file) =
@@ -134,10 +134,11 @@ impl Scene {
             text += &format!("[[admin]]\nurl = \"http://{url}\"\npassword.file = {file:?}\n");
         }
         let [smtp, imap, submission] =
-            ["smtp", "imap", "submission"].map(|name| self.balancer.listener(name));
+            ["smtp", "imap", "submissions"].map(|name| self.balancer.listener(name));
         text += &format!(
-            "[mail]\nsmtp = \"smtp://{smtp}\"\nimap = \"imap://{imap}\"\nsubmission = \"submission://{submission}\"\n\
-             account = \"u0@example.test\"\npassword.env = \"GODWIT_DRILL_PASSWORD\"\n"
+            "[mail]\nsmtp = \"smtp://{smtp}\"\nimap = \"imap://{imap}\"\nsubmission = \"submissions://{submission}\"\n\
+             account = \"u0@example.test\"\npassword.env = \"GODWIT_DRILL_PASSWORD\"\nca = {:?}\n",
+            self.cluster.certificate,
         );
         let received = self.dir.path().join("received");
         text +=

@@ -68,7 +68,7 @@ fn killed(scene: &Scene, table: &mut Table) -> anyhow::Result<()> {
     begun?;
     let left = scene.remains()?;
     let outcome = report(&folder)?;
-    let passed = left.is_none() && outcome["outcome"] == *"gone back";
+    let passed = left.is_none() && outcome["outcome"] == "gone back";
     let figure = left.unwrap_or_else(|| "all as before".to_owned());
     table.row("postgres", "the drill's process killed, and the drill aborted by another", &figure, passed);
     Ok(())

@@ -115,6 +115,10 @@ fn members(seen: &Observed) -> Vec<Verdict> {
 /// The worst that there is to say about another node.
 fn about(member: &Member, lease: u64) -> Option<Verdict> {
     let Member { name, id, state, .. } = member;
+    if member.site == schema::SiteState::Offline.name() {
+        // Somebody has said that nothing will be heard of it.
+        return None;
+    }
     let say = |code, text| Some(verdict(code, Level::Yellow, name, text));
     if *state == State::Down {
         return say(Code::NodeDown, format!("node {name} ({id}) is gone and did not say goodbye"));

@@ -138,3 +138,13 @@ fn certificates_are_told_of_before_they_end() {
     assert_eq!(ends(1, DAY), [("CLUSTER_CERTIFICATE_EXPIRES", Level::Yellow)]);
     assert_eq!(ends(1, -DAY), [("CLUSTER_CERTIFICATE_EXPIRES", Level::Red)]);
 }
+
+#[test]
+fn nobody_wonders_at_the_silence_of_a_site_that_is_offline() {
+    let away = |site: &str| {
+        let site = site.to_owned();
+        found(|seen| seen.members[1] = Member { state: State::Down, site, alive: Some(false), ..member(2) })
+    };
+    assert_eq!(away("offline"), []);
+    assert_ne!(away("evacuating"), []);
+}

@@ -115,6 +115,8 @@ pub struct Member {
     pub roles: Vec<String>,
     /// What it is about.
     pub state: State,
+    /// What its zone and its region are to do: `online`, `standby`, `evacuating` or `offline`.
+    pub site: String,
     /// Whether gossip thinks it alive; none where there is no gossip, or none of it was heard.
     pub alive: Option<bool>,
     /// How suspicious its silence is: how long it lasts, in multiples of how long it usually does. Over 8 it is thought dead.

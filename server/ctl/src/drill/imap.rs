@@ -8,6 +8,9 @@ use super::plan::Plan;
 use super::smtp::FIELD;
 use super::wire::{Trust, Wire};
 
+/// UIDs below the one that is looked for that are searched as well.
+const SEARCHED: u32 = 10;
+
 /// A session with INBOX selected.
 pub(crate) struct Imap {
     wire: Wire,
@@ -26,16 +29,16 @@ impl Imap {
         Ok(imap)
     }
 
-    /// Reads the newest message's id; an error if there is none.
-    pub(crate) async fn newest(&mut self) -> anyhow::Result<()> {
+    /// Reads the newest message, and returns its UID; an error if there is none.
+    pub(crate) async fn newest(&mut self) -> anyhow::Result<u32> {
         let lines = self.command(&format!("FETCH * (UID BODY.PEEK[HEADER.FIELDS ({FIELD})])")).await?;
-        ensure!(lines.iter().any(|line| line.starts_with(b"* ")), "nothing is there");
-        Ok(())
+        lines.iter().find_map(|line| uid_in(line)).context("nothing is there")
     }
 
-    /// Whether a text is found.
-    pub(crate) async fn search(&mut self, text: &str) -> anyhow::Result<()> {
-        let lines = self.command(&format!("UID SEARCH TEXT {}", quoted(text)?)).await?;
+    /// Whether a text is found in one of the messages up to a UID. Few are searched, since nodes refuse what costs too much.
+    pub(crate) async fn search(&mut self, last: u32, text: &str) -> anyhow::Result<()> {
+        let first = last.saturating_sub(SEARCHED).max(1);
+        let lines = self.command(&format!("UID SEARCH UID {first}:{last} TEXT {}", quoted(text)?)).await?;
         let found = lines.iter().any(|line| line.starts_with(b"* SEARCH ") && line.len() > 9);
         ensure!(found, "{text} is not found");
         Ok(())
@@ -125,6 +128,13 @@ fn quoted(text: &str) -> anyhow::Result<String> {
     Ok(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
 }
 
+/// The UID in a response to FETCH.
+fn uid_in(line: &[u8]) -> Option<u32> {
+    let text = String::from_utf8_lossy(line);
+    let rest = text.strip_prefix("* ")?.split_once("UID ")?.1;
+    rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
 /// The id in a response that has its field.
 fn id_in(line: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(line);
@@ -145,6 +155,7 @@ mod tests {
         assert_eq!((literal(b"* OK {x}"), literal(b"* OK")), (None, None));
         assert_eq!(id_in(b"* 1 FETCH (BODY[..] {9}\nx-godwit-drill: d1n2\r\n\r\n)"), Some("d1n2".to_owned()));
         assert_eq!(id_in(b"* 1 FETCH (UID 1)"), None);
+        assert_eq!((uid_in(b"* 9 FETCH (UID 446 BODY[..] {0}\n)"), uid_in(b"* OK")), (Some(446), None));
         assert_eq!(quoted("a\"b\\").unwrap(), "\"a\\\"b\\\\\"");
         assert!(quoted("a\nb").is_err());
     }

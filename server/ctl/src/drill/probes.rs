@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
@@ -39,6 +39,8 @@ struct Shared {
     clock: SharedClock,
     id: String,
     number: AtomicU64,
+    /// Of the message that is searched for, or of one that came right after it.
+    known_uid: AtomicU32,
     samples: Mutex<Vec<Sample>>,
     ledger: Mutex<Ledger>,
 }
@@ -55,7 +57,8 @@ impl Probes {
     pub(crate) fn new(plan: Plan, admins: Admins, id: String, clock: SharedClock) -> anyhow::Result<Self> {
         let trust = Trust::new(plan.mail.ca.as_deref())?;
         let (samples, ledger) = (Mutex::default(), Mutex::default());
-        let shared = Shared { plan, trust, admins, clock, id, number: AtomicU64::new(0), samples, ledger };
+        let (number, known_uid) = (AtomicU64::new(0), AtomicU32::new(0));
+        let shared = Shared { plan, trust, admins, clock, id, number, known_uid, samples, ledger };
         Ok(Probes { shared: Arc::new(shared), end: CancellationToken::new(), running: JoinSet::new() })
     }
 
@@ -64,6 +67,8 @@ impl Probes {
         let shared = &self.shared;
         smtp::deliver(&shared.plan, &shared.trust, &shared.known()).await.context("the first message")?;
         shared.ledger.lock().mail.push(shared.known());
+        let uid = Imap::login(&shared.plan, &shared.trust).await?.newest().await?;
+        shared.known_uid.store(uid, Ordering::Relaxed);
         for part in Part::ALL {
             self.running.spawn(Arc::clone(shared).keep_on(part, self.end.clone()));
         }
@@ -149,9 +154,12 @@ impl Shared {
     async fn probe(&self, part: Part) -> anyhow::Result<()> {
         match part {
             Part::MailIn => self.mail_in().await,
-            Part::MailRead => Imap::login(&self.plan, &self.trust).await?.newest().await,
+            Part::MailRead => Imap::login(&self.plan, &self.trust).await?.newest().await.map(drop),
             Part::Queue => self.queue().await,
-            Part::Search => Imap::login(&self.plan, &self.trust).await?.search(&self.known()).await,
+            Part::Search => {
+                let uid = self.known_uid.load(Ordering::Relaxed);
+                Imap::login(&self.plan, &self.trust).await?.search(uid, &self.known()).await
+            }
             Part::Bodies => self.bodies().await,
         }
     }

@@ -38,7 +38,9 @@ impl Observer {
         nodes.extend(of_live);
         let seen = nodes.into_iter().filter_map(|(id, (node, live, had))| {
             let state = state(node, live, had, heard.members.alive.get(&id));
-            (state != State::Left).then(|| member(id, node, state, &heard, duties))
+            let site = situation.sites.state_of(node);
+            (state != State::Left)
+                .then(|| Member { site: site.name().to_owned(), ..member(id, node, state, &heard, duties) })
         });
         seen.collect()
     }
@@ -73,6 +75,7 @@ fn member(id: NodeId, node: &Node, state: State, heard: &Heard, duties: &Duties)
         levels: [node.level_min, node.level_max],
         roles: node.roles.clone(),
         state,
+        site: String::new(),
         alive: told.map(|_| !dead),
         phi: silence.map(|silence| silence.phi),
         silence: silence.map(|silence| millis(silence.lasted)),
