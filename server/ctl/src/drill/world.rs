@@ -109,13 +109,18 @@ impl Real {
     }
 
     async fn all_succeeds(&self, from: Duration, least: Duration) -> anyhow::Result<()> {
-        let steady = self.plan.steady.0;
+        let steady = self.plan.steady.0.max(least.min(self.unsettled()));
         self.wait(async || {
             let now = self.clock.monotonic();
             let early = (now < from + least).then(|| "it is too early".to_owned());
             still_out(&self.probes.samples(), from, now, steady).or(early)
         })
         .await
+    }
+
+    /// For how long all has to be well so that it is: a probe that hangs is known to have failed only then.
+    fn unsettled(&self) -> Duration {
+        self.plan.steady.0 + self.plan.timeout.0 + self.plan.queue.late()
     }
 
     async fn evacuate(&mut self) -> anyhow::Result<()> {
@@ -178,7 +183,7 @@ impl World for Real {
                 self.lost.get_or_insert(now);
                 self.hook("fail", self.plan.hooks.fail.as_deref()).await
             }
-            Step::Recover => self.all_succeeds(now, self.plan.hold.0).await,
+            Step::Recover => self.all_succeeds(now, self.plan.hold.0.max(self.unsettled())).await,
             Step::Restore => {
                 self.returning.get_or_insert(now);
                 self.restore().await
@@ -189,7 +194,7 @@ impl World for Real {
             }
             Step::Settle => {
                 self.as_before().await?;
-                self.all_succeeds(self.returning.unwrap_or(now), Duration::ZERO).await?;
+                self.all_succeeds(self.returning.unwrap_or(now), self.unsettled()).await?;
                 self.settled = Some(self.clock.monotonic());
                 Ok(())
             }
