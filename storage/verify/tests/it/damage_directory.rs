@@ -98,7 +98,7 @@ async fn entries_are_found_by_those_who_send() {
     w.clear(&claim).await;
     mended(&mut w, &[Kind::ClaimMissing]).await;
     assert_eq!(w.spool.due(slot_of(REMOTE), 9, 9).await.unwrap().entries.len(), 1);
-    w.set(&key, &Entry { slot: (u32::from(slot) + 1) % 64, ..entry }.to_bytes()).await;
+    w.set(&key, &Entry { slot: (u32::from(slot) + 1) % 64, ..entry }.to_bytes_at(1)).await;
     mended(&mut w, &[Kind::QueueSlotWrong, Kind::DueMissing, Kind::DueStale]).await;
     assert_eq!(w.spool.due(slot, 9, 9).await.unwrap().entries.len(), 1);
     w.write(&[(b"Qn".to_vec(), Some(b"\x01".to_vec())), (b"Qo\x07".to_vec(), Some(Vec::new()))]).await;
