@@ -28,7 +28,9 @@ fn files(folder: &Path, end: &str) -> anyhow::Result<Vec<PathBuf>> {
 
 #[test]
 fn every_configuration_can_be_used() -> anyhow::Result<()> {
-    let found = files(&folder(), "toml")?;
+    let mut found = files(&folder(), "toml")?;
+    // The plan of a rehearsal is no node's.
+    found.retain(|file| !file.starts_with(folder().join("drill")));
     ensure!(found.len() >= 4, "{found:?}");
     for file in found {
         let mut command = Command::new(binary()?);
