@@ -94,7 +94,7 @@ fn a_change_on_one_node_is_told_on_another_by_a_hint() {
     println!("commit to IDLE on another node: p50 {:?}, p99 {:?}, most {:?}", at(50), at(99), at(100));
     // A look may have come before a hint now and then.
     let by_hint = by_hint(&cluster) - before;
-    assert!(by_hint >= f64::from(ROUNDS) * 0.5, "{by_hint} by hints");
+    assert!(by_hint >= f64::from(ROUNDS) * 0.9, "{by_hint} by hints");
     assert!(cluster.stop().unwrap(), "{}", cluster.log().unwrap());
 }
 
