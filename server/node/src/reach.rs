@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt, ready};
 use kv::{Database, TransactionOptions};
-use ownership::{Ownership, Timings};
+use ownership::Ownership;
 use runtime::Supervisor;
 use smtp::{Envelope, HeaderFacts, Policy, SessionInfo, Verdict};
 use smtp_proto::{Enhanced, Mail, Rcpt, Reply};
@@ -35,7 +35,7 @@ pub(crate) fn watch(db: &Database, ownership: &Ownership, supervisor: &Superviso
             // A store without room renews no lease, and can still be read.
             let silent = others && ownership.unrenewed() >= YOUNG && !answers(&db).await;
             // As long as others wait before they revoke it.
-            say(&db, silent && ownership.unrenewed() >= Timings::default().lease);
+            say(&db, silent && ownership.unrenewed() >= ownership.timings().lease);
         }
     });
 }
