@@ -17,10 +17,6 @@ fn level(fleet: &Fleet) -> Value {
     serde_json::from_str(&fleet.command(0, &["cluster", "level", "--json"]).unwrap()).unwrap()
 }
 
-fn queue(fleet: &Fleet) -> Vec<Value> {
-    serde_json::from_str(&fleet.command(0, &["queue", "list", "--json"]).unwrap()).unwrap()
-}
-
 /// Remote mail by an authenticated user, through the balancer.
 fn submit(fleet: &Fleet, numbers: std::ops::Range<usize>) {
     for n in numbers {
@@ -76,10 +72,7 @@ fn nodes_are_upgraded_rolled_back_and_the_level_raised_under_load() {
     }
     let before = level(&fleet);
     assert_eq!((&before["current"], &before["supported"]), (&1.into(), &2.into()), "{before}");
-    // Held, old entries are written by the job alone: an attempt would write them anew as well.
-    for entry in queue(&fleet) {
-        fleet.command(0, &["queue", "hold", &entry["id"].to_string()]).unwrap();
-    }
+    fleet.hold_queue().unwrap();
     fleet.command(0, &["cluster", "level", "raise"]).unwrap();
     submit(&fleet, 9..12);
     let rewritten = wait::until("old records to be rewritten", || {
@@ -102,7 +95,7 @@ fn nodes_are_upgraded_rolled_back_and_the_level_raised_under_load() {
     flows(&traffic);
 
     // All remote mail is in the queue once; who submitted it is known of what came after the raise.
-    let entries = queue(&fleet);
+    let entries = fleet.queue().unwrap();
     let known = |entry: &&Value| entry["submitter"] == "u0@example.test";
     assert_eq!((entries.len(), entries.iter().filter(known).count()), (12, 3), "{entries:?}");
 

@@ -110,6 +110,7 @@ fn submit(fleet: &Fleet, phase: usize) -> anyhow::Result<()> {
 }
 
 fn raise(fleet: &Fleet, table: &mut Table, old: &Path) -> anyhow::Result<()> {
+    fleet.hold_queue()?;
     let begun = Instant::now();
     fleet.command(0, &["cluster", "level", "raise"])?;
     let told = until("old records to be rewritten", || {

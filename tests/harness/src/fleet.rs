@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
+use serde_json::Value;
 use servers::haproxy::SOURCE;
 use servers::postgres::QUICK;
 use servers::{HaProxy, PostgreSql};
@@ -95,5 +96,25 @@ impl Fleet {
         let error = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "{words:?}: {error}");
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// All entries of the queue.
+    ///
+    /// # Errors
+    /// The command's.
+    pub fn queue(&self) -> anyhow::Result<Vec<Value>> {
+        Ok(serde_json::from_str(&self.command(0, &["queue", "list", "--json"])?)?)
+    }
+
+    /// Holds all entries of the queue. What is held only the job that follows a raise of the level writes anew: an attempt in between
+    /// would do so as well, and the job would count one less.
+    ///
+    /// # Errors
+    /// The commands'.
+    pub fn hold_queue(&self) -> anyhow::Result<()> {
+        for entry in self.queue()? {
+            self.command(0, &["queue", "hold", &entry["id"].to_string()])?;
+        }
+        Ok(())
     }
 }
