@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-use godwit_membership::{Channel, Conditions, Config, Keyring, Member, Membership, Seeds, State};
+use godwit_membership::{Channel, Conditions, Config, Keyring, Member, Membership, Seeds};
 use leases::{GossipKey, Secrets};
 use runtime::{SeededRng, SharedRng, Shutdown, Supervisor, SystemClock};
 use schema::NodeId;
@@ -23,19 +23,12 @@ fn address(number: u32) -> SocketAddr {
 
 fn member(number: u32) -> Member {
     Member {
-        node: NodeId(number),
-        generation: 1000 + u64::from(number),
         name: format!("mail-{number}.example.net"),
         zone: format!("zone-{}", number % 3),
         region: "region-1".into(),
-        roles: Vec::new(),
         version: "0.1.0".into(),
         levels: 1..=2,
-        capacity: 100,
-        load: 0,
-        state: State::Online,
-        gossip: address(number),
-        rpc: address(number),
+        ..Member::new(NodeId(number), 1000 + u64::from(number), address(number))
     }
 }
 

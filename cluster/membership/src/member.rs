@@ -69,10 +69,33 @@ pub struct Member {
     pub rpc: SocketAddr,
 }
 
+/// What a usual node can do.
+const CAPACITY: u32 = 100;
+
 /// From this load on a node is given half as much as others.
 const BUSY: u32 = 900;
 
 impl Member {
+    /// A node that gossips and answers calls at one address, and of which nothing else is said: online, of the usual capacity,
+    /// with all roles, at the first feature level.
+    pub fn new(node: NodeId, generation: u64, address: SocketAddr) -> Self {
+        Self {
+            node,
+            generation,
+            name: String::new(),
+            zone: String::new(),
+            region: String::new(),
+            roles: Vec::new(),
+            version: String::new(),
+            levels: 1..=1,
+            capacity: CAPACITY,
+            load: 0,
+            state: State::Online,
+            gossip: address,
+            rpc: address,
+        }
+    }
+
     /// What it can do against others, for choosing: its capacity, or half of that while it is busy.
     pub fn weight(&self) -> u32 {
         match self.state {
@@ -149,19 +172,14 @@ pub(crate) mod tests {
     pub(crate) fn member(number: u32) -> Member {
         let port = 4000 + u16::try_from(number).unwrap();
         Member {
-            node: NodeId(number),
-            generation: 7,
             name: format!("n{number}"),
             zone: "z1".into(),
             region: "r1".into(),
             roles: vec!["delivery".into(), "imap".into()],
             version: "0.1.0".into(),
             levels: 1..=2,
-            capacity: 100,
-            load: 0,
             state: State::Joining,
-            gossip: ([127, 0, 0, 1], port).into(),
-            rpc: ([127, 0, 0, 1], port).into(),
+            ..Member::new(NodeId(number), 7, ([127, 0, 0, 1], port).into())
         }
     }
 

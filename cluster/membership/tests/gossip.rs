@@ -51,19 +51,12 @@ fn address(number: u32) -> SocketAddr {
 
 fn member(number: u32, gossip: SocketAddr) -> Member {
     Member {
-        node: NodeId(number),
-        generation: 1,
         name: format!("n{number}"),
         zone: "z".into(),
         region: "r".into(),
-        roles: Vec::new(),
         version: "1".into(),
-        levels: 1..=1,
-        capacity: 100,
-        load: 0,
         state: State::Joining,
-        gossip,
-        rpc: gossip,
+        ..Member::new(NodeId(number), 1, gossip)
     }
 }
 

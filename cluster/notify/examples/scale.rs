@@ -12,7 +12,7 @@ use std::time::Duration;
 use changes::{Change, Feed, Kinds, LocalFeed, Sink, Subscription};
 use godwit_notify::{Carrier, Committed, Interest, Notify, Wake, limits};
 use kv::Versionstamp;
-use membership::{Member, Members, State};
+use membership::{Member, Members};
 use parking_lot::RwLock;
 use prost::Message;
 use runtime::{Rng, SeededRng, Shutdown, Supervisor, SystemClock};
@@ -91,28 +91,10 @@ impl Carrier for Wire {
     }
 }
 
-fn member(number: u32) -> Member {
-    let address = ([127, 0, 0, 1], 1).into();
-    Member {
-        node: NodeId(number),
-        generation: 1,
-        name: String::new(),
-        zone: String::new(),
-        region: String::new(),
-        roles: Vec::new(),
-        version: String::new(),
-        levels: 1..=1,
-        capacity: 100,
-        load: 0,
-        state: State::Online,
-        gossip: address,
-        rpc: address,
-    }
-}
-
 async fn measure(nodes: u32) {
     let (net, supervisor) = (Arc::new(Net::default()), Supervisor::new(Shutdown::new()));
-    let alive = (1..=nodes).map(|number| (NodeId(number), member(number))).collect();
+    let member = |node| Member::new(node, 1, ([127, 0, 0, 1], 1).into());
+    let alive = (1..=nodes).map(|number| (NodeId(number), member(NodeId(number)))).collect();
     let members = watch::Sender::new(Arc::new(Members { alive, ..Members::default() }));
     let mut running = Vec::new();
     for id in (1..=nodes).map(NodeId) {

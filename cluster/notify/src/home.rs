@@ -33,27 +33,10 @@ pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn members(nodes: impl IntoIterator<Item = u32>) -> Members {
+        let address = ([127, 0, 0, 1], 1).into();
+        let member = |number| membership::Member::new(NodeId(number), 1, address);
         let alive = nodes.into_iter().map(|number| (NodeId(number), member(number)));
         Members { alive: alive.collect(), ..Members::default() }
-    }
-
-    fn member(number: u32) -> membership::Member {
-        let address = ([127, 0, 0, 1], 1).into();
-        membership::Member {
-            node: NodeId(number),
-            generation: 1,
-            name: String::new(),
-            zone: String::new(),
-            region: String::new(),
-            roles: Vec::new(),
-            version: String::new(),
-            levels: 1..=1,
-            capacity: 100,
-            load: 0,
-            state: State::Online,
-            gossip: address,
-            rpc: address,
-        }
     }
 
     const ACCOUNTS: u32 = 10_000;

@@ -11,7 +11,7 @@ use changes::{Change, Feed, Kinds, LocalFeed, POLL, Poll, Sink, Subscription};
 use futures::FutureExt;
 use godwit_notify::{Carrier, Committed, Interest, Notify, Wake, home};
 use kv::Database;
-use membership::{Member, Members, State};
+use membership::{Member, Members};
 use parking_lot::Mutex;
 use runtime::{Clock, Rng, SeededRng, SharedClock, Shutdown, Supervisor, Timestamp};
 use schema::{AccountId, NodeId};
@@ -176,22 +176,7 @@ impl World {
 }
 
 fn member(id: NodeId, generation: u64) -> Member {
-    let address = ([127, 0, 0, 1], 1).into();
-    Member {
-        node: id,
-        generation,
-        name: String::new(),
-        zone: String::new(),
-        region: String::new(),
-        roles: Vec::new(),
-        version: String::new(),
-        levels: 1..=1,
-        capacity: 100,
-        load: 0,
-        state: State::Online,
-        gossip: address,
-        rpc: address,
-    }
+    Member::new(id, generation, ([127, 0, 0, 1], 1).into())
 }
 
 /// What was told so far is no matter.

@@ -5,7 +5,7 @@
 
 use godwit_rpc::{Addresses, Call, Config as RpcConfig, Message, Router, Rpc, found};
 use leases::{Leases, Node as Record, Secrets, Standing};
-use membership::{Channel, Conditions, Config, Keyring, Member, Membership, Seeds, State};
+use membership::{Channel, Conditions, Config, Keyring, Member, Membership, Seeds};
 use ownership::{Charge, Ownership, Tenure, Timings, Worker};
 use parking_lot::Mutex;
 use runtime::{SharedClock, SharedRng, Shutdown, Supervisor, SystemClock, SystemRng};
@@ -91,19 +91,10 @@ async fn start(number: u32, leases: &Leases, network: &Channel) -> Node {
     let standing = ownership.join().await.unwrap();
     let port = std::net::UdpSocket::bind(none).unwrap().local_addr().unwrap();
     let member = Member {
-        node: standing.node,
-        generation: standing.epoch,
         name: format!("n{number}"),
-        zone: String::new(),
-        region: String::new(),
-        roles: Vec::new(),
         version: "test".into(),
-        levels: 1..=1,
-        capacity: 100,
-        load: 0,
-        state: State::Online,
-        gossip,
         rpc: port,
+        ..Member::new(standing.node, standing.epoch, gossip)
     };
     let keys = watch::Sender::new(Arc::new(Keyring::of(&secrets).unwrap()));
     let config = Config { interval: Duration::from_millis(100), ..Config::new(&secrets.cluster, gossip) };
