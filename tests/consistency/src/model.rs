@@ -129,20 +129,26 @@ impl Account {
         }
     }
 
-    /// A change of names was done, or was refused.
-    pub(crate) fn changed(&mut self, name: &str, to: Option<&str>, span: Span, done: bool) {
-        if done {
-            for name in [Some(name), to].into_iter().flatten() {
-                let Some(name) = self.names.get_mut(name) else { continue };
-                let event = name.gone.as_mut().unwrap_or(&mut name.made);
-                event.by = event.by.min(span.ended);
-            }
-            return;
+    /// The new mailbox was made, or refused.
+    pub(crate) fn made(&mut self, name: &str, span: Span, done: bool) {
+        match self.names.get_mut(name) {
+            // Others may have asked for its removal meanwhile: that is not what was answered.
+            Some(known) if done => known.made.by = known.made.by.min(span.ended),
+            _ => drop(self.names.remove(name)),
         }
-        if let Some(name) = self.names.get_mut(name) {
-            name.gone = None;
+    }
+
+    /// A mailbox became another name's, or nobody's; or that was refused.
+    pub(crate) fn gone(&mut self, name: &str, to: Option<&str>, span: Span, done: bool) {
+        if let Some(to) = to {
+            self.made(to, span, done);
         }
-        to.map(|to| self.names.remove(to));
+        let Some(known) = self.names.get_mut(name) else { return };
+        if !done {
+            known.gone = None;
+        } else if let Some(gone) = &mut known.gone {
+            gone.by = gone.by.min(span.ended);
+        }
     }
 
     /// Judges that a command found a mailbox by its name, or did not.
@@ -420,16 +426,34 @@ mod tests {
         let mut account = Account::new();
         account.make("a", 10);
         assert_eq!(account.named("a", span(11, 12), false), None);
-        account.changed("a", None, span(10, 20), true);
+        account.made("a", span(10, 20), true);
         assert!(account.named("a", span(21, 22), false).is_some());
         account.remove("a", Some("b"), 30);
         let both = BTreeSet::from(["INBOX".to_owned(), "a".to_owned()]);
         assert_eq!(account.listed(&both, span(31, 32)).len(), 0);
-        account.changed("a", Some("b"), span(30, 40), true);
+        account.gone("a", Some("b"), span(30, 40), true);
         assert_eq!(account.listed(&both, span(41, 42)).len(), 2, "a is there, b is not");
         assert_eq!(account.names.get("b").unwrap().contents, 2);
         account.end(30, 50);
         assert!(account.named("a", span(51, 52), true).is_some());
+    }
+
+    #[test]
+    fn what_is_removed_while_it_is_made_is_gone_by_the_answer_to_its_removal() {
+        let mut account = Account::new();
+        account.make("a", 10);
+        account.remove("a", Some("b"), 11);
+        account.remove("b", None, 12);
+        account.made("a", span(10, 20), true);
+        assert_eq!(account.named("a", span(21, 22), true), None, "only its making was answered");
+        account.gone("a", Some("b"), span(11, 30), true);
+        assert!(account.named("a", span(31, 32), true).is_some());
+        assert_eq!(account.named("b", span(31, 32), true), None);
+        account.gone("b", None, span(12, 40), true);
+        assert!(account.named("b", span(41, 42), true).is_some());
+        account.make("c", 50);
+        account.made("c", span(50, 51), false);
+        assert!(account.named("c", span(52, 53), true).is_some(), "refused");
     }
 
     #[test]

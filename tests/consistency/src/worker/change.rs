@@ -226,13 +226,14 @@ impl Worker<'_> {
         let Some(answers) = self.burst(chosen.account, &[asked]) else { return };
         let [answer] = &answers[..] else { return };
         let mut known = self.shared.account(chosen.account);
-        known.changed(name, to, answer.span, answer.ok);
+        if kind == "CREATE" {
+            known.made(name, answer.span, answer.ok);
+        } else {
+            known.gone(name, to, answer.span, answer.ok);
+        }
         let wrong = match (answer.ok, kind) {
             (true, _) => None,
-            (false, "CREATE") => {
-                known.names.remove(name);
-                Some(answer.status.clone())
-            }
+            (false, "CREATE") => Some(answer.status.clone()),
             // What a rename came to whose answer was lost is not known: the name may never have been.
             (false, _) => known.named(name, answer.span, false),
         };
