@@ -72,6 +72,7 @@ impl From<mail::Error> for Stop {
             Error::Reserved(what) => return Reply::no(what).with(Code::Cannot).into(),
             Error::Invalid(what) => return Reply::no(what).with(Code::Cannot).into(),
             Error::Blob(blob::Error::Corrupt { .. }) => return damaged(&error),
+            full if full.is_full() => return no_room(&error),
             _ => return unavailable(&error),
         };
         Reply::no(text).with(code).into()
@@ -80,7 +81,7 @@ impl From<mail::Error> for Stop {
 
 impl From<blob::Error> for Stop {
     fn from(error: blob::Error) -> Self {
-        unavailable(&error)
+        if error.is_full() { no_room(&error) } else { unavailable(&error) }
     }
 }
 
@@ -113,8 +114,41 @@ fn damaged(error: &dyn std::error::Error) -> Stop {
     Reply::no("the message is damaged").with(Code::Corruption).into()
 }
 
+/// A full disk. RFC 5530 §3: LIMIT, since it is no quota of the user's that is used up (OVERQUOTA), and nothing is down that a
+/// client could wait for (UNAVAILABLE): reading goes on.
+fn no_room(error: &dyn std::error::Error) -> Stop {
+    tracing::warn!(%error, "no room for what an imap command writes");
+    Reply::no("there is no room left on the server").with(Code::Limit).into()
+}
+
 /// Nothing the client can do but try again; the operator sees why.
 fn unavailable(error: &dyn std::error::Error) -> Stop {
     tracing::warn!(%error, "the store could not answer an imap command");
     Reply::no("not available now, try again later").with(Code::Unavailable).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(stop: Stop) -> Option<Code<'static>> {
+        match stop {
+            Stop::Reply(reply) => reply.code,
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_a_limit_and_a_store_that_is_away_is_unavailable() {
+        for full in [
+            Stop::from(mail::Error::from(kv::Error::out_of_space())),
+            Stop::from(mail::Error::from(blob::Error::Full)),
+            Stop::from(blob::Error::Full),
+            Stop::from(blob::Error::from(kv::Error::out_of_space())),
+        ] {
+            assert_eq!(code(full), Some(Code::Limit));
+        }
+        assert_eq!(code(mail::Error::OverQuota.into()), Some(Code::OverQuota));
+        assert_eq!(code(mail::Error::from(kv::Error::unavailable("down")).into()), Some(Code::Unavailable));
+    }
 }

@@ -54,7 +54,8 @@ pub(crate) fn reply_to(error: &Error) -> Reply {
 
 fn is_full(error: &Error) -> bool {
     match error {
-        Error::Blob(blob::Error::Full) | Error::Mail(mail::Error::Blob(blob::Error::Full)) => true,
+        Error::Blob(error) => error.is_full(),
+        Error::Mail(error) => error.is_full(),
         other => TransactError::as_kv(other).is_some_and(kv::Error::is_out_of_space),
     }
 }

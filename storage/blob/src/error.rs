@@ -74,6 +74,11 @@ impl Error {
         }
     }
 
+    /// Whether there is no room left for what is written.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Error::Full) || self.as_kv().is_some_and(kv::Error::is_out_of_space)
+    }
+
     /// Whether a file system or object store failed.
     pub(crate) fn is_io(&self) -> bool {
         matches!(self, Error::Io { .. })

@@ -51,6 +51,16 @@ impl From<changes::Error> for Error {
     }
 }
 
+impl Error {
+    /// Whether there is no room left for what is written.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Error::Blob(error) => error.is_full(),
+            other => other.as_kv().is_some_and(kv::Error::is_out_of_space),
+        }
+    }
+}
+
 impl TransactError for Error {
     fn as_kv(&self) -> Option<&kv::Error> {
         match self {
