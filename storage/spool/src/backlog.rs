@@ -4,6 +4,7 @@ use runtime::Timestamp;
 use schema::Key;
 use schema::keys::queue::QueueDueKey;
 
+use crate::entry::{AT_ONCE, made_at};
 use crate::{Error, Spool};
 
 /// What waits in a slot.
@@ -28,7 +29,11 @@ impl Spool {
                 let (begin, end) = QueueDueKey::range_until(slot, i64::MAX);
                 let rows = txn.range(&begin, &end).snapshot().limit(count).collect().await?;
                 let first = rows.first().map(|(key, _)| QueueDueKey::decode(key)).transpose()?;
-                let oldest_due = first.map(|key| Timestamp(key.time));
+                let due = |key: QueueDueKey| match Timestamp(key.time) {
+                    AT_ONCE => made_at(key.id),
+                    time => time,
+                };
+                let oldest_due = first.map(due);
                 Ok(Backlog { waiting: rows.len(), more: rows.len() == count, oldest_due })
             })
             .await

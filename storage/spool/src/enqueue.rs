@@ -11,7 +11,7 @@ use schema::records::queue as records;
 use schema::{AccountId, Key, QueueId, Record};
 
 use crate::claim::{slot_in, written_level};
-use crate::entry::{BodyType, Entry, Notify, Ret};
+use crate::entry::{AT_ONCE, BodyType, Entry, Notify, Ret};
 use crate::{Error, Spool};
 
 /// What is to be sent, to the recipients of one domain.
@@ -68,11 +68,11 @@ impl Spool {
         let now = self.clock.now();
         let (id, level) = try_join(self.free_id(txn, now), written_level(txn)).await?;
         let slot = slot_of(&new.domain);
-        let due = new.not_before.map_or(now, |t| t.max(now));
-        let record = entry_record(new, slot, now, due);
+        let begins = new.not_before.map_or(now, |t| t.max(now));
+        let record = entry_record(new, slot, now, begins);
         txn.set_bytes(QueueEntryKey { id }.encode(), record.to_bytes_at(level));
         for (number, recipient) in (0..).zip(&new.recipients) {
-            let record = recipient_record(recipient, due);
+            let record = recipient_record(recipient, begins);
             txn.set_bytes(QueueRecipientKey { id, number }.encode(), record.to_bytes());
         }
         self.blobs.reference_in(txn, &new.staged, BlobOwner::Queue(id)).await?;
@@ -80,7 +80,7 @@ impl Spool {
         Ok(id)
     }
 
-    /// An id nobody has: the time and some randomness, looked up in the transaction that uses it.
+    /// An id nobody has: the time ([`crate::entry::made_at`]) and some randomness, looked up in the transaction that uses it.
     async fn free_id(&self, txn: &Transaction, now: Timestamp) -> Result<QueueId, Error> {
         let millis = u64::try_from(now.millis()).unwrap_or(0);
         loop {
@@ -100,14 +100,17 @@ pub(crate) fn make_due(txn: &Transaction, id: QueueId, entry: &records::Entry) {
     txn.add_i64(&QueueWakeKey { slot }.encode(), 1);
 }
 
-fn entry_record(new: &NewEntry, slot: u16, now: Timestamp, due: Timestamp) -> records::Entry {
+/// An entry to be sent from `begins` on. At once is before any time: the clock of the node that takes it may be ahead of that of
+/// the node that sends it, which would wait for as long as they differ.
+fn entry_record(new: &NewEntry, slot: u16, now: Timestamp, begins: Timestamp) -> records::Entry {
+    let due = if begins > now { begins } else { AT_ONCE };
     records::Entry {
         return_path: new.return_path.clone(),
         domain: new.domain.clone(),
         blob: new.staged.hash().0.to_vec(),
         size: new.staged.size(),
         created: now.millis(),
-        expires: (due + new.lifetime).millis(),
+        expires: (begins + new.lifetime).millis(),
         envid: new.envid.clone(),
         ret: match new.ret {
             Ret::Unspecified => 0,
@@ -129,12 +132,12 @@ fn entry_record(new: &NewEntry, slot: u16, now: Timestamp, due: Timestamp) -> re
     }
 }
 
-fn recipient_record(new: &NewRecipient, due: Timestamp) -> records::Recipient {
+fn recipient_record(new: &NewRecipient, begins: Timestamp) -> records::Recipient {
     records::Recipient {
         address: new.address.clone(),
         notify: new.notify.0,
         orcpt: new.orcpt.clone(),
-        next_attempt: due.millis(),
+        next_attempt: begins.millis(),
         ..records::Recipient::default()
     }
 }

@@ -141,7 +141,7 @@ pub struct Entry {
     pub submitter: Option<AccountId>,
     /// The slot it is in.
     pub slot: u16,
-    /// When it is due.
+    /// When it is due, or was made if it has been since.
     pub due: Timestamp,
     /// Where it is in its life.
     pub state: State,
@@ -188,7 +188,7 @@ impl Entry {
             body_8bit: entry.body_8bit,
             submitter: (entry.submitter != 0).then_some(AccountId(entry.submitter)),
             slot: u16::try_from(entry.slot).map_err(|_| RecordError::Value("slot"))?,
-            due: Timestamp(entry.due),
+            due: if entry.due == AT_ONCE.millis() { made_at(id) } else { Timestamp(entry.due) },
             state: state_of(entry.state),
             delay_reported: entry.delay_reported,
             urgent: entry.urgent,
@@ -201,6 +201,14 @@ impl Entry {
         let pending = |r: &Recipient| r.state == RecipientState::Pending;
         self.recipients.iter().enumerate().filter(move |(_, r)| pending(r)).map(|(n, _)| n)
     }
+}
+
+/// When entries are due that are to be attempted for the first time, and at once.
+pub(crate) const AT_ONCE: Timestamp = Timestamp::EPOCH;
+
+/// When an entry was made, which its id says.
+pub(crate) fn made_at(id: QueueId) -> Timestamp {
+    Timestamp(i64::try_from(id.0 >> 20).unwrap_or(i64::MAX))
 }
 
 pub(crate) const WAITING: u32 = 0;

@@ -110,6 +110,27 @@ async fn a_backlog_tells_how_much_waits_and_since_when() {
 }
 
 #[tokio::test]
+async fn what_is_new_is_due_at_once_whatever_the_clocks_say() {
+    let f = Fixture::new(kv::memory::database());
+    let made = f.clock.now();
+    let id = f.enqueue(1).await;
+    // The node that sends it is an hour behind the one that took it.
+    f.clock.step(made - Duration::from_secs(3600));
+    let fence = f.own().await;
+    assert_eq!(f.due().await, [id]);
+    let claimed = f.take(id, &fence).await;
+    assert_eq!((claimed.entry.created, claimed.entry.due), (made, made));
+    assert_eq!(claimed.entry.expires, made + Duration::from_secs(432_000));
+    // Its next attempt goes by the clock of whoever makes it.
+    let next = f.later();
+    f.spool.settle(&claimed, &[(0, Outcome::Deferred(reply(451)))], next).await.unwrap();
+    assert_eq!(f.due().await, []);
+    assert_eq!(f.spool.get(id).await.unwrap().due, next);
+    f.clock.advance(Duration::from_secs(61));
+    assert_eq!(f.due().await, [id]);
+}
+
+#[tokio::test]
 async fn an_entry_lives_from_enqueue_to_its_last_recipient() {
     let f = Fixture::new(kv::memory::database());
     let id = f.enqueue(2).await;
@@ -256,10 +277,9 @@ async fn entries_of_an_earlier_version_are_due() {
     use schema::{Key, keys::queue::QueueDueKey};
     let f = Fixture::new(kv::memory::database());
     let (id, gone) = (f.enqueue(1).await, QueueId(1));
-    let due = f.spool.get(id).await.unwrap().due.millis();
     let write = f.db.transact("test", |txn| async move {
         for id in [id, gone] {
-            txn.set(&QueueDueKey { slot: slot_of(DOMAIN), time: due, id }.encode(), b"");
+            txn.set(&QueueDueKey { slot: slot_of(DOMAIN), time: 0, id }.encode(), b"");
         }
         Ok::<_, Error>(())
     });

@@ -2,7 +2,7 @@
 //! alone, in a build with the feature `faults`: the machine's clock is not touched.)
 //!
 //! Criterion: lost 0, duplicates 0, UIDs and modseqs ascend, no remote mail twice; no lease is lost for a clock, so sessions
-//! are undisturbed and all nodes work; and no remote mail is sent later than the clock is wrong.
+//! are undisturbed and all nodes work; and all remote mail is sent within 10 s, whoever takes it and whoever sends it.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -17,6 +17,8 @@ use crate::table::Table;
 
 /// Whose clock is wrong.
 const WRONG: usize = 1;
+/// A message may take so long, whoever takes it and whoever sends it.
+const LONGEST: Duration = Duration::from_secs(10);
 /// Seconds, one after the other.
 const STEPS: [i64; 4] = [300, -300, 0, -3600];
 
@@ -52,12 +54,11 @@ fn steps(options: &Options, table: &mut Table, kind: Kind, server: Server) -> an
         std::thread::sleep(options.span());
         let waited = bustle.waits(&fleet, begun);
         let figure = format!(
-            "{} sent meanwhile, the longest after {:.1?}; {} wait",
-            waited.sent, waited.longest, waited.waiting
+            "{} sent meanwhile, {} wait; the longest {:.1?}",
+            waited.sent, waited.waiting, waited.longest
         );
-        let criterion = format!("clock wrong by {step} s: remote mail flows, none later than that");
-        let most = Duration::from_secs(step.unsigned_abs()) + Duration::from_secs(10);
-        table.row(kind.name(), &criterion, &figure, waited.sent > 0 && waited.longest <= most);
+        let criterion = format!("clock wrong by {step} s: remote mail is sent within 10 s");
+        table.row(kind.name(), &criterion, &figure, waited.sent > 0 && waited.longest <= LONGEST);
     }
     set(file, 0)?;
     let lost = fleet.rejoined()? - before;

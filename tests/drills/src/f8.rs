@@ -58,8 +58,7 @@ fn zones(
     let submitted = Instant::now();
     std::thread::sleep(options.span() * 2);
     let others = bustle.waits(fleet, submitted);
-    let figure =
-        format!("{} sent, the longest after {:.1?}; {} wait", others.sent, others.longest, others.waiting);
+    let figure = format!("{} sent, {} wait; the longest {:.1?}", others.sent, others.waiting, others.longest);
     let criterion = "zones that fail: mail for others is sent within 10 s";
     table.row("postgres", criterion, &figure, others.sent > 0 && others.longest <= OTHERS);
     let sent = sent(fleet, begun);

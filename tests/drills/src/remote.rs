@@ -97,7 +97,10 @@ impl Mailer {
                     waits.sent += 1;
                     waits.longest = waits.longest.max(when.saturating_duration_since(*at));
                 }
-                None => waits.waiting += 1,
+                None => {
+                    waits.waiting += 1;
+                    waits.longest = waits.longest.max(at.elapsed());
+                }
             }
         }
         waits
@@ -159,7 +162,7 @@ impl Mailer {
 pub(crate) struct Waits {
     pub(crate) sent: usize,
     pub(crate) waiting: usize,
-    /// From its acknowledgement until it was taken.
+    /// From its acknowledgement until it was taken, or until now if it waits.
     pub(crate) longest: Duration,
 }
 
