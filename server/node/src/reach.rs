@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt, ready};
-use kv::{Database, TransactionOptions};
+use kv::{Database, Priority, TransactionOptions};
 use ownership::Ownership;
 use runtime::Supervisor;
 use smtp::{Envelope, HeaderFacts, Policy, SessionInfo, Verdict};
@@ -42,7 +42,10 @@ pub(crate) fn watch(db: &Database, ownership: &Ownership, supervisor: &Superviso
 
 /// Whether the store answers a read.
 async fn answers(db: &Database) -> bool {
-    let db = db.with_options(TransactionOptions { timeout: ANSWER, holds_out: true, ..db.options() });
+    // Not whether it answers mail in time, but whether it can be reached.
+    let priority = Priority::Vital;
+    let options = TransactionOptions { timeout: ANSWER, holds_out: true, priority, ..db.options() };
+    let db = db.with_options(options);
     let read = db.read("reach", |txn| async move { txn.get(b"").await.map(drop) });
     // What it waits for below may take longer than it tries.
     matches!(tokio::time::timeout(ANSWER, read).await, Ok(Ok::<(), kv::Error>(())))

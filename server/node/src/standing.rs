@@ -1,13 +1,15 @@
 //! The node's standing among others that share its store: its lease, and the duties that are its own.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use leases::{Leases, Standing};
 use membership::{Membership, State};
-use ownership::{Charge, Ownership, Timings};
-use runtime::{CancellationToken, Supervisor, TaskKind};
+use ownership::{Charge, Ownership, Tenure, Timings, Worker};
+use runtime::{Apart, CancellationToken, Supervisor, TaskKind};
 use schema::NodeId;
+use tokio::runtime::Handle;
 
 use crate::cluster::Base;
 
@@ -46,6 +48,8 @@ pub(crate) async fn join(ownership: &Ownership, base: Base<'_>) -> anyhow::Resul
 }
 
 /// Works on what is this node's until the drain. Then hands it over, and tells others that it goes.
+///
+/// The lease is renewed on a thread of its own, so that a node that is out of breath is not thought dead.
 pub(crate) fn work(
     ownership: &Ownership,
     membership: Option<&Membership>,
@@ -54,7 +58,17 @@ pub(crate) fn work(
 ) {
     let left = CancellationToken::new();
     let (working, leaving) = (ownership.clone(), left.clone());
-    supervisor.spawn(TaskKind::Critical, "ownership", async move { working.run(charges, leaving).await });
+    let charges = charges.into_iter().map(here).collect();
+    supervisor.spawn(TaskKind::Critical, "ownership", async move {
+        let run = async move { working.run(charges, leaving).await };
+        match Apart::start("ownership").await {
+            Ok(apart) => apart.run(run).await,
+            Err(error) => {
+                tracing::warn!(%error, "no thread of its own for the lease");
+                run.await
+            }
+        }
+    });
     let (draining, membership) = (ownership.clone(), membership.cloned());
     let drain = supervisor.shutdown().drain.clone();
     supervisor.spawn(TaskKind::Background, "hand-over", async move {
@@ -67,6 +81,23 @@ pub(crate) fn work(
         tell(membership.as_ref(), State::Leaving).await;
         left.cancel();
     });
+}
+
+/// The charge, whose work is done where this is called.
+fn here(charge: Charge) -> Charge {
+    Charge { worker: Arc::new(Here { worker: charge.worker, handle: Handle::current() }), ..charge }
+}
+
+struct Here {
+    worker: Arc<dyn Worker>,
+    handle: Handle,
+}
+
+impl Worker for Here {
+    fn begin(&self, tenure: Tenure) {
+        let _here = self.handle.enter();
+        self.worker.begin(tenure);
+    }
 }
 
 async fn tell(membership: Option<&Membership>, state: State) {

@@ -172,8 +172,11 @@ impl Shared {
         if options.timeout < limits::TRANSACTION_TIME {
             settings.push(TransactionOption::Timeout(millis(options.timeout).max(1)));
         }
-        if options.priority == Priority::Background {
-            settings.push(TransactionOption::PriorityBatch);
+        match options.priority {
+            Priority::Interactive => {}
+            Priority::Background => settings.push(TransactionOption::PriorityBatch),
+            // What the cluster's throttling of mail does not reach.
+            Priority::Vital => settings.push(TransactionOption::PrioritySystemImmediate),
         }
         if let Some(tag) = options.tag {
             let tag = tag.get(..TAG).unwrap_or(tag);

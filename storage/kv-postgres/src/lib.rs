@@ -12,6 +12,8 @@
 //! - Reads are checked, as ranges, against what was committed since their snapshot (`group`, `window`); what
 //!   other processes committed is in the table `log`.
 //! - Notifications wake watches (`watch`).
+//! - What is vital ([`kv::Priority`]) has connections and a committer of its own, like another process; what nobody waits for has
+//!   a share of the connections (`lane`). All commits are made on a thread of their own (`apart`).
 //!
 //! What always holds:
 //! - Whoever sees a version sees all commits up to it.
@@ -23,6 +25,7 @@ mod committer;
 mod config;
 mod error;
 mod group;
+mod lane;
 mod position;
 mod session;
 mod sql;
@@ -30,20 +33,21 @@ mod transaction;
 mod watch;
 mod window;
 
-use committer::{Committer, Request};
+use committer::Committer;
 use config::Connector;
 use deadpool_postgres::{
     Client, Hook, HookError, Manager, ManagerConfig, Pool, QueueMode, RecyclingMethod, Runtime, Timeouts,
 };
 use futures::future::{BoxFuture, try_join_all};
 use group::Attempt;
-use kv::{Backend, BackendTransaction, Error, TransactionOptions, Versionstamp};
+use kv::{Backend, BackendTransaction, Error, Priority, TransactionOptions};
+use lane::{Common, Lane};
 use position::{Head, Known};
-use runtime::{CancellationToken, SharedClock, SharedRng};
+use runtime::{Apart, CancellationToken, SharedClock, SharedRng};
 use sql::Sql;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use transaction::PostgresTransaction;
 use watch::{Listener, Watches};
@@ -54,6 +58,9 @@ const OLDEST_SERVER: i32 = 15_00_00;
 /// How long a transaction waits for a free connection.
 const WAIT: Duration = Duration::from_secs(5);
 
+/// Connections for what is vital: what a node must say of itself, and what it looks at.
+const VITAL: usize = 2;
+
 /// How often the log is trimmed by each process; up to as much again is added by chance.
 const TRIM: Duration = Duration::from_secs(5);
 
@@ -62,8 +69,8 @@ const TRIM: Duration = Duration::from_secs(5);
 pub struct Options {
     /// The schema that holds the tables, unless the URL names one; a-z, 0-9 and _.
     pub schema: String,
-    /// Most connections for transactions of this process; one more listens. Each transaction holds one from
-    /// its first read to its commit.
+    /// Most connections for transactions of this process; a quarter of them for those that nobody waits for. Each transaction
+    /// holds one from its first read to its commit. Five more commit, listen, and are for what is vital.
     pub connections: usize,
 }
 
@@ -75,33 +82,15 @@ impl Default for Options {
 
 /// An open store.
 pub struct Postgres {
-    shared: Arc<Shared>,
+    ordinary: Arc<Lane>,
+    vital: Arc<Lane>,
     stop: CancellationToken,
-    committer: tokio::sync::Mutex<Option<JoinHandle<()>>>,
-}
-
-/// What transactions need of the store.
-struct Shared {
-    pool: Pool,
-    sql: Arc<Sql>,
-    known: Arc<Known>,
-    watches: Arc<Watches>,
-    commits: mpsc::UnboundedSender<Request>,
+    committers: tokio::sync::Mutex<Option<JoinHandle<()>>>,
 }
 
 /// The servers and the database that `url` names, for people: without user and password. Nothing if it cannot be read.
 pub fn place(url: &str) -> Option<String> {
     Connector::new(url).ok().map(|connector| connector.place())
-}
-
-impl Shared {
-    /// Commits, together with whatever else waits.
-    async fn submit(&self, attempt: Attempt) -> Result<Versionstamp, Error> {
-        let (answer, answered) = oneshot::channel();
-        self.commits.send(Request { attempt, answer }).map_err(|_| error::closed())?;
-        // The committer answers everything it takes; if it was killed nobody knows how far it got.
-        answered.await.unwrap_or_else(|_| Err(Error::maybe_committed()))
-    }
 }
 
 /// Opens the store at `url`: `postgres://user:password@host:port,host:port/database?sslmode=…&schema=…`.
@@ -119,23 +108,35 @@ pub async fn open(
     let sql = Arc::new(Sql::new(connector.schema.as_ref().unwrap_or(&options.schema))?);
     let patience = connector.longest_connect() + WAIT;
     tokio::time::timeout(patience, prepare(&connector, &sql)).await.map_err(|_| error::silent())??;
-    let pool = pool(&connector, &sql, options.connections)?;
-    let client = pool.get().await.map_err(|e| error::of_pool(&e))?;
+    let size = options.connections.max(2);
+    let ordinary = pool(&connector, &sql, size)?;
+    let client = ordinary.get().await.map_err(|e| error::of_pool(&e))?;
     let head = Head::ask(&client, &sql.head).await?;
     drop(client);
     let known = Arc::new(Known::new(head.position));
     let stop = CancellationToken::new();
-    let (commits, queue) = mpsc::unbounded_channel();
-    let committer = Committer::new(pool.clone(), Arc::clone(&sql), Arc::clone(&known), clock);
-    // Each of these tasks ends when the store is closed or dropped; the committer after its last commit.
-    let committer = tokio::spawn(committer.run(queue, stop.clone()));
     let (watches, due) = Watches::new();
-    let (watches_, known_) = (Arc::clone(&watches), Arc::clone(&known));
-    let listener = Listener { connector, sql: Arc::clone(&sql), known: known_, watches: watches_, due };
+    let apart = Apart::start("postgres-commit").await;
+    let apart = Arc::new(apart.map_err(|e| Error::unavailable(format!("no thread for commits: {e}")))?);
+    let committer = || {
+        let pool = pool(&connector, &sql, 1)?;
+        Ok::<_, Error>(Committer::new(pool, Arc::clone(&sql), Arc::clone(&known), clock.clone()))
+    };
+    let (first, second, stopped) = (committer()?, committer()?, stop.clone());
+    let ((commits, queue), (vital_commits, vital_queue)) =
+        (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+    // These end when the store is closed or dropped, after their last commit.
+    let committers = apart.spawn(async move {
+        tokio::join!(first.run(queue, stopped.clone()), second.run(vital_queue, stopped));
+    });
+    let (sql_, known_, watches_) = (Arc::clone(&sql), Arc::clone(&known), Arc::clone(&watches));
+    let common = Common { sql: sql_, known: known_, watches: watches_, apart };
+    let ordinary = Arc::new(Lane::ordinary(common.clone(), ordinary, commits, size));
+    let vital = Arc::new(Lane::vital(common, pool(&connector, &sql, VITAL)?, vital_commits));
+    let listener = Listener { connector, sql: Arc::clone(&sql), known, watches, due };
     tokio::spawn(listener.run(stop.clone()));
-    tokio::spawn(trim(pool.clone(), Arc::clone(&sql), rng, stop.clone()));
-    let shared = Arc::new(Shared { pool, sql, known, watches, commits });
-    Ok(Arc::new(Postgres { shared, stop, committer: tokio::sync::Mutex::new(Some(committer)) }))
+    tokio::spawn(trim(ordinary.pool.clone(), sql, rng, stop.clone()));
+    Ok(Arc::new(Postgres { ordinary, vital, stop, committers: tokio::sync::Mutex::new(Some(committers)) }))
 }
 
 /// Looks at the server and makes the tables, on a connection of its own.
@@ -183,8 +184,7 @@ fn pool(connector: &Connector, sql: &Arc<Sql>, size: usize) -> Result<Pool, Erro
         })
     });
     Pool::builder(manager)
-        // The committer keeps one.
-        .max_size(size.max(2) + 1)
+        .max_size(size)
         .timeouts(Timeouts {
             wait: Some(WAIT),
             create: Some(connector.longest_connect()),
@@ -220,8 +220,8 @@ async fn trim(pool: Pool, sql: Arc<Sql>, rng: SharedRng, stop: CancellationToken
 impl Postgres {
     /// Asks the primary whether it is there and writable.
     pub async fn check(&self) -> Result<(), Error> {
-        let client = self.shared.pool.get().await.map_err(|e| error::of_pool(&e))?;
-        Head::ask(&client, &self.shared.sql.head).await.map(drop)
+        let client = self.ordinary.client().await?;
+        Head::ask(&client, &self.ordinary.common.sql.head).await.map(drop)
     }
 }
 
@@ -230,8 +230,9 @@ impl Backend for Postgres {
         "postgres"
     }
 
-    fn begin(&self, _options: &TransactionOptions) -> Box<dyn BackendTransaction> {
-        Box::new(PostgresTransaction::new(Arc::clone(&self.shared)))
+    fn begin(&self, options: &TransactionOptions) -> Box<dyn BackendTransaction> {
+        let lane = if options.priority == Priority::Vital { &self.vital } else { &self.ordinary };
+        Box::new(PostgresTransaction::new(Arc::clone(lane), options.priority == Priority::Background))
     }
 
     fn outcome_can_be_unknown(&self) -> bool {
@@ -241,17 +242,18 @@ impl Backend for Postgres {
     fn advance_version(&self, version: u64) -> BoxFuture<'_, Result<(), Error>> {
         // A commit of nothing that takes this version, or the next one if that is above it.
         let attempt = Attempt { least_version: version, ..Attempt::default() };
-        Box::pin(async move { self.shared.submit(attempt).await.map(drop) })
+        Box::pin(async move { self.ordinary.submit(attempt).await.map(drop) })
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async {
             self.stop.cancel();
-            if let Some(committer) = self.committer.lock().await.take() {
-                // It ends by itself; that it panicked would have been said already.
-                let _ = committer.await;
+            if let Some(committers) = self.committers.lock().await.take() {
+                // They end by themselves; that they panicked would have been said already.
+                let _ = committers.await;
             }
-            self.shared.pool.close();
+            self.ordinary.pool.close();
+            self.vital.pool.close();
             Ok(())
         })
     }

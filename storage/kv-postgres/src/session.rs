@@ -1,15 +1,17 @@
 //! A snapshot: a connection of the pool inside of a read-only transaction.
 
 use crate::error;
+use crate::lane::Lane;
 use crate::position::{Head, Known};
 use crate::sql::{self, SHORT_KEY, Sql};
 use bytes::Bytes;
-use deadpool_postgres::{Client, Pool};
+use deadpool_postgres::Client;
 use futures::future::{BoxFuture, FutureExt, Shared};
 use kv::{Error, RangePage, RangeRequest, Row};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Rows are guessed to be at least this long when a page is asked for by its bytes.
 const SMALL_ROW: usize = 48;
@@ -23,17 +25,20 @@ pub(crate) struct Session {
     sql: Arc<Sql>,
     /// The answer to what was sent first; reads do not wait for it before they are sent.
     head: Shared<BoxFuture<'static, Result<Head, Error>>>,
+    /// The turn that it was taken in, given back with it.
+    _turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Session {
     /// Takes a connection and begins; what is committed before the first read is answered may be in the
     /// snapshot, what was acknowledged before this call is.
-    pub(crate) async fn begin(pool: &Pool, sql: &Arc<Sql>, known: &Arc<Known>) -> Result<Self, Error> {
-        let client = Arc::new(pool.get().await.map_err(|e| error::of_pool(&e))?);
+    pub(crate) async fn begin(lane: &Lane, turn: Option<OwnedSemaphorePermit>) -> Result<Self, Error> {
+        let client = Arc::new(lane.client().await?);
+        let (sql, known) = (&lane.common.sql, &lane.common.known);
         let head = begin(Arc::clone(&client), Arc::clone(sql), Arc::clone(known)).boxed().shared();
         // Polled once it is sent, so that reads queue up behind it.
         let _ = head.clone().now_or_never();
-        Ok(Session { client, sql: Arc::clone(sql), head })
+        Ok(Session { client, sql: Arc::clone(sql), head, _turn: turn })
     }
 
     /// The snapshot's place in history.

@@ -1,7 +1,7 @@
 //! A transaction: one snapshot, own writes on top, and what it read and wrote for the check at commit.
 
-use crate::Shared;
 use crate::group::Attempt;
+use crate::lane::Lane;
 use crate::position::Position;
 use crate::session::Session;
 use bytes::Bytes;
@@ -15,7 +15,9 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 
 pub(crate) struct PostgresTransaction {
-    shared: Arc<Shared>,
+    lane: Arc<Lane>,
+    /// Whether nobody waits for it.
+    background: bool,
     /// The snapshot, from the first read on until the commit.
     session: tokio::sync::Mutex<Option<Arc<Session>>>,
     state: Mutex<State>,
@@ -40,8 +42,13 @@ struct Wanted {
 }
 
 impl PostgresTransaction {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        PostgresTransaction { shared, session: tokio::sync::Mutex::default(), state: Mutex::default() }
+    pub(crate) fn new(lane: Arc<Lane>, background: bool) -> Self {
+        PostgresTransaction {
+            lane,
+            background,
+            session: tokio::sync::Mutex::default(),
+            state: Mutex::default(),
+        }
     }
 
     async fn session(&self) -> Result<Arc<Session>, Error> {
@@ -49,8 +56,8 @@ impl PostgresTransaction {
         if let Some(session) = &*session {
             return Ok(Arc::clone(session));
         }
-        let shared = &self.shared;
-        let begun = Arc::new(Session::begin(&shared.pool, &shared.sql, &shared.known).await?);
+        let turn = if self.background { Some(self.lane.turn().await?) } else { None };
+        let begun = Arc::new(Session::begin(&self.lane, turn).await?);
         self.state.lock().has_session = true;
         *session = Some(Arc::clone(&begun));
         Ok(begun)
@@ -100,8 +107,8 @@ impl PostgresTransaction {
             attempt.base = [snapshot, declared].into_iter().flatten().min();
         }
         drop(session);
-        let stamp = if writes { self.shared.submit(attempt).await? } else { Versionstamp::ZERO };
-        watches.into_iter().for_each(|watch| self.shared.watches.add(watch));
+        let stamp = if writes { self.lane.submit(attempt).await? } else { Versionstamp::ZERO };
+        watches.into_iter().for_each(|watch| self.lane.common.watches.add(watch));
         Ok(stamp)
     }
 
@@ -174,7 +181,7 @@ impl BackendTransaction for PostgresTransaction {
         let state = &mut *self.state.lock();
         if kind == ConflictKind::Read && !state.has_session {
             // "Read" means since now, at the latest: without a snapshot, since what is known here to be committed.
-            state.declared.get_or_insert_with(|| self.shared.known.get());
+            state.declared.get_or_insert_with(|| self.lane.common.known.get());
         }
         state.buffer.declare(kind, begin, end);
     }
@@ -186,7 +193,7 @@ impl BackendTransaction for PostgresTransaction {
             Lookup::Known(value) => (value, None),
             Lookup::OnStore(operations) => (None, Some(operations.to_vec())),
         };
-        let since = (!state.has_session).then(|| self.shared.known.get());
+        let since = (!state.has_session).then(|| self.lane.common.known.get());
         let (watch, woken) = Watch::new(key, seen);
         state.watches.push(Wanted { watch, on_store, since });
         woken

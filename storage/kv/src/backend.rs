@@ -154,8 +154,10 @@ pub enum Priority {
     /// Somebody waits for it.
     #[default]
     Interactive,
-    /// Nobody does.
+    /// Nobody does: it comes after those that somebody waits for.
     Background,
+    /// The process is thought dead if it does not come through: it waits behind nothing else. For little, and seldom.
+    Vital,
 }
 
 /// How a transaction is run.

@@ -42,7 +42,7 @@ pub use site::{SiteChange, Sites};
 pub use situation::{Live, Observation, Situation};
 pub use verify::{check_row_in, mend_in};
 
-use kv::{Database, Transaction, TransactionOptions};
+use kv::{Database, Priority, Transaction, TransactionOptions};
 use runtime::SharedClock;
 use schema::Key;
 use schema::keys::node::GenerationKey;
@@ -57,8 +57,9 @@ pub struct Leases {
 impl Leases {
     /// Those of a store. The clock only dates what people read.
     pub fn new(mut db: Database, clock: SharedClock) -> Self {
-        // By its lease a node learns that the store is back.
-        db = db.with_options(TransactionOptions { holds_out: true, ..db.options() });
+        // By its lease a node learns that the store is back, and shows that it lives.
+        let options = TransactionOptions { holds_out: true, priority: Priority::Vital, ..db.options() };
+        db = db.with_options(options);
         Self { db, clock }
     }
 
