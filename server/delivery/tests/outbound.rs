@@ -84,6 +84,20 @@ async fn attempted(world: &World, times: usize) {
 }
 
 /// RFC 5321 has no limit for replies; a value of the store has.
+/// There are fewer turns in the store than slots, and all of these look for work and begin it at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slots_that_take_turns_all_get_theirs() {
+    let world = World::new().await;
+    let sink = Sink::start(Script::default()).await;
+    let domains: Vec<String> = (0..300).map(|n| format!("<x@n{n}.example>")).collect();
+    for domains in domains.chunks(100) {
+        let rcpt: Vec<&str> = domains.iter().map(String::as_str).collect();
+        world.send(Role::Submission, ALICE, &rcpt, TEXT).await;
+    }
+    world.run(sink.address);
+    world.drained().await;
+}
+
 #[tokio::test]
 async fn a_long_reply_ends_the_attempt_as_a_short_one_does() {
     let line = |separator| format!("{separator}{}", "x".repeat(4000));

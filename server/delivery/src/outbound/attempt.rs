@@ -11,9 +11,9 @@ use super::client::{Client, Outgoing};
 use super::destination::{Seen, Way};
 use super::envelope::Envelope;
 use super::failure::Failure;
+use super::lookups::Route;
 use super::outcome::outcome;
 use super::pool::Pool;
-use super::route::route;
 use super::runner::{Runner, caught};
 use crate::Error;
 
@@ -38,13 +38,14 @@ impl Attempt<'_> {
     pub(super) async fn run(&self, way: Way) -> Result<Seen, Error> {
         let entry = &self.claimed.entry;
         let pending: Vec<usize> = entry.pending().collect();
-        let outage = match way {
-            Way::Closed(outage) if !entry.urgent => Some(outage),
-            _ => None,
+        let (outage, route) = match way {
+            Way::Closed(outage) if !entry.urgent => (Some(outage), None),
+            Way::Closed(_) => (None, None),
+            Way::Open(route) => (None, route),
         };
         let (sent, seen) = match &outage {
             Some(outage) => (Err(outage.failure.clone()), Seen::Nothing),
-            None => self.guarded(&pending).await,
+            None => self.guarded(&pending, route).await,
         };
         let now = self.runner.shared.services.clock.now();
         let expired = now >= entry.expires;
@@ -65,23 +66,23 @@ impl Attempt<'_> {
     }
 
     /// [`Attempt::send`]; a panic in it is a failure that passes.
-    async fn guarded(&self, pending: &[usize]) -> (Result<Sent, Failure>, Seen) {
+    async fn guarded(&self, pending: &[usize], route: Option<Route>) -> (Result<Sent, Failure>, Seen) {
         let entry = &self.claimed.entry;
         let doubtful = |n: &&usize| entry.recipients.get(**n).is_some_and(|r| r.in_doubt.is_some());
         in_doubt(pending.iter().filter(doubtful).count());
-        caught(Box::pin(self.send(pending))).await.unwrap_or_else(|| {
+        caught(Box::pin(self.send(pending, route))).await.unwrap_or_else(|| {
             tracing::error!(id = %entry.id, domain = %entry.domain, "attempt panicked");
             (Err(Failure::transient(Enhanced::new(4, 3, 0), "internal error")), Seen::Nothing)
         })
     }
 
-    async fn send(&self, pending: &[usize]) -> (Result<Sent, Failure>, Seen) {
+    async fn send(&self, pending: &[usize], route: Option<Route>) -> (Result<Sent, Failure>, Seen) {
         let entry = &self.claimed.entry;
         let envelope = match Envelope::of(entry, pending) {
             Ok(envelope) => envelope,
             Err(failure) => return (Err(failure), Seen::Nothing),
         };
-        let client = match self.client().await {
+        let client = match self.client(route).await {
             Ok(client) => client,
             Err(failure) if failure.permanent => return (Err(failure), Seen::Answered),
             Err(failure) => return (Err(failure.clone()), Seen::Unreachable(failure)),
@@ -95,7 +96,7 @@ impl Attempt<'_> {
     }
 
     /// The kept connection if it leads there, or a new one to the first server that answers.
-    async fn client(&self) -> Result<Client, Failure> {
+    async fn client(&self, route: Option<Route>) -> Result<Client, Failure> {
         let (runner, domain) = (self.runner, &self.claimed.entry.domain);
         while let Some(mut client) = self.pool.take(domain) {
             // The server may have closed it meanwhile.
@@ -103,8 +104,11 @@ impl Attempt<'_> {
                 return Ok(client);
             }
         }
-        let rng = &*runner.shared.services.rng;
-        let targets = route(&runner.routing(), &*runner.resolver, rng, domain).await?;
+        let targets = match route {
+            Some(route) => route?,
+            // The connection was not good any more, or an operator does not want to wait.
+            None => runner.lookups.wait(runner.find(domain, runner.routing())).await?,
+        };
         Client::connect_any(&targets, &runner.options.client).await
     }
 
@@ -117,7 +121,8 @@ impl Attempt<'_> {
         let entry = &self.claimed.entry;
         let begun = AtomicBool::new(false);
         let before_dot = async {
-            let recorded = self.runner.shared.services.spool.begin_attempt(self.claimed, pending).await;
+            let record = self.runner.shared.services.spool.begin_attempt(self.claimed, pending);
+            let recorded = Box::pin(self.runner.in_turn_to_record(record)).await;
             recorded.map_err(|e| Failure::ours(format!("the attempt cannot be recorded: {e}")))?;
             // A process that was stopped here for longer than its lease lasts must not go on: another has the entry.
             if !self.tenure.sure() {

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! runner ─ one for each slot ─▶ slot ─ what is due, as there is room ─▶ attempt ─▶ settle
-//!                                 ▲                                       │
-//!                                 └──── destination: who answers ◀────────┘
+//!                              │  ▲                                       │
+//!                    lookups ◀─┘  └──── destination: who answers ◀────────┘
 //! ```
 
 mod attempt;
@@ -11,6 +11,7 @@ pub mod client;
 mod destination;
 mod envelope;
 pub mod failure;
+mod lookups;
 mod outcome;
 mod pool;
 pub mod resolver;

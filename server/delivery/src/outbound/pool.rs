@@ -25,6 +25,11 @@ impl Pool {
         Some(kept.remove(at).client)
     }
 
+    /// Whether a connection is kept that leads there.
+    pub(super) fn has(&self, domain: &str) -> bool {
+        self.0.lock().iter().any(|kept| kept.domain == domain)
+    }
+
     /// Keeps a connection, and gives back one that is to be closed for it.
     pub(super) fn keep(&self, domain: &str, client: Client) -> Option<Client> {
         if client.transactions() >= PER_CONNECTION {

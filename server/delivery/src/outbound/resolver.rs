@@ -1,14 +1,22 @@
 //! The DNS, as far as mail routing needs it.
+//!
+//! That a name or its records do not exist sends mail back at once. So that is only what a server says so: NXDOMAIN, or an answer
+//! without records that is one (RFC 2308 §2.1, §2.2). What could not be told, and what has no end (`alias`), may be told
+//! later: no answer, SERVFAIL, one that was cut short, a referral to other servers, names that go in circles.
+
+mod alias;
+#[cfg(test)]
+mod tests;
 
 use std::net::{IpAddr, SocketAddr};
 
 use futures::future::{BoxFuture, FutureExt};
-use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{NameServerConfig, ResolverConfig};
 use hickory_resolver::lookup::Lookup;
-use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::proto::rr::{RData, Record};
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::rr::{RData, Record, RecordType};
+use hickory_resolver::{ResolverBuilder, TokioResolver};
 
 /// Why a name could not be looked up.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +46,9 @@ pub trait Resolver: Send + Sync {
     fn addresses<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, ResolveError>>;
 }
 
+/// Questions that may wait for answers over one connection; more would fail. There are never so many at a time.
+const QUESTIONS: usize = 1_024;
+
 /// The system's resolver.
 pub struct SystemResolver(TokioResolver);
 
@@ -48,8 +59,7 @@ impl SystemResolver {
     ///
     /// The operator must act: the system has no usable resolver configuration.
     pub fn new() -> Result<Self, ResolveError> {
-        let builder = TokioResolver::builder_tokio().map_err(temporary)?;
-        builder.build().map(Self).map_err(temporary)
+        Self::built(TokioResolver::builder_tokio().map_err(temporary)?)
     }
 
     /// Asks this server alone, over UDP and TCP.
@@ -61,8 +71,40 @@ impl SystemResolver {
         let mut asked = NameServerConfig::udp_and_tcp(server.ip());
         asked.connections.iter_mut().for_each(|connection| connection.port = server.port());
         let config = ResolverConfig::from_parts(None, Vec::new(), vec![asked]);
-        let builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+        Self::built(TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()))
+    }
+
+    fn built(mut builder: ResolverBuilder<TokioRuntimeProvider>) -> Result<Self, ResolveError> {
+        builder.options_mut().max_active_requests = QUESTIONS;
         builder.build().map(Self).map_err(temporary)
+    }
+
+    /// The name that this one is an alias of, if it is one.
+    async fn alias(&self, name: String) -> Result<Option<String>, ResolveError> {
+        match self.0.lookup(format!("{name}."), RecordType::CNAME).await {
+            Ok(lookup) => Ok(lookup.answers().iter().find_map(|record| match &record.data {
+                RData::CNAME(target) => Some(plain(&target.to_ascii())),
+                _ => None,
+            })),
+            Err(error) if is_referral(&error) => Err(temporary("the server asked refers to others")),
+            Err(error) if error.is_no_records_found() => Ok(None),
+            Err(error) => Err(temporary(error)),
+        }
+    }
+}
+
+/// A name as it is compared.
+fn plain(name: &str) -> String {
+    name.trim_end_matches('.').to_ascii_lowercase()
+}
+
+/// Whether that was no answer to the question. RFC 2308 §2.2: a referral has NS records and no SOA record.
+fn is_referral(error: &NetError) -> bool {
+    match error {
+        NetError::Dns(DnsError::NoRecordsFound(none)) => {
+            !error.is_nx_domain() && none.soa.is_none() && none.ns.is_some()
+        }
+        _ => false,
     }
 }
 
@@ -102,7 +144,11 @@ impl Resolver for SystemResolver {
                 let address = |record: &Record| record.data.ip_addr();
                 outcome(answer.map(|lookup| lookup.answers().iter().filter_map(address).collect()))
             };
-            both(of(v6), of(v4))
+            let addresses = both(of(v6), of(v4))?;
+            if addresses.is_empty() {
+                alias::has_end(host, |name| self.alias(name).boxed()).await?;
+            }
+            Ok(addresses)
         }
         .boxed()
     }
@@ -126,39 +172,5 @@ fn both(
 
 fn mx_of(data: &RData) -> Option<MxRecord> {
     let RData::MX(mx) = data else { return None };
-    let host = mx.exchange.to_ascii().trim_end_matches('.').to_ascii_lowercase();
-    Some(MxRecord { preference: mx.preference, host })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_family_that_cannot_be_told_is_not_one_without_addresses() {
-        let temporary = || Err(ResolveError::Temporary("timeout".into()));
-        let missing = || Err(ResolveError::NoSuchDomain);
-        let none = || Ok(Vec::new());
-        let v4 = || Ok(vec![IpAddr::from([192, 0, 2, 1])]);
-        let v6 = || Ok(vec!["2001:db8::1".parse().unwrap()]);
-        for (aaaa, a, addresses) in [
-            (none(), temporary(), temporary()),
-            (temporary(), none(), temporary()),
-            (temporary(), temporary(), temporary()),
-            (missing(), temporary(), temporary()),
-            (temporary(), missing(), temporary()),
-            (none(), none(), none()),
-            (missing(), missing(), missing()),
-            (missing(), none(), none()),
-            (none(), missing(), none()),
-            (missing(), v4(), v4()),
-            (temporary(), v4(), v4()),
-            (none(), v4(), v4()),
-            (v6(), temporary(), v6()),
-            (v6(), missing(), v6()),
-            (v6(), v4(), Ok([v6().unwrap(), v4().unwrap()].concat())),
-        ] {
-            assert_eq!(both(aaaa.clone(), a.clone()), addresses, "{aaaa:?} {a:?}");
-        }
-    }
+    Some(MxRecord { preference: mx.preference, host: plain(&mx.exchange.to_ascii()) })
 }

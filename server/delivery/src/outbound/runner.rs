@@ -5,15 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use futures::future::BoxFuture;
 use ownership::{Charge, Tenure, Worker};
 use parking_lot::RwLock;
 use runtime::{CancellationToken, Supervisor, TaskKind};
 use schema::Duty;
+use tokio::sync::Semaphore;
 
 use super::client::ClientOptions;
+use super::failure::Failure;
+use super::lookups::Lookups;
 use super::pool::Pool;
 use super::resolver::Resolver;
-use super::route::Routing;
+use super::route::{Routing, Target, route};
 use super::schedule::Schedule;
 use super::slot::Slot;
 use crate::accept::Delivery;
@@ -21,6 +25,12 @@ use crate::{Error, SharedRef};
 
 /// After a failure of the store.
 pub(super) const PAUSE: Duration = Duration::from_secs(2);
+
+/// Transactions at a time, of all slots of a node, that look for work and begin it. There are sixteen attempts in each slot, and the
+/// store has to answer those who send us mail and read theirs first.
+const BEGINNING: usize = 6;
+/// Transactions at a time that record what was done: they do not wait behind those that begin more.
+const RECORDING: usize = 10;
 
 /// How mail is sent on.
 pub struct RunnerOptions {
@@ -38,7 +48,10 @@ pub struct Runner {
     pub(super) shared: SharedRef,
     pub(super) resolver: Arc<dyn Resolver>,
     pub(super) options: Arc<RunnerOptions>,
+    pub(super) lookups: Arc<Lookups>,
     routing: Arc<RwLock<Arc<Routing>>>,
+    beginning: Arc<Semaphore>,
+    recording: Arc<Semaphore>,
 }
 
 impl Runner {
@@ -47,7 +60,8 @@ impl Runner {
     pub fn new(delivery: &Delivery, resolver: Arc<dyn Resolver>, options: RunnerOptions) -> Self {
         let routing = Arc::new(RwLock::new(Arc::new(options.routing.clone())));
         let (shared, options) = (Arc::clone(&delivery.shared), Arc::new(options));
-        Self { shared, resolver, options, routing }
+        let (beginning, recording) = (Semaphore::new(BEGINNING).into(), Semaphore::new(RECORDING).into());
+        Self { shared, resolver, options, lookups: Arc::default(), routing, beginning, recording }
     }
 
     /// How servers are found now.
@@ -58,6 +72,30 @@ impl Runner {
     /// Finds servers otherwise from the next connection on.
     pub fn set_routing(&self, routing: Routing) {
         *self.routing.write() = Arc::new(routing);
+    }
+
+    /// Looks for the servers of a destination.
+    pub(super) fn find(
+        &self,
+        domain: &str,
+        routing: Arc<Routing>,
+    ) -> BoxFuture<'static, Result<Vec<Target>, Failure>> {
+        let (resolver, rng) = (Arc::clone(&self.resolver), Arc::clone(&self.shared.services.rng));
+        let domain = domain.to_owned();
+        async move { route(&routing, &*resolver, &*rng, &domain).await }.boxed()
+    }
+
+    /// Does what begins work in the store, when it is its turn.
+    pub(super) async fn in_turn_to_begin<T>(&self, work: impl Future<Output = T>) -> T {
+        // It is never closed.
+        let _turn = self.beginning.acquire().await.ok();
+        work.await
+    }
+
+    /// Does what records work in the store, when it is its turn.
+    pub(super) async fn in_turn_to_record<T>(&self, work: impl Future<Output = T>) -> T {
+        let _turn = self.recording.acquire().await.ok();
+        work.await
     }
 
     /// The slots of the queue, to be worked on by this node when they are its own.
@@ -83,7 +121,8 @@ impl Runner {
     }
 
     async fn recover_and_work(&self, tenure: &Tenure) -> Result<(), Error> {
-        let recovered = self.shared.services.spool.recover(tenure.fence()).await?;
+        let recover = self.shared.services.spool.recover(tenure.fence());
+        let recovered = self.in_turn_to_begin(recover).await?;
         if recovered > 0 {
             tracing::info!(slot = tenure.duty().number, recovered, "attempts of an earlier owner taken over");
         }

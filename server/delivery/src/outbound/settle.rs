@@ -49,10 +49,13 @@ impl Attempt<'_> {
             reports: reports(entry, outcomes, late, dsn),
         };
         loop {
-            if self.is_settled(caught(Box::pin(self.record(&settlement))).await)? {
+            let record = self.runner.in_turn_to_record(self.record(&settlement));
+            if self.is_settled(caught(Box::pin(record)).await)? {
                 return Ok(());
             }
-            let put_off = services.spool.settle(self.claimed, &put_off(outcomes), later).await;
+            let put_off = put_off(outcomes);
+            let put_off = services.spool.settle(self.claimed, &put_off, later);
+            let put_off = self.runner.in_turn_to_record(put_off).await;
             if self.is_settled(Some(put_off.map(drop).map_err(Error::from)))? {
                 return Ok(());
             }
