@@ -4,6 +4,7 @@
 //! printed at the end has a row for each criterion; the exit code is not 0 if one was not met.
 
 mod backend;
+mod backlog;
 mod disk;
 mod dns;
 mod f1;
@@ -99,9 +100,12 @@ struct Options {
     /// F3: how long each partition lasts, in seconds
     #[arg(long, default_value_t = 30)]
     partition: u64,
-    /// F13: entries in the queue
-    #[arg(long, default_value_t = 20_000)]
+    /// F13: entries in the queue, which wait for their time in the next five days
+    #[arg(long, default_value_t = 100_000)]
     entries: usize,
+    /// F13: entries besides that are tried and put off all the time
+    #[arg(long, default_value_t = 2_000)]
+    held: usize,
     /// F14: clients that come at once
     #[arg(long, default_value_t = 10_000)]
     clients: usize,
