@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{self, Config};
 use crate::dev_nodes;
+use crate::parent;
 use crate::secrets;
 use crate::serve::{self, Flavour, Node};
 
@@ -36,7 +37,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 2500)]
     pub(crate) port_base: u16,
     /// The store, as `embedded:DIR`, `postgres://user@host:port/database` (with `?schema=…`, to share a database) or
-    /// `fdb:CLUSTER_FILE` (with `?prefix=…`, to share a cluster); DATA/store if absent
+    /// `fdb:CLUSTER_FILE` (with `?prefix=…`, to share a cluster, and `datacenter=…`); DATA/store if absent
     #[arg(long)]
     store: Option<String>,
     /// Where larger bodies lie: a file with the settings of `[blob]`
@@ -66,9 +67,9 @@ pub(crate) struct Arguments {
     /// Names of regions: the nodes are in them by turns
     #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
     regions: Vec<String>,
-    /// One of several nodes: it ends with the process that started it
+    /// It ends when its standard input does: with the process that started it
     #[arg(long, hide = true)]
-    of_several: bool,
+    with_parent: bool,
     /// Where listeners are, as name=address, instead of by the port base
     #[arg(long, hide = true, value_delimiter = ',')]
     listen: Vec<String>,
@@ -124,11 +125,11 @@ pub(crate) struct DemoAccount {
 
 /// Runs the demo until it is told to stop.
 pub(crate) async fn run(arguments: Arguments, shared: ctl::Connection) -> anyhow::Result<()> {
+    if arguments.with_parent {
+        parent::end_with_input()?;
+    }
     if arguments.nodes != 1 {
         return dev_nodes::run(arguments, &shared.data, shared.json).await;
-    }
-    if arguments.of_several {
-        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
     }
     let config = configuration(&arguments, &shared.data)?;
     let node = serve::start(config, None, Flavour::Development).await?;

@@ -11,7 +11,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::dev::{self, Arguments, DemoAccount, HOST};
@@ -49,6 +49,8 @@ struct Running {
     number: u16,
     child: Child,
     announced: Announced,
+    /// Its standard input: when this process is gone, however that came, it ends too.
+    _input: Option<ChildStdin>,
 }
 
 /// How to begin a node.
@@ -129,19 +131,21 @@ impl Starter {
                 .with_context(|| data.display().to_string())?;
         }
         let mut command = Command::new(&self.program);
-        command.args(["dev", "--json", "--of-several", "--data"]).arg(&data);
+        command.args(["dev", "--json", "--with-parent", "--data"]).arg(&data);
         command.args(self.arguments.passed_on(number, self.port_base(number)?));
         if let Some(before) = before {
             let listen = before.listeners.iter().map(|(name, address)| format!("{name}={address}"));
             command.arg("--listen").arg(listen.collect::<Vec<_>>().join(","));
         }
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn();
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn();
         let mut child = child.with_context(|| self.program.display().to_string())?;
+        // Taken out, since waiting for the child would close it.
+        let input = child.stdin.take();
         let stdout = child.stdout.take().context("no standard output")?;
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line).await?;
         match serde_json::from_str(&line) {
-            Ok(announced) => Ok(Running { number, child, announced }),
+            Ok(announced) => Ok(Running { number, child, announced, _input: input }),
             // It has said why on standard error.
             Err(_) => bail!("node {number} did not start: {}", child.wait().await?),
         }
@@ -179,7 +183,10 @@ impl Starter {
                 _ = interrupt.recv() => break,
             }
         }
-        nodes.iter().for_each(|node| node.signal(Signal::TERM));
+        // One that was stopped hears the first only after the second.
+        for signal in [Signal::TERM, Signal::CONT] {
+            nodes.iter().for_each(|node| node.signal(signal));
+        }
         for node in &mut nodes {
             node.child.wait().await?;
         }

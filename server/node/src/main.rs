@@ -13,6 +13,7 @@ mod faults;
 mod http;
 mod leaving;
 mod observing;
+mod parent;
 mod probing;
 mod purge;
 mod reach;

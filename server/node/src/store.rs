@@ -59,7 +59,7 @@ fn foundationdb(store: &config::Store) -> kv_fdb::Options {
     }
 }
 
-/// `CLUSTER_FILE?prefix=P&client_library=FILE`, all of which may be absent.
+/// `CLUSTER_FILE?prefix=P&client_library=FILE&datacenter=NAME`, all of which may be absent.
 fn fdb_url(rest: &str, mut options: kv_fdb::Options) -> anyhow::Result<Location> {
     let (file, parameters) = rest.split_once('?').unwrap_or((rest, ""));
     if !file.is_empty() {
@@ -69,9 +69,10 @@ fn fdb_url(rest: &str, mut options: kv_fdb::Options) -> anyhow::Result<Location>
         match parameter.split_once('=') {
             Some(("prefix", prefix)) => options.prefix = prefix.into(),
             Some(("client_library", file)) => options.client_library = Some(file.into()),
-            _ => {
-                bail!("fdb:CLUSTER_FILE has no parameter {parameter:?}; it has prefix=… and client_library=…")
-            }
+            Some(("datacenter", name)) => options.datacenter = Some(name.into()),
+            _ => bail!(
+                "fdb:CLUSTER_FILE has no parameter {parameter:?}; it has prefix=…, client_library=… and datacenter=…"
+            ),
         }
     }
     Ok(Location::FoundationDb(options))

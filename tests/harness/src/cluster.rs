@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
@@ -59,6 +59,8 @@ struct Announcement {
 #[derive(Debug)]
 pub struct Cluster {
     parent: Child,
+    /// Its standard input: it ends with this process, and the nodes with it.
+    _input: Option<ChildStdin>,
     /// The nodes, by number.
     pub nodes: Vec<Member>,
     /// The demo accounts.
@@ -77,7 +79,7 @@ impl Cluster {
         let scratch = tempfile::tempdir()?;
         let log = std::fs::File::create(scratch.path().join("log"))?;
         let mut command = Command::new(binary()?);
-        command.args(["dev", "--json", "--nodes", &options.nodes.to_string()]);
+        command.args(["dev", "--json", "--with-parent", "--nodes", &options.nodes.to_string()]);
         command.args(["--port-base", &options.port_base.to_string()]);
         // A signal from the terminal is for whoever started the nodes to act on.
         command.process_group(0);
@@ -97,12 +99,13 @@ impl Cluster {
         if options.restart {
             command.arg("--restart");
         }
-        let mut parent = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn()?;
+        let mut parent = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).spawn()?;
+        let input = parent.stdin.take();
         let mut line = String::new();
         BufReader::new(parent.stdout.take().context("no standard output")?).read_line(&mut line)?;
         match serde_json::from_str(&line) {
             Ok(Announcement { nodes, accounts, certificate }) => {
-                Ok(Self { parent, nodes, accounts, certificate, scratch })
+                Ok(Self { parent, _input: input, nodes, accounts, certificate, scratch })
             }
             Err(error) => {
                 let _ = parent.kill();

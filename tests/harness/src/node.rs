@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
@@ -36,6 +36,8 @@ pub struct NodeOptions {
     /// `--store URL`, or `postgres:` for a PostgreSQL that is started for this node alone and ends with it. Unless named
     /// it is what `GODWIT_STORE` says, in which `{}` becomes a word of this node's own, and the embedded one without.
     pub store: Option<String>,
+    /// `--regions NAME`: where it is.
+    pub region: Option<String>,
     /// `--resolver ADDRESS:PORT`: the DNS server that is asked.
     pub resolver: Option<String>,
     /// `--listen NAME=ADDRESS`: where listeners are, instead of on free ports.
@@ -70,6 +72,8 @@ pub struct Account {
 #[derive(Debug)]
 pub struct Node {
     child: Child,
+    /// Its standard input: it ends with this process.
+    _input: Option<ChildStdin>,
     /// What it announced.
     pub announced: Announcement,
     options: NodeOptions,
@@ -95,8 +99,8 @@ impl Node {
             options.store = shared_store(&data);
         }
         let server = own_server(&mut options)?;
-        let (child, announced) = spawn(command(&options, &data)?, &data)?;
-        Ok(Self { child, announced, options, data, _server: server, _scratch: scratch })
+        let (child, input, announced) = spawn(command(&options, &data)?, &data)?;
+        Ok(Self { child, _input: input, announced, options, data, _server: server, _scratch: scratch })
     }
 
     /// `host:port` of a listener.
@@ -183,7 +187,7 @@ impl Node {
         if self.options.same_ports {
             self.options.listen = self.addresses();
         }
-        (self.child, self.announced) = spawn(command(&self.options, &self.data)?, &self.data)?;
+        (self.child, self._input, self.announced) = spawn(command(&self.options, &self.data)?, &self.data)?;
         Ok(())
     }
 
@@ -194,7 +198,7 @@ impl Node {
     pub fn start_again_as(&mut self, program: PathBuf) -> anyhow::Result<()> {
         self.options.program = Some(program);
         self.options.listen = self.addresses();
-        (self.child, self.announced) = spawn(command(&self.options, &self.data)?, &self.data)?;
+        (self.child, self._input, self.announced) = spawn(command(&self.options, &self.data)?, &self.data)?;
         Ok(())
     }
 
@@ -275,6 +279,10 @@ fn command(options: &NodeOptions, data: &Path) -> anyhow::Result<Command> {
     command.arg("-c").arg(format!("{before}exec \"$0\" \"$@\"")).arg(program);
     command.envs(options.environment.iter().map(|(name, value)| (name, value)));
     command.args(["dev", "--json", "--port-base", "0", "--data"]).arg(data);
+    if options.program.is_none() {
+        // Another program may be an older one, which does not know this.
+        command.arg("--with-parent");
+    }
     command.args(["--users", &options.users.to_string()]);
     if let Some(relay) = &options.relay {
         command.args(["--relay", relay]);
@@ -288,6 +296,9 @@ fn command(options: &NodeOptions, data: &Path) -> anyhow::Result<Command> {
     if let Some(store) = &options.store {
         command.args(["--store", store]);
     }
+    if let Some(region) = &options.region {
+        command.args(["--regions", region]);
+    }
     if let Some(server) = &options.resolver {
         command.args(["--resolver", server]);
     }
@@ -297,14 +308,15 @@ fn command(options: &NodeOptions, data: &Path) -> anyhow::Result<Command> {
     Ok(command)
 }
 
-fn spawn(mut command: Command, data: &Path) -> anyhow::Result<(Child, Announcement)> {
+fn spawn(mut command: Command, data: &Path) -> anyhow::Result<(Child, Option<ChildStdin>, Announcement)> {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(log_path(data))?;
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn()?;
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).spawn()?;
+    let input = child.stdin.take();
     let stdout = child.stdout.take().context("no standard output")?;
     let mut first = String::new();
     BufReader::new(stdout).read_line(&mut first)?;
     match serde_json::from_str(&first) {
-        Ok(announced) => Ok((child, announced)),
+        Ok(announced) => Ok((child, input, announced)),
         Err(error) => {
             let _ = child.kill();
             let _ = child.wait();
