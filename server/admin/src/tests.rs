@@ -281,7 +281,7 @@ async fn sites_are_taken_out_and_the_last_one_only_by_force() {
         name: name.into(),
         zone: zone.into(),
         level_min: 1,
-        level_max: 1,
+        level_max: schema::level::SITES,
         ..leases::Node::default()
     };
     f.leases.join(&node("a", "za")).await.unwrap();
@@ -310,6 +310,11 @@ async fn one_drill_at_a_time() {
     let f = fixture();
     assert_eq!(f.call("GET", "/drill", Value::Null).await, (200, Value::Null));
     let drill = |id: &str| json!({"id": id, "what": "zone a"});
+    // No node has been there that knows of drills.
+    assert_eq!(f.call("PUT", "/drill", drill("x")).await.0, 409);
+    let level_max = schema::level::SITES;
+    let node = leases::Node { name: "a".into(), level_min: 1, level_max, ..Default::default() };
+    f.leases.join(&node).await.unwrap();
     assert_eq!(f.call("PUT", "/drill", drill("x")).await.0, 204);
     assert_eq!(f.call("PUT", "/drill", drill("y")).await.0, 409);
     assert_eq!(f.call("PUT", "/drill", drill("")).await.0, 400);
@@ -383,17 +388,17 @@ async fn the_feature_level_is_raised_when_all_nodes_support_more() {
         level_max,
         ..leases::Node::default()
     };
-    f.leases.join(&node("new", 2)).await.unwrap();
     let old = f.leases.join(&node("old", 1)).await.unwrap();
+    f.leases.join(&node("new", 2)).await.unwrap();
     let level = async |method: &str, body: Value| f.call(method, "/cluster/level", body).await;
     let (status, body) = level("GET", Value::Null).await;
     assert_eq!(status, 200);
     assert_eq!((&body["current"], &body["supported"]), (&json!(1), &json!(1)));
-    assert_eq!(body["nodes"][1], json!({"id": 2, "name": "old", "version": "1", "lowest": 1, "highest": 1}));
+    assert_eq!(body["nodes"][0], json!({"id": 1, "name": "old", "version": "1", "lowest": 1, "highest": 1}));
     // The one that does not know it is named.
     let (status, body) = level("POST", json!({"to": 2})).await;
     assert_eq!(status, 409);
-    assert!(body["detail"].as_str().unwrap().contains("node 2 supports feature level 1 at most"), "{body}");
+    assert!(body["detail"].as_str().unwrap().contains("node 1 supports feature level 1 at most"), "{body}");
     let (status, _) = level("POST", json!({})).await;
     assert_eq!(status, 409, "there is nothing to raise it to");
     f.leases.leave(old).await.unwrap();

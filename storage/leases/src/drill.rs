@@ -2,8 +2,9 @@
 
 use kv::Transaction;
 use schema::keys::node::DrillKey;
-use schema::{Key, Record};
+use schema::{Key, Record, level};
 
+use crate::level::need_in;
 use crate::{Drill, Error, Leases};
 
 impl Leases {
@@ -18,7 +19,7 @@ impl Leases {
     /// Says that a drill is under way. Said again by the same one it changes nothing.
     ///
     /// # Errors
-    /// [`Error::Drill`] if another one is; else the store's.
+    /// [`Error::Drill`] if another one is, [`Error::Level`] while older nodes may be there; else the store's.
     pub async fn begin_drill(&self, drill: &Drill) -> Result<(), Error> {
         let at = self.clock.now().millis();
         self.db
@@ -27,6 +28,7 @@ impl Leases {
                     Some(other) if other.id != drill.id => Err(Error::Drill(other.id)),
                     Some(_) => Ok(()),
                     None => {
+                        need_in(&txn, level::SITES).await?;
                         txn.set_bytes(DrillKey.encode(), Drill { at, ..drill.clone() }.to_bytes());
                         Ok(())
                     }
@@ -60,12 +62,17 @@ async fn drill_in(txn: &Transaction) -> Result<Option<Drill>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Node;
     use runtime::SystemClock;
 
     #[tokio::test]
     async fn one_at_a_time() {
         let leases = Leases::new(kv::memory::database(), SystemClock::shared());
         let drill = |id: &str| Drill { id: id.into(), what: "zone a".into(), ..Drill::default() };
+        let refused = Err(Error::Level { level: level::FIRST, needs: level::SITES });
+        assert_eq!(leases.begin_drill(&drill("x")).await, refused);
+        let node = Node { name: "n".into(), level_min: 1, level_max: level::SITES, ..Node::default() };
+        leases.join(&node).await.unwrap();
         leases.begin_drill(&drill("x")).await.unwrap();
         leases.begin_drill(&drill("x")).await.unwrap();
         assert_eq!(leases.begin_drill(&drill("y")).await, Err(Error::Drill("x".into())));

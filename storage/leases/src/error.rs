@@ -65,6 +65,15 @@ pub enum Error {
         /// What it supports.
         supports: u32,
     },
+    /// What is asked for came with feature level `needs`, and a node that does not know it may be there: the operator must raise the
+    /// level first.
+    #[error("the cluster is at feature level {level}, this takes {needs}: `godwit cluster level raise`")]
+    Level {
+        /// The cluster's.
+        level: u32,
+        /// The one it came with.
+        needs: u32,
+    },
     /// A feature level never goes down.
     #[error("the cluster is at feature level {0} already")]
     LevelGoesUp(u32),

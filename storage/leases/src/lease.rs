@@ -7,7 +7,7 @@ use schema::keys::node::{IssuedKey, LeaseKey, NodeKey, NodeNameKey, RenewalKey};
 use schema::records::node as records;
 use schema::{Key, NodeId, Record};
 
-use crate::level::{admit, level_in};
+use crate::level::{FIRST_LEVEL, admit, begin_in, level_in};
 use crate::{Error, Leases, Node, touch};
 
 /// How long one renewal is tried. The next one comes soon.
@@ -38,8 +38,12 @@ impl Leases {
         let joined = self.clock.now().millis();
         self.db
             .transact("leases.join", |txn| async move {
-                admit(level_in(&txn).await?, node)?;
+                let level = level_in(&txn).await?;
+                admit(level, node)?;
                 let mut issued = issued_in(&txn).await?;
+                if issued == records::Issued::default() && level == FIRST_LEVEL {
+                    begin_in(&txn, node, joined);
+                }
                 let name = NodeNameKey { name: node.name.clone() }.encode();
                 let id = match txn.get(&name).await? {
                     Some(value) => NodeId(records::NodeName::from_bytes(&value)?.node),

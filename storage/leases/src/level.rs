@@ -35,6 +35,22 @@ pub async fn level_in(txn: &Transaction) -> Result<u32, Error> {
     Ok(record.map_or(FIRST_LEVEL, |record| record.level))
 }
 
+/// Fails unless the level is that high. Who writes what came with a level asks in the transaction that writes it, so that no node
+/// that does not know it can have joined meanwhile.
+pub(crate) async fn need_in(txn: &Transaction, needs: u32) -> Result<(), Error> {
+    let level = level_in(txn).await?;
+    if level < needs { Err(Error::Level { level, needs }) } else { Ok(()) }
+}
+
+/// The first node of a new store decides at which level that begins: there is nothing that an older program would not know, and
+/// none has been there that might come back.
+pub(crate) fn begin_in(txn: &Transaction, node: &Node, now: i64) {
+    if node.level_max > FIRST_LEVEL {
+        let record = records::FeatureLevel { level: node.level_max, raised: now };
+        txn.set_bytes(FeatureLevelKey.encode(), record.to_bytes());
+    }
+}
+
 /// Fails unless the node can write by the level.
 pub(crate) fn admit(level: u32, node: &Node) -> Result<(), Error> {
     if node.level_max < level {

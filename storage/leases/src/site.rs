@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use kv::Transaction;
 use schema::keys::node::{NodeKey, SiteKey};
-use schema::{Key, Record, Site, SiteKind, SiteState};
+use schema::{Key, Record, Site, SiteKind, SiteState, level};
 
+use crate::level::need_in;
 use crate::situation::live_in;
 use crate::{Error, Leases, Node, SiteSetting, touch};
 
@@ -89,7 +90,7 @@ impl Leases {
     /// Says what a site is to do. Its nodes see it at their next look.
     ///
     /// # Errors
-    /// [`Error::NoSite`]; [`Error::LastSite`] if no node would serve any more, unless that is insisted on; else the store's.
+    /// [`Error::NoSite`]; [`Error::Level`] while older nodes may be there; [`Error::LastSite`] if no node would serve any more, unless that is insisted on; else the store's.
     pub async fn set_site(&self, site: &Site, change: &SiteChange) -> Result<(), Error> {
         let at = self.clock.now().millis();
         self.db
@@ -103,6 +104,7 @@ impl Leases {
                 if !is_known_in(&txn, site).await? {
                     return Err(Error::NoSite(site.clone()));
                 }
+                need_in(&txn, level::SITES).await?;
                 let (by, reason) = (change.by.clone(), change.reason.clone());
                 let setting = SiteSetting { state: change.state.number(), by, at, reason };
                 txn.set_bytes(key, setting.to_bytes());
@@ -148,7 +150,7 @@ mod tests {
 
     fn node(name: &str, zone: &str, region: &str) -> Node {
         let (name, zone, region) = (name.into(), zone.into(), region.into());
-        Node { name, zone, region, level_min: 1, level_max: 1, ..Node::default() }
+        Node { name, zone, region, level_min: 1, level_max: level::SITES, ..Node::default() }
     }
 
     fn site(kind: SiteKind, name: &str) -> Site {
@@ -206,6 +208,23 @@ mod tests {
         leases.set_site(&za, &to(SiteState::Online)).await.unwrap();
         leases.drain(b).await.unwrap();
         assert_eq!(leases.set_site(&za, &to(SiteState::Standby)).await, Err(Error::LastSite(za)));
+    }
+
+    #[tokio::test]
+    async fn all_sites_serve_while_a_node_may_be_there_that_knows_of_none() {
+        let leases = Leases::new(kv::memory::database(), SystemClock::shared());
+        let old = Node { level_max: level::SITES - 1, ..node("old", "za", "") };
+        let old = leases.join(&old).await.unwrap();
+        leases.join(&node("new", "zb", "")).await.unwrap();
+        let za = site(SiteKind::Zone, "za");
+        let refused = Err(Error::Level { level: level::FIRST, needs: level::SITES });
+        assert_eq!(leases.set_site(&za, &to(SiteState::Standby)).await, refused);
+        leases.set_site(&za, &to(SiteState::Online)).await.unwrap();
+        leases.leave(old).await.unwrap();
+        // It may come back as it was until the level says otherwise.
+        assert_eq!(leases.set_site(&za, &to(SiteState::Standby)).await, refused);
+        leases.raise_level(level::SITES).await.unwrap();
+        leases.set_site(&za, &to(SiteState::Standby)).await.unwrap();
     }
 
     #[test]

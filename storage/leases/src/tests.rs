@@ -160,6 +160,19 @@ async fn the_level_goes_up_when_every_node_supports_it() {
 }
 
 #[tokio::test]
+async fn a_new_store_begins_at_the_level_of_its_first_node() {
+    let leases = leases();
+    leases.join(&node("new")).await.unwrap();
+    assert_eq!(leases.levels().await.unwrap(), Levels { current: 2, supported: 2 });
+    let old = Node { level_max: 1, ..node("old") };
+    assert_eq!(leases.join(&old).await, Err(Error::TooOld { level: 2, supports: 1 }));
+    // One that is there again, or later, changes nothing.
+    let newest = Node { level_max: 3, ..node("newest") };
+    leases.join(&newest).await.unwrap();
+    assert_eq!(leases.levels().await.unwrap(), Levels { current: 2, supported: 2 });
+}
+
+#[tokio::test]
 async fn the_first_node_makes_the_secrets_and_all_get_the_same() {
     let leases = leases();
     assert_eq!(leases.secrets().await, Ok(None));

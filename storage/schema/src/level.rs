@@ -7,7 +7,11 @@
 //! | level | what it brought |
 //! |-------|-----------------|
 //! | 1 | everything so far |
-//! | 2 | an entry of the queue says who submitted it ([`crate::records::queue::Entry::submitter`], format 2) |
+//! | 2 | an entry of the queue says who submitted it ([`crate::records::queue::Entry::submitter`], format 2); sites that do not serve, and rehearsals ([`SITES`]) |
+
+/// Since when a site may be taken out of service ([`crate::records::node::SiteSetting`]), and a rehearsal be under way. An older
+/// program would go on working in such a site, and give duties to it that newer ones give back.
+pub const SITES: u32 = 2;
 
 /// The level of a store in which none was ever set.
 pub const FIRST: u32 = 1;

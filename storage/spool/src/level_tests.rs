@@ -162,6 +162,9 @@ impl World {
 
 async fn play(seed: u64, careless: bool) -> Option<String> {
     let world = &World::new(seed);
+    // The store began with the version before.
+    let first = world.leases.join(&node("old", 1)).await.unwrap();
+    world.leases.leave(first).await.unwrap();
     for _ in 0..5 {
         world.f.enqueue(1).await;
     }
@@ -210,6 +213,8 @@ async fn a_level_that_is_kept_in_memory_is_noticed() {
 async fn who_submitted_it_is_kept_from_level_2_on() {
     let f = Fixture::new(kv::memory::database());
     let leases = Leases::new(f.db.clone(), SystemClock::shared());
+    let old = leases.join(&node("old", 1)).await.unwrap();
+    leases.leave(old).await.unwrap();
     leases.join(&node("new", 2)).await.unwrap();
     let before = f.enqueue(1).await;
     assert_eq!(f.spool.rewrite_step().await.unwrap(), Step::TooEarly);
