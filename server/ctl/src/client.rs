@@ -72,7 +72,7 @@ impl Client {
             && let Ok(health) = answer.json::<serde_json::Value>().await
             && health.get("status").is_some_and(|status| status == "red")
         {
-            lines.push(format!("{}: the cluster's health is red", self.base));
+            lines.push(format!("{}: the cluster's health is red: {}", self.base, codes(&health)));
         }
         lines
     }
@@ -191,4 +191,10 @@ impl Client {
             Err(_) => bail!("the admin API says {status}"),
         }
     }
+}
+/// The codes of what is wrong, by `/cluster/health`.
+fn codes(health: &serde_json::Value) -> String {
+    let reasons = health.get("reasons").and_then(serde_json::Value::as_array);
+    let codes = reasons.into_iter().flatten().filter_map(|reason| reason.get("code")?.as_str());
+    codes.collect::<Vec<_>>().join(", ")
 }

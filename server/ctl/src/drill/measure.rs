@@ -53,6 +53,16 @@ pub(crate) struct Sample {
     pub(crate) failure: Option<String>,
 }
 
+impl Sample {
+    /// For who wants to see more than the report says: when it ended, in milliseconds since the epoch, how many it took, and
+    /// why it failed.
+    pub(crate) fn line(&self, at: i64) -> String {
+        let took = self.ended.saturating_sub(self.begun).as_millis() as u64;
+        let value = serde_json::json!({"at": at, "part": self.part, "took": took, "failure": self.failure});
+        format!("{value}\n")
+    }
+}
+
 /// A span of monotonic time.
 pub(crate) type Span = (Duration, Duration);
 

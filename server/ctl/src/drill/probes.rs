@@ -1,7 +1,9 @@
 //! What users do, done over and over while a drill goes on.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,7 +19,10 @@ use super::imap::Imap;
 use super::measure::{Kept, Part, Sample, kept};
 use super::plan::Plan;
 use super::smtp;
-use super::wire::Trust;
+use super::wire::{Stage, Trust};
+
+/// What each probe has come to, a line of JSON each.
+const FILE: &str = "probes.jsonl";
 
 /// Probes of a part that may hang at a time.
 const AT_A_TIME: usize = 16;
@@ -41,6 +46,7 @@ struct Shared {
     number: AtomicU64,
     /// Of the message that is searched for, or of one that came right after it.
     known_uid: AtomicU32,
+    file: Mutex<File>,
     samples: Mutex<Vec<Sample>>,
     ledger: Mutex<Ledger>,
 }
@@ -54,11 +60,21 @@ struct Ledger {
 }
 
 impl Probes {
-    pub(crate) fn new(plan: Plan, admins: Admins, id: String, clock: SharedClock) -> anyhow::Result<Self> {
+    /// Those of a drill, whose folder has a line for each.
+    pub(crate) fn new(
+        plan: Plan,
+        admins: Admins,
+        id: String,
+        dir: &Path,
+        clock: SharedClock,
+    ) -> anyhow::Result<Self> {
         let trust = Trust::new(plan.mail.ca.as_deref())?;
+        let path = dir.join(FILE);
+        let file = OpenOptions::new().create(true).append(true).open(&path);
+        let file = Mutex::new(file.with_context(|| path.display().to_string())?);
         let (samples, ledger) = (Mutex::default(), Mutex::default());
         let (number, known_uid) = (AtomicU64::new(0), AtomicU32::new(0));
-        let shared = Shared { plan, trust, admins, clock, id, number, known_uid, samples, ledger };
+        let shared = Shared { plan, trust, admins, clock, id, number, known_uid, file, samples, ledger };
         Ok(Probes { shared: Arc::new(shared), end: CancellationToken::new(), running: JoinSet::new() })
     }
 
@@ -142,52 +158,56 @@ impl Shared {
         let begun = self.clock.monotonic();
         let longest =
             self.plan.timeout.0 + if part == Part::Queue { self.plan.queue.late() } else { Duration::ZERO };
-        let failure = match timeout(longest, self.probe(part)).await {
+        let stage = Stage::default();
+        let failure = match timeout(longest, self.probe(part, &self.trust.noting(&stage))).await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(format!("{error:#}")),
-            Err(_) => Some(format!("nothing within {longest:?}")),
+            Err(_) => Some(format!("nothing within {longest:?}, waiting for {}", stage.lock())),
         };
         let ended = self.clock.monotonic();
-        self.samples.lock().push(Sample { part, begun, ended, failure });
+        let sample = Sample { part, begun, ended, failure };
+        // The report needs what is in memory; the file is for people who want to see more.
+        let _ = self.file.lock().write_all(sample.line(self.clock.now().millis()).as_bytes());
+        self.samples.lock().push(sample);
     }
 
-    async fn probe(&self, part: Part) -> anyhow::Result<()> {
+    async fn probe(&self, part: Part, trust: &Trust) -> anyhow::Result<()> {
         match part {
-            Part::MailIn => self.mail_in().await,
-            Part::MailRead => Imap::login(&self.plan, &self.trust).await?.newest().await.map(drop),
-            Part::Queue => self.queue().await,
+            Part::MailIn => self.mail_in(trust).await,
+            Part::MailRead => Imap::login(&self.plan, trust).await?.newest().await.map(drop),
+            Part::Queue => self.queue(trust).await,
             Part::Search => {
                 let uid = self.known_uid.load(Ordering::Relaxed);
-                Imap::login(&self.plan, &self.trust).await?.search(uid, &self.known()).await
+                Imap::login(&self.plan, trust).await?.search(uid, &self.known()).await
             }
-            Part::Bodies => self.bodies().await,
+            Part::Bodies => self.bodies(trust).await,
         }
     }
 
-    async fn mail_in(&self) -> anyhow::Result<()> {
+    async fn mail_in(&self, trust: &Trust) -> anyhow::Result<()> {
         let id = self.next('m');
-        smtp::deliver(&self.plan, &self.trust, &id).await?;
+        smtp::deliver(&self.plan, trust, &id).await?;
         self.ledger.lock().mail.push(id);
         Ok(())
     }
 
-    async fn bodies(&self) -> anyhow::Result<()> {
+    async fn bodies(&self, trust: &Trust) -> anyhow::Result<()> {
         let id = self.next('b');
         let message = self.large(&id);
-        let mut imap = Imap::login(&self.plan, &self.trust).await?;
+        let mut imap = Imap::login(&self.plan, trust).await?;
         let uid = imap.append(&message).await?;
         self.ledger.lock().bodies.push((id, uid));
         ensure!(imap.body(uid).await? == message, "what was read is not what was written");
         Ok(())
     }
 
-    async fn queue(&self) -> anyhow::Result<()> {
+    async fn queue(&self, trust: &Trust) -> anyhow::Result<()> {
         let queue = &self.plan.queue;
         let (Some(sink), Some(received)) = (&queue.sink, &queue.received) else {
             return self.overdue().await;
         };
         let id = self.next('q');
-        smtp::submit(&self.plan, &self.trust, sink, &id).await?;
+        smtp::submit(&self.plan, trust, sink, &id).await?;
         self.ledger.lock().queue.push(id.clone());
         let arrived = async {
             while !arrived(received.clone()).await.contains_key(&id) {

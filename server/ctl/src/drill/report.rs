@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,15 @@ pub(crate) struct Findings {
     pub(crate) back: Option<Span>,
     pub(crate) samples: Vec<Sample>,
     pub(crate) kept: BTreeMap<Part, Kept>,
+}
+
+impl Findings {
+    /// Without what was seen to fail when it came back already: that is what coming back has cost, and is counted there.
+    fn during_the_loss(&self) -> Vec<Sample> {
+        let returning = self.back.map_or(Duration::MAX, |(returning, _)| returning);
+        let seen = |sample: &&Sample| sample.failure.is_none() || sample.ended < returning;
+        self.samples.iter().filter(seen).cloned().collect()
+    }
 }
 
 /// A step, as it went.
@@ -158,8 +168,11 @@ fn seconds(seconds: Option<f64>) -> String {
 
 impl PartReport {
     fn new(part: Part, plan: &Plan, found: &Findings) -> Self {
-        let of = |span: Option<Span>| span.map(|span| outage(&found.samples, part, span)).unwrap_or_default();
-        let (loss, back, kept) = (of(found.loss), of(found.back), found.kept.get(&part).cloned());
+        let of = |samples: &[Sample], span: Option<Span>| {
+            span.map(|span| outage(samples, part, span)).unwrap_or_default()
+        };
+        let (loss, back) = (of(&found.during_the_loss(), found.loss), of(&found.samples, found.back));
+        let kept = found.kept.get(&part).cloned();
         let budget = plan.budget(part);
         let rto = budget.rto.0.as_secs_f64();
         let within = |outage: &Outage| outage.seconds.is_some_and(|seconds| seconds <= rto);
@@ -195,7 +208,6 @@ fn went(journal: &[Line]) -> Vec<Went> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn line(at: i64, event: Event) -> Line {
         Line { at, event }
@@ -237,6 +249,23 @@ mod tests {
         assert_eq!(report(0, 16).outcome, "failed");
         let text = serde_json::to_string(&good).unwrap();
         assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), good);
+    }
+
+    #[test]
+    fn what_fails_as_it_comes_back_is_counted_there_and_once() {
+        let plan = Plan::example("zone a", false, "fail = 'x'\nrestore = 'y'");
+        let mut found = found(0, 14);
+        let (begun, ended) = (Duration::from_secs(99), Duration::from_secs(104));
+        let hung = Sample { part: Part::Search, begun, ended, failure: Some("hung".into()) };
+        found.samples.push(hung);
+        let report = Report::new("d1", &plan, &Ended::Done, &[], &found);
+        let search = &report.parts[&Part::Search];
+        assert_eq!((search.loss.failures, search.back.failures), (0, 1));
+        assert_eq!((search.loss.seconds, search.back.seconds), (Some(0.0), Some(6.0)));
+        // While nothing comes back it belongs to the loss.
+        found.back = None;
+        let report = Report::new("d1", &plan, &Ended::Done, &[], &found);
+        assert_eq!(report.parts[&Part::Search].loss.failures, 1);
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl Real {
         clock: SharedClock,
     ) -> anyhow::Result<Self> {
         let admins = Admins::new(&plan.admin)?;
-        let probes = Probes::new(plan.clone(), admins.clone(), id.clone(), clock.clone())?;
+        let probes = Probes::new(plan.clone(), admins.clone(), id.clone(), dir, clock.clone())?;
         let (lost, returning, settled, kept) = (None, None, None, BTreeMap::new());
         // Hooks may go elsewhere.
         let dir = std::path::absolute(dir)?;
