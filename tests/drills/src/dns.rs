@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
-use std::net::{TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -34,6 +34,8 @@ pub(crate) const ZONES: [&str; 5] = ["silent.test", "slow.test", "servfail.test"
 #[derive(Debug, Default)]
 struct Shared {
     mood: AtomicU8,
+    /// Names that are somewhere else than here.
+    elsewhere: Mutex<HashMap<String, Ipv4Addr>>,
     /// Names that were asked for and when, and how many of them waited at a time at most.
     asked: Mutex<(HashMap<String, Instant>, usize)>,
 }
@@ -84,6 +86,17 @@ impl Dns {
         self.0.mood.store(mood as u8, Ordering::Relaxed);
     }
 
+    /// From now on a name is at this address.
+    pub(crate) fn point(&self, name: &str, address: Ipv4Addr) {
+        let mut elsewhere = self.0.elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
+        elsewhere.insert(name.to_owned(), address);
+    }
+
+    fn address(&self, name: &str) -> Ipv4Addr {
+        let elsewhere = self.0.elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
+        elsewhere.get(name).copied().unwrap_or(Ipv4Addr::LOCALHOST)
+    }
+
     /// How many names waited for an answer at a time, at most.
     pub(crate) fn most(&self) -> usize {
         self.0.asked.lock().unwrap_or_else(PoisonError::into_inner).1
@@ -125,7 +138,7 @@ impl Dns {
                 records.extend((0..MANY).map(mx));
             }
             (_, MX) => records.push(record(MX, &[&[0, 10][..], &host("mx.well.test")].concat())),
-            (_, A) => records.push(record(A, &[127, 0, 0, 1])),
+            (_, A) => records.push(record(A, &self.address(&name).octets())),
             _ => {}
         }
         let count = u16::try_from(records.len()).unwrap_or_default();

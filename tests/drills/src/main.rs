@@ -5,11 +5,13 @@
 
 mod backend;
 mod backlog;
+mod control;
 mod disk;
 mod dns;
 mod f1;
 mod f10;
 mod f11;
+mod f12;
 mod f13;
 mod f14;
 mod f17;
@@ -25,14 +27,17 @@ mod message;
 mod net;
 mod node;
 mod oracle;
+mod region;
 mod rehearsal;
 mod remote;
 mod ryw;
 mod sessions;
 mod sink;
 mod table;
+mod watch;
 mod zone;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -60,6 +65,14 @@ enum Command {
         names: Vec<String>,
         #[command(flatten)]
         options: Options,
+    },
+    /// Ask the drill that runs at this address for something (what hooks do)
+    #[command(hide = true)]
+    Hook {
+        /// Where
+        address: SocketAddr,
+        /// What
+        words: String,
     },
     /// Fill an embedded store until killed (what F2 kills)
     #[command(hide = true)]
@@ -100,6 +113,9 @@ struct Options {
     /// F3: how long each partition lasts, in seconds
     #[arg(long, default_value_t = 30)]
     partition: u64,
+    /// F12: how often the region is lost
+    #[arg(long, default_value_t = 3)]
+    losses: usize,
     /// F13: entries in the queue, which wait for their time in the next five days
     #[arg(long, default_value_t = 100_000)]
     entries: usize,
@@ -138,7 +154,7 @@ impl Options {
 /// A drill: its name, what it does, and how it is run.
 type Drill = (&'static str, &'static str, fn(&Options, &mut Table) -> anyhow::Result<()>);
 
-const DRILLS: [Drill; 16] = [
+const DRILLS: [Drill; 18] = [
     ("F1", "a node of three killed at all points, and started again", f1::run),
     ("F2", "power cuts and failing syncs under the embedded store", f2::run),
     ("F3", "a node of three without its store, or without the others", f3::run),
@@ -149,11 +165,17 @@ const DRILLS: [Drill; 16] = [
     ("F8", "a DNS that is down, fails, is late, and goes in circles", f8::run),
     ("F10", "gossip lost, a node there twice, a node that slept", f10::run),
     ("F11", "a rolling upgrade, rolled back, done again, and the feature level raised", f11::run),
+    ("F12", "the datacenter that leads is lost under load, and comes back", f12::run),
     ("F13", "a node dies while the queue is long", f13::run),
     ("F14", "all clients come back at once", f14::run),
     ("F17", "too few descriptors, too little memory, no more threads", f17::run),
     ("NODE", "the loss of a node, as `godwit drill` rehearses it", node::run),
     ("ZONE", "the loss of a zone, as `godwit drill` rehearses it, and drills that are aborted", zone::run),
+    (
+        "REGION",
+        "the loss of a region, as `godwit drill` rehearses it (FoundationDB in two regions)",
+        region::run,
+    ),
     ("RYW", "what one node has answered, seen at any node behind a balancer", ryw::run),
 ];
 
@@ -166,13 +188,18 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Command::Run { names, options } => run(&names, &options),
-        Command::Fill { folder } => match f2::fill(&folder) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("{error:#}");
-                ExitCode::FAILURE
-            }
-        },
+        Command::Hook { address, words } => told(control::ask(address, &words)),
+        Command::Fill { folder } => told(f2::fill(&folder)),
+    }
+}
+
+fn told(outcome: anyhow::Result<()>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
 

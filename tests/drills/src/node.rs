@@ -18,7 +18,7 @@ pub(crate) fn run(_: &Options, table: &mut Table) -> anyhow::Result<()> {
             Wanted { scope: scope.clone(), nodes: vec![1], loss: Loss::Kill, planned, hold: 10, steady: 3 };
         let what = if planned { "a node, drained before" } else { "a node, kill -9" };
         let report = scene.drill(&wanted, if planned { "planned" } else { "killed" }, &[])?;
-        rows(table, what, &report);
+        rows(table, "postgres", what, &report);
     }
     scene.cluster.stop()?;
     Ok(())

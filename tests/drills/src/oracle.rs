@@ -200,16 +200,29 @@ impl Load {
 }
 
 impl Ledger {
+    /// The same ledger, for somebody else to write into.
+    pub(crate) fn same(&self) -> Ledger {
+        Ledger { shared: Arc::clone(&self.shared), ..Ledger::default() }
+    }
+
     /// Begins to send to a node.
     pub(crate) fn load(&self, node: &Node, mix: Mix) -> Load {
+        self.load_at(&[node.listener("smtp").to_owned()], mix)
+    }
+
+    /// Begins to send to several addresses: who does not get through at one tries the next.
+    pub(crate) fn load_at(&self, addresses: &[String], mix: Mix) -> Load {
         let stop = Arc::new(AtomicBool::new(false));
-        let sender = |_| {
+        let sender = |number| {
             let (shared, stop) = (Arc::clone(&self.shared), Arc::clone(&stop));
-            let address = node.listener("smtp").to_owned();
+            let addresses = addresses.to_vec();
             std::thread::spawn(move || {
-                while !stop.load(Ordering::Relaxed) {
+                for address in addresses.iter().cycle().skip(number) {
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
                     // Refused or cut off: as senders do, it comes again.
-                    if send_until_cut(&shared, &address, mix, &stop).is_err() {
+                    if send_until_cut(&shared, address, mix, &stop).is_err() {
                         std::thread::sleep(Duration::from_millis(20));
                     }
                 }

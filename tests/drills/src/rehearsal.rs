@@ -81,7 +81,9 @@ impl Scene {
     ) -> anyhow::Result<(Child, PathBuf)> {
         let (plan, folder) = (self.dir.path().join(format!("{name}.toml")), self.dir.path().join(name));
         std::fs::write(&plan, self.plan(wanted)?)?;
-        let mut command = Command::new(binary()?);
+        // It ends with this process.
+        let mut command = Command::new("setpriv");
+        command.arg("--pdeathsig=KILL").arg(binary()?);
         command.args(["drill", "start"]).arg(&plan).arg("--dir").arg(&folder).args(options);
         command.env("GODWIT_DRILL_PASSWORD", "secret").stdin(Stdio::null()).stdout(Stdio::null());
         Ok((command.spawn()?, folder))
@@ -104,17 +106,7 @@ impl Scene {
 
     /// What is not as it was at the start.
     pub(crate) fn remains(&self) -> anyhow::Result<Option<String>> {
-        let admin = self.admin(1)?;
-        let drill = admin.get("/api/v1/drill")?.json();
-        if !drill.is_null() {
-            return Ok(Some(format!("the drill {drill} is still under way")));
-        }
-        let not_online = |path: &str| -> anyhow::Result<Option<String>> {
-            let page = admin.get(path)?.json();
-            let items = page["items"].as_array().context("no items")?;
-            Ok(items.iter().find(|item| item["state"] != "online").map(Value::to_string))
-        };
-        Ok(not_online("/api/v1/nodes")?.or(not_online("/api/v1/sites")?))
+        remains(&self.admin(1)?)
     }
 
     fn admin(&self, node: usize) -> anyhow::Result<Http> {
@@ -124,28 +116,23 @@ impl Scene {
 
     fn plan(&self, wanted: &Wanted) -> anyhow::Result<String> {
         let Wanted { scope, planned, hold, steady, .. } = wanted;
-        let mut text = format!(
-            "scope = {scope:?}\nplanned = {planned}\nhold = \"{hold}s\"\nsteady = \"{steady}s\"\npatience = \"3m\"\n\
-             pace = \"1s\"\ntimeout = \"8s\"\n"
+        let head = format!(
+            "scope = {scope:?}\nplanned = {planned}\nhold = \"{hold}s\"\nsteady = \"{steady}s\"\npatience = \"3m\"\n"
         );
-        for node in 0..self.cluster.nodes.len() {
-            let (url, file) =
-                (self.cluster.listener(node, "admin"), self.cluster.data(node).join("admin-password"));
-            text += &format!("[[admin]]\nurl = \"http://{url}\"\npassword.file = {file:?}\n");
-        }
-        let [smtp, imap, submission] =
-            ["smtp", "imap", "submissions"].map(|name| self.balancer.listener(name));
-        text += &format!(
-            "[mail]\nsmtp = \"smtp://{smtp}\"\nimap = \"imap://{imap}\"\nsubmission = \"submissions://{submission}\"\n\
-             account = \"u0@example.test\"\npassword.env = \"GODWIT_DRILL_PASSWORD\"\nca = {:?}\n",
-            self.cluster.certificate,
-        );
-        let received = self.dir.path().join("received");
-        text +=
-            &format!("[queue]\nsink = \"sink@drill.example.net\"\nreceived = {received:?}\nlate = \"5s\"\n");
+        let admin = |node: usize| {
+            (self.cluster.listener(node, "admin").to_owned(), self.cluster.data(node).join("admin-password"))
+        };
+        let around = Around {
+            admins: (0..self.cluster.nodes.len()).map(admin).collect(),
+            mail: MAIL.map(|name| self.balancer.listener(name)),
+            account: "u0@example.test".to_owned(),
+            certificate: self.cluster.certificate.clone(),
+            received: self.dir.path().join("received"),
+        };
         let (fail, restore) = self.hooks(wanted);
-        text += &format!("[hooks]\nfail = '''{fail}'''\nrestore = '''{restore}'''\ntimeout = \"2m\"\n");
-        Ok(text)
+        Ok(head
+            + &around.plan()
+            + &format!("[hooks]\nfail = '''{fail}'''\nrestore = '''{restore}'''\ntimeout = \"2m\"\n"))
     }
 
     /// Commands that cause the loss and end it. The nodes are children of one process, each with a folder of its own.
@@ -171,6 +158,57 @@ impl Scene {
     }
 }
 
+/// What a node knows that is not as it was at the start.
+pub(crate) fn remains(admin: &Http) -> anyhow::Result<Option<String>> {
+    let drill = admin.get("/api/v1/drill")?.json();
+    if !drill.is_null() {
+        return Ok(Some(format!("the drill {drill} is still under way")));
+    }
+    let not_online = |path: &str| -> anyhow::Result<Option<String>> {
+        let page = admin.get(path)?.json();
+        let items = page["items"].as_array().context("no items")?;
+        Ok(items.iter().find(|item| item["state"] != "online").map(Value::to_string))
+    };
+    Ok(not_online("/api/v1/nodes")?.or(not_online("/api/v1/sites")?))
+}
+
+/// Listeners that the probes use, in the order of [`Around::mail`].
+pub(crate) const MAIL: [&str; 3] = ["smtp", "imap", "submissions"];
+
+/// What a plan says of what is around the drill.
+pub(crate) struct Around {
+    /// Admin listeners as `host:port`, and the files with their passwords.
+    pub(crate) admins: Vec<(String, PathBuf)>,
+    /// What users reach, as `host:port`.
+    pub(crate) mail: [String; 3],
+    /// The account whose INBOX is for the probes: its password is "secret".
+    pub(crate) account: String,
+    /// What TLS trusts.
+    pub(crate) certificate: PathBuf,
+    /// What the sink writes.
+    pub(crate) received: PathBuf,
+}
+
+impl Around {
+    /// The part of a plan that says so.
+    pub(crate) fn plan(&self) -> String {
+        let mut text = "pace = \"1s\"\ntimeout = \"8s\"\n".to_owned();
+        for (url, file) in &self.admins {
+            text += &format!("[[admin]]\nurl = \"http://{url}\"\npassword.file = {file:?}\n");
+        }
+        let [smtp, imap, submission] = &self.mail;
+        text += &format!(
+            "[mail]\nsmtp = \"smtp://{smtp}\"\nimap = \"imap://{imap}\"\nsubmission = \"submissions://{submission}\"\n\
+             account = \"{}\"\npassword.env = \"GODWIT_DRILL_PASSWORD\"\nca = {:?}\n",
+            self.account, self.certificate,
+        );
+        let received = &self.received;
+        text + &format!(
+            "[queue]\nsink = \"sink@drill.example.net\"\nreceived = {received:?}\nlate = \"5s\"\n"
+        )
+    }
+}
+
 /// What the drill of a folder has shown.
 pub(crate) fn report(folder: &Path) -> anyhow::Result<Value> {
     let file = folder.join("report.json");
@@ -179,8 +217,8 @@ pub(crate) fn report(folder: &Path) -> anyhow::Result<Value> {
     Ok(serde_json::from_str(&text)?)
 }
 
-/// A row for each part.
-pub(crate) fn rows(table: &mut Table, what: &str, report: &Value) {
+/// A row for each part, and one for the whole.
+pub(crate) fn rows(table: &mut Table, store: &str, what: &str, report: &Value) {
     let text = |value: &Value| {
         value.as_f64().map_or_else(|| "never".to_owned(), |seconds| format!("{seconds:.1} s"))
     };
@@ -201,17 +239,17 @@ pub(crate) fn rows(table: &mut Table, what: &str, report: &Value) {
         }
         let criterion = format!("{what}: {part}: RTO {} at most, nothing lost", text(&of["budget_rto"]));
         let passed = of["passed"] == true && (kept.is_null() || part == "queue" || kept["doubled"] == 0);
-        table.row("postgres", &criterion, &figure, passed);
+        table.row(store, &criterion, &figure, passed);
     }
     if report["outcome"] != "passed" {
         eprintln!("{report:#}");
     }
     let criterion = format!("{what}: to its end, and all is as before");
-    table.row("postgres", &criterion, &report["outcome"].to_string(), report["outcome"] == "passed");
+    table.row(store, &criterion, &report["outcome"].to_string(), report["outcome"] == "passed");
 }
 
 /// A server that takes all mail and writes the ids into a file.
-fn sink(file: PathBuf) -> anyhow::Result<String> {
+pub(crate) fn sink(file: PathBuf) -> anyhow::Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?.to_string();
     let file = Arc::new(Mutex::new(std::fs::OpenOptions::new().create(true).append(true).open(file)?));

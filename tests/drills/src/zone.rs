@@ -24,9 +24,9 @@ pub(crate) fn run(_: &Options, table: &mut Table) -> anyhow::Result<()> {
         return Ok(());
     };
     let report = scene.drill(&wanted(Loss::Stop, false, 10, 3), "stopped", &[])?;
-    rows(table, "a zone, SIGSTOP", &report);
+    rows(table, "postgres", "a zone, SIGSTOP", &report);
     let report = scene.drill(&wanted(Loss::Kill, true, 10, 3), "planned", &[])?;
-    rows(table, "a zone, evacuated and killed", &report);
+    rows(table, "postgres", "a zone, evacuated and killed", &report);
     aborted(&scene, table)?;
     killed(&scene, table)?;
     scene.cluster.stop()?;

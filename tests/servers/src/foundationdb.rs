@@ -2,7 +2,6 @@
 //! They are looked for in `GODWIT_FDB_DIR`, or where packages put them; those of a newer version, to which servers are
 //! upgraded, in `GODWIT_FDB_NEXT`.
 
-use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -23,10 +22,22 @@ pub struct Installed {
     client_library: PathBuf,
 }
 
+/// Where a process is, as it says of itself, and what it is for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Place {
+    /// Its datacenter; none where there is only one.
+    pub datacenter: Option<&'static str>,
+    /// Its class, if it is not for everything.
+    pub class: Option<&'static str>,
+    /// Whether it is one of the coordinators.
+    pub coordinates: bool,
+}
+
 /// A cluster that ends with the test.
 pub struct Cluster {
     dir: TempDir,
     installed: Installed,
+    places: Vec<Place>,
     ports: Vec<u16>,
     processes: Vec<Option<Child>>,
 }
@@ -49,18 +60,23 @@ pub fn cluster_of(
     coordinators: usize,
     configuration: &str,
 ) -> Cluster {
+    let place = |n| Place { coordinates: n < coordinators, ..Place::default() };
+    cluster_at(installed, (0..processes).map(place).collect(), configuration)
+}
+
+/// A new cluster with a process at each of these places.
+pub fn cluster_at(installed: &Installed, places: Vec<Place>, configuration: &str) -> Cluster {
     let dir = tempfile::tempdir().unwrap();
     // Bound all at once, so that they differ.
-    let listeners: Vec<_> = (0..processes).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let listeners: Vec<_> = places.iter().map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
     let ports: Vec<u16> = listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
     drop(listeners);
-    let mut text = "test:test@".to_owned();
-    for (n, port) in ports.iter().take(coordinators).enumerate() {
-        let _ = write!(text, "{}127.0.0.1:{port}", if n == 0 { "" } else { "," });
-    }
+    let coordinators = places.iter().zip(&ports).filter(|(place, _)| place.coordinates);
+    let coordinators: Vec<String> = coordinators.map(|(_, port)| format!("127.0.0.1:{port}")).collect();
+    let text = format!("test:test@{}", coordinators.join(","));
     std::fs::write(dir.path().join("fdb.cluster"), text).unwrap();
     let processes = ports.iter().map(|_| None).collect();
-    let mut cluster = Cluster { dir, installed: installed.clone(), ports, processes };
+    let mut cluster = Cluster { dir, installed: installed.clone(), places, ports, processes };
     (0..cluster.processes.len()).for_each(|n| cluster.run(n));
     let begun = Instant::now();
     while !cluster.cli(&format!("configure new {configuration}")).contains("Database created") {
@@ -161,12 +177,16 @@ impl Cluster {
         std::fs::create_dir_all(&folder).unwrap();
         let log = OpenOptions::new().create(true).append(true).open(folder.join("words")).unwrap();
         let address = format!("127.0.0.1:{}", self.ports[n]);
-        // Ends with this process, whatever happens to it. Each is a machine of its own for the replication.
+        let Place { datacenter, class, .. } = self.places[n];
+        let where_it_is = datacenter.map(|name| format!("--locality-dcid={name}"));
+        let what_for = class.map(|class| format!("--class={class}"));
+        // Ends with the thread that started it, whatever happens. Each is a machine of its own for the replication.
         let child = Command::new("setpriv")
             .arg("--pdeathsig=KILL")
             .arg(&self.installed.fdbserver)
             .args(["-p", &address, "-l", &address])
             .args([format!("--locality-machineid=machine{n}"), format!("--locality-zoneid=zone{n}")])
+            .args(where_it_is.into_iter().chain(what_for))
             .arg("-C")
             .arg(self.file())
             .arg("-d")
@@ -181,6 +201,17 @@ impl Cluster {
             .spawn()
             .unwrap();
         self.processes[n] = Some(child);
+    }
+
+    /// Whether the process `n` was started and not killed since.
+    pub fn runs(&self, n: usize) -> bool {
+        self.processes[n].is_some()
+    }
+
+    /// The processes of a datacenter.
+    pub fn of_datacenter(&self, name: &str) -> Vec<usize> {
+        let places = self.places.iter().enumerate();
+        places.filter(|(_, place)| place.datacenter == Some(name)).map(|(n, _)| n).collect()
     }
 
     /// Kills the process `n` without warning.
@@ -201,6 +232,11 @@ impl Cluster {
     /// Which process has the address `127.0.0.1:port`.
     pub fn process_at(&self, address: &str) -> Option<usize> {
         self.ports.iter().position(|port| address.starts_with(&format!("127.0.0.1:{port}")))
+    }
+
+    /// The command line tool, told where the cluster is.
+    pub fn tool(&self) -> String {
+        format!("{} -C {} --timeout 20", self.installed.fdbcli.display(), self.file().display())
     }
 
     /// What fdbcli says to `command`.

@@ -38,6 +38,14 @@ impl HaProxy {
     /// # Panics
     /// As [`HaProxy::start`].
     pub fn start_at(nodes: [&Node; 3], ports: [u16; 6]) -> Option<Self> {
+        Self::start_on(Ipv4Addr::LOCALHOST, nodes, ports)
+    }
+
+    /// The same, on an address of this machine.
+    ///
+    /// # Panics
+    /// As [`HaProxy::start`].
+    pub fn start_on(address: Ipv4Addr, nodes: [&Node; 3], ports: [u16; 6]) -> Option<Self> {
         let Some(program) = installed() else {
             eprintln!("skipped: no HAProxy");
             return None;
@@ -45,7 +53,7 @@ impl HaProxy {
         let listeners: BTreeMap<&'static str, SocketAddr> = LISTENERS
             .into_iter()
             .zip(ports)
-            .map(|(name, port)| (name, SocketAddr::from((Ipv4Addr::LOCALHOST, port))))
+            .map(|(name, port)| (name, SocketAddr::from((address, port))))
             .collect();
         // It ends with this process, and a signal from the terminal is for this process to act on.
         let mut command = Command::new("setpriv");
@@ -83,6 +91,11 @@ impl HaProxy {
     pub fn listener(&self, name: &str) -> String {
         self.listeners[name].to_string()
     }
+}
+
+/// Whether it is there.
+pub fn is_installed() -> bool {
+    installed().is_some()
 }
 
 /// The configuration that is delivered.

@@ -12,12 +12,14 @@ pub mod haproxy;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
+pub mod regions;
 pub mod seaweedfs;
 pub mod tls;
 
 pub use haproxy::HaProxy;
 pub use postgres::PostgreSql;
 pub use proxy::{Fault, Proxy};
+pub use regions::Regions;
 pub use tls::Tls;
 
 use std::path::PathBuf;
