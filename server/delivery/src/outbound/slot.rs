@@ -38,8 +38,8 @@ const LOOKED_UP: usize = 16;
 const LOOK_EACH: usize = 100;
 /// Entries that are listed in all: of more domains than there is room for.
 const LOOK: usize = (AT_ONCE + 4) * LOOK_EACH;
-/// A look without a reason, in case a watch was lost.
-const ANYWAY: Duration = Duration::from_secs(30);
+/// A look without a reason, in case a watch was lost: as all of them are when FoundationDB's lead moves to another region.
+const ANYWAY: Duration = Duration::from_secs(5);
 /// How long an entry is left alone that cannot be claimed.
 const REST: Duration = Duration::from_secs(30);
 /// How long it is remembered that a destination did not answer, after it should have been tried again.
