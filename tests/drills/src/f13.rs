@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use harness::NodeOptions;
+use harness::wait::until;
 
 use crate::Options;
 use crate::backend::Kind;
@@ -20,6 +21,8 @@ use crate::table::Table;
 const DOMAINS: usize = 2_000;
 /// Entries that wait are due within it.
 const SPREAD: Duration = Duration::from_secs(5 * 86_400);
+/// Destinations that a node has to have worked on before it dies.
+const OWN: usize = 8;
 /// Nodes that are killed, one after the other, and started again.
 const KILLS: usize = 6;
 
@@ -47,6 +50,11 @@ fn deaths(options: &Options, table: &mut Table, kind: Kind, mut fleet: Fleet) ->
     let mut times = Vec::new();
     for round in 0..KILLS {
         let number = round % fleet.nodes.len();
+        until("work of the node that dies", || {
+            let workers = fleet.sinks.workers(Instant::now());
+            let own = workers.iter().filter(|(domain, node)| **node == number && !domain.starts_with(HELD));
+            Ok((own.count() >= OWN).then_some(()))
+        })?;
         let at = fleet.kill(number)?;
         times.extend(bustle.takeover(&fleet, number, at)?);
         fleet.revive(number)?;

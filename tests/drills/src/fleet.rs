@@ -14,7 +14,7 @@ use crate::net::Networks;
 use crate::oracle::{Ledger, Load, Mix};
 use crate::remote::{Fate, Mailer, Waits};
 use crate::sessions::Readers;
-use crate::sink::Sinks;
+use crate::sink::{Event, HELD, Sinks};
 use crate::table::Table;
 
 /// Nodes.
@@ -192,7 +192,9 @@ impl Fleet {
     pub(crate) fn wait_for_remote(&self, since: Instant) -> anyhow::Result<()> {
         until("remote mail by all nodes", || {
             let events = self.sinks.since(since);
-            let works = |node| events.iter().any(|event| event.node == node);
+            // What is put off again and again shows nothing of the rest.
+            let sends = |event: &Event| !event.domain.starts_with(HELD);
+            let works = |node| events.iter().any(|event| event.node == node && sends(event));
             Ok((0..self.nodes.len()).all(works).then_some(()))
         })
     }

@@ -26,11 +26,13 @@ use crate::{Error, SharedRef};
 /// After a failure of the store.
 pub(super) const PAUSE: Duration = Duration::from_secs(2);
 
-/// Transactions at a time, of all slots of a node, that look for work and begin it. There are sixteen attempts in each slot, and the
-/// store has to answer those who send us mail and read theirs first.
+/// Transactions at a time, of all slots of a node, that look for work. There are sixteen attempts in each slot, and the store has to
+/// answer those who send us mail and read theirs first.
+const LOOKING: usize = 4;
+/// Transactions at a time that begin attempts: a slot that was just taken over does not wait for them to see what it has.
 const BEGINNING: usize = 6;
 /// Transactions at a time that record what was done: they do not wait behind those that begin more.
-const RECORDING: usize = 10;
+const RECORDING: usize = 8;
 
 /// How mail is sent on.
 pub struct RunnerOptions {
@@ -50,6 +52,7 @@ pub struct Runner {
     pub(super) options: Arc<RunnerOptions>,
     pub(super) lookups: Arc<Lookups>,
     routing: Arc<RwLock<Arc<Routing>>>,
+    looking: Arc<Semaphore>,
     beginning: Arc<Semaphore>,
     recording: Arc<Semaphore>,
 }
@@ -60,8 +63,9 @@ impl Runner {
     pub fn new(delivery: &Delivery, resolver: Arc<dyn Resolver>, options: RunnerOptions) -> Self {
         let routing = Arc::new(RwLock::new(Arc::new(options.routing.clone())));
         let (shared, options) = (Arc::clone(&delivery.shared), Arc::new(options));
-        let (beginning, recording) = (Semaphore::new(BEGINNING).into(), Semaphore::new(RECORDING).into());
-        Self { shared, resolver, options, lookups: Arc::default(), routing, beginning, recording }
+        let [looking, beginning, recording] =
+            [LOOKING, BEGINNING, RECORDING].map(|turns| Arc::new(Semaphore::new(turns)));
+        Self { shared, resolver, options, lookups: Arc::default(), routing, looking, beginning, recording }
     }
 
     /// How servers are found now.
@@ -85,9 +89,15 @@ impl Runner {
         async move { route(&routing, &*resolver, &*rng, &domain).await }.boxed()
     }
 
+    /// Does what looks for work in the store, when it is its turn.
+    pub(super) async fn in_turn_to_look<T>(&self, work: impl Future<Output = T>) -> T {
+        // It is never closed.
+        let _turn = self.looking.acquire().await.ok();
+        work.await
+    }
+
     /// Does what begins work in the store, when it is its turn.
     pub(super) async fn in_turn_to_begin<T>(&self, work: impl Future<Output = T>) -> T {
-        // It is never closed.
         let _turn = self.beginning.acquire().await.ok();
         work.await
     }
@@ -122,7 +132,7 @@ impl Runner {
 
     async fn recover_and_work(&self, tenure: &Tenure) -> Result<(), Error> {
         let recover = self.shared.services.spool.recover(tenure.fence());
-        let recovered = self.in_turn_to_begin(recover).await?;
+        let recovered = self.in_turn_to_look(recover).await?;
         if recovered > 0 {
             tracing::info!(slot = tenure.duty().number, recovered, "attempts of an earlier owner taken over");
         }

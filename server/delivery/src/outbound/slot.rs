@@ -20,6 +20,7 @@ use ownership::Tenure;
 use runtime::Timestamp;
 use schema::QueueId;
 use spool::{Due, DueEntry};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until};
 
 use super::attempt::Attempt;
@@ -32,6 +33,8 @@ use crate::Error;
 
 /// Attempts at a time.
 const AT_ONCE: usize = 16;
+/// Entries that wait for their turn to be claimed: a slot with many does not come before others' first.
+const CLAIMING: usize = 2;
 /// Destinations that wait for a quick place to be looked up, or have one: a slot with many leaves room for others' slots.
 const LOOKED_UP: usize = 16;
 /// Entries of one domain that are listed in one look.
@@ -81,6 +84,7 @@ pub(super) struct Slot<'a> {
     mine: HashSet<QueueId>,
     ended_meanwhile: Vec<QueueId>,
     running: FuturesUnordered<BoxFuture<'a, Ended>>,
+    claiming: Arc<Semaphore>,
     lookups: FuturesUnordered<BoxFuture<'a, LookedUp>>,
     /// Those that take long.
     slow: FuturesUnordered<BoxFuture<'a, (String, Route, Arc<Routing>)>>,
@@ -109,6 +113,7 @@ impl<'a> Slot<'a> {
             mine: HashSet::new(),
             ended_meanwhile: Vec::new(),
             running,
+            claiming: Arc::new(Semaphore::new(CLAIMING)),
             lookups,
             slow,
             destinations,
@@ -168,7 +173,7 @@ impl<'a> Slot<'a> {
             let watch = spool.watch(slot).await?;
             Ok((watch, spool.due(slot, LOOK, LOOK_EACH).await?))
         };
-        runner.in_turn_to_begin(looked).boxed()
+        runner.in_turn_to_look(looked).boxed()
     }
 
     /// Takes over what is due. Returns what wakes us for another look, and when it is to be in any case.
@@ -244,9 +249,15 @@ impl<'a> Slot<'a> {
 
     fn begin(&self, due: DueEntry, way: Way) -> BoxFuture<'a, Ended> {
         let (runner, pool, tenure) = (self.runner, self.pool, self.tenure);
+        let claiming = Arc::clone(&self.claiming);
         async move {
-            let claim = runner.shared.services.spool.claim(due.id, tenure.fence());
-            let result = match runner.in_turn_to_begin(claim).await {
+            let claim = async {
+                // It is never closed.
+                let _first = claiming.acquire().await.ok();
+                let claim = runner.shared.services.spool.claim(due.id, tenure.fence());
+                runner.in_turn_to_begin(claim).await
+            };
+            let result = match claim.await {
                 Ok(Some(claimed)) => Attempt { runner, pool, tenure, claimed: &claimed }.run(way).await,
                 Ok(None) => Ok(Seen::Nothing),
                 Err(error) => Err(error.into()),

@@ -1,3 +1,5 @@
+//! What the resolver makes of answers: a server on loopback that gives them.
+
 use super::super::route::{Routing, route};
 use super::*;
 use hickory_resolver::proto::op::{Message, OpCode, ResponseCode};
