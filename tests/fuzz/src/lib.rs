@@ -1,6 +1,7 @@
 //! What the fuzz targets assert, one module per codec; the targets only call it.
 
 pub mod imap;
+pub mod jmap;
 pub mod mail;
 pub mod sasl;
 pub mod smtp;

@@ -1,0 +1,7 @@
+//! What RFC 8621 adds: capabilities, and names of properties that are more than names.
+
+pub mod header;
+pub mod keyword;
+
+/// The capability of RFC 8621 §1.3.1.
+pub const MAIL: &str = "urn:ietf:params:jmap:mail";
