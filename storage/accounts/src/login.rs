@@ -62,6 +62,15 @@ pub trait Authenticator: Send + Sync {
     /// Decides. Takes about as long for unknown users as for known ones.
     fn authenticate<'a>(&'a self, request: AuthRequest<'a>) -> BoxFuture<'a, Result<Identity, AuthFailure>>;
 
+    /// Decides by a token that was given out (RFC 6750). Where none is given out, none is good.
+    fn bearer<'a>(
+        &'a self,
+        _token: &'a Secret,
+        _remote: IpAddr,
+    ) -> BoxFuture<'a, Result<Identity, AuthFailure>> {
+        Box::pin(async { Err(AuthFailure::Invalid) })
+    }
+
     /// Resolves when who has logged in to the account may not stay: it was disabled or removed. A session holds it as long as it
     /// lasts, so it is small.
     fn revoked(&self, account: AccountId) -> BoxFuture<'static, ()>;

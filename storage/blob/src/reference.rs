@@ -6,12 +6,12 @@ use crate::{BlobOwner, Error, ObjectName, Staged, Store, placed};
 use bytes::Bytes;
 use kv::Transaction;
 use runtime::Timestamp;
-use schema::BlobHash;
 use schema::keys::blob::{
     BlobCandidateKey, BlobChunkKey, BlobMetaKey, BlobReferenceKey, BlobUnreferencedKey, BlobUploadExpiryKey,
-    CHUNK,
+    BlobUploadKey, CHUNK,
 };
 use schema::records::blob::{BlobMeta, Unreferenced};
+use schema::{AccountId, BlobHash};
 use schema::{Key, Record};
 
 impl Store {
@@ -29,6 +29,10 @@ impl Store {
                 placed::use_in(txn, place).await?;
             }
             self.write_body(txn, staged)?;
+        }
+        if let BlobOwner::Upload { account, expires } = owner {
+            let key = BlobUploadKey { account, expires, hash }.encode();
+            txn.set(&key, &staged.size().to_le_bytes());
         }
         hold(txn, hash, owner);
         Ok(())
@@ -62,11 +66,27 @@ impl Store {
         txn.clear(&BlobReferenceKey { hash, owner }.encode());
         if let BlobOwner::Upload { account, expires } = owner {
             txn.clear(&BlobUploadExpiryKey { expires, account, hash }.encode());
+            txn.clear(&BlobUploadKey { account, expires, hash }.encode());
         }
         if !is_held(txn, hash).await? && meta_in(txn, hash).await?.is_some() {
             self.nominate(txn, hash).await?;
         }
         Ok(())
+    }
+
+    /// What an account has uploaded and nothing uses yet: how many, and their octets. Read so that another upload
+    /// conflicts.
+    pub async fn uploads_in(&self, txn: &Transaction, account: AccountId) -> Result<(u64, u64), Error> {
+        let (begin, end) = BlobUploadKey::range(account);
+        let rows = txn.range(&begin, &end).collect().await?;
+        let octets = |value: &[u8]| value.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        Ok((rows.len() as u64, rows.iter().map(|(_, value)| octets(value)).sum()))
+    }
+
+    /// Whether `owner` holds the body.
+    pub async fn holds(&self, hash: BlobHash, owner: BlobOwner) -> Result<bool, Error> {
+        let key = &BlobReferenceKey { hash, owner }.encode();
+        self.db().read("blob.holds", |txn| async move { Ok(txn.get_snapshot(key).await?.is_some()) }).await
     }
 
     /// Phase one: notes since when nothing holds the body, in place of an earlier such note.

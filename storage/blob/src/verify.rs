@@ -11,7 +11,7 @@ use futures::StreamExt;
 use kv::Transaction;
 use schema::keys::blob::{
     BlobCandidateKey, BlobChunkKey, BlobMetaKey, BlobObjectKey, BlobPieceKey, BlobReferenceKey,
-    BlobUnreferencedKey, BlobUploadExpiryKey, CHUNK,
+    BlobUnreferencedKey, BlobUploadExpiryKey, BlobUploadKey, CHUNK,
 };
 use schema::keys::mail::{EmailKey, MembershipKey};
 use schema::keys::queue::QueueEntryKey;
@@ -53,6 +53,12 @@ pub async fn check_row_in(txn: &Transaction, key: &[u8], value: &[u8]) -> Result
         }
     } else if let Ok(BlobUploadExpiryKey { expires, account, hash }) = BlobUploadExpiryKey::decode(key) {
         report.bytes::<0>(value);
+        let owner = BlobOwner::Upload { account, expires };
+        if txn.get(&BlobReferenceKey { hash, owner }.encode()).await?.is_none() {
+            report.add_here(Kind::ExpiryStale, "there is no such upload");
+        }
+    } else if let Ok(BlobUploadKey { account, expires, hash }) = BlobUploadKey::decode(key) {
+        report.bytes::<8>(value);
         let owner = BlobOwner::Upload { account, expires };
         if txn.get(&BlobReferenceKey { hash, owner }.encode()).await?.is_none() {
             report.add_here(Kind::ExpiryStale, "there is no such upload");

@@ -26,6 +26,9 @@ pub enum Error {
     /// The mailbox has others below it.
     #[error("the mailbox has others below it")]
     HasChildren,
+    /// The mailbox has messages in it.
+    #[error("the mailbox has messages in it")]
+    HasMessages,
     /// INBOX can be neither made nor removed, nor moved below itself.
     #[error("{0}")]
     Reserved(&'static str),

@@ -133,16 +133,27 @@ impl Leaving {
     }
 
     /// Logs that they vanished, and what became of their emails; returns their UIDs.
-    pub(crate) fn log_in(self, store: &Store, txn: &Transaction, at: MailboxRef) -> UidSet {
-        if let Some(first) = self.gone.first().and_then(Uid::new) {
-            let key = VanishedKey { account: at.account, mailbox: at.mailbox, stamp: PENDING, first };
-            let (key, offset) = key.encode_stamped();
-            txn.set_versionstamped_key(&key, offset, &encode_ranges(self.gone.ranges()));
-            touch_in(txn, at);
-            self.farewell.log_in(store, txn, at.account, &[at.mailbox.0]);
-        }
-        self.gone
+    pub(crate) fn log_in(mut self, store: &Store, txn: &Transaction, at: MailboxRef) -> UidSet {
+        let gone = std::mem::take(&mut self.gone);
+        vanished_in(txn, at, &gone);
+        self.farewell.log_in(store, txn, at.account, &[at.mailbox.0]);
+        gone
     }
+
+    /// Logs that they vanished; what became of their emails is the caller's to log.
+    pub(crate) fn vanish_in(self, txn: &Transaction, at: MailboxRef) -> Farewell {
+        vanished_in(txn, at, &self.gone);
+        self.farewell
+    }
+}
+
+/// Logs in the mailbox that UIDs vanished, if any did.
+fn vanished_in(txn: &Transaction, at: MailboxRef, gone: &UidSet) {
+    let Some(first) = gone.first().and_then(Uid::new) else { return };
+    let key = VanishedKey { account: at.account, mailbox: at.mailbox, stamp: PENDING, first };
+    let (key, offset) = key.encode_stamped();
+    txn.set_versionstamped_key(&key, offset, &encode_ranges(gone.ranges()));
+    touch_in(txn, at);
 }
 
 /// What becomes of the emails of messages that go, for the change log.
@@ -169,6 +180,20 @@ impl Farewell {
             }
         }
         Ok(())
+    }
+
+    /// Notes an email that changed and stays.
+    pub(crate) fn note_updated(&mut self, record: &MessageRecord) {
+        note(&mut self.updated, record);
+    }
+
+    /// Takes over what another has noted.
+    pub(crate) fn merge(&mut self, other: Farewell) {
+        for (log, more) in [(&mut self.updated, other.updated), (&mut self.destroyed, other.destroyed)] {
+            log.emails.extend(more.emails);
+            log.threads.extend(more.threads);
+            log.threads_ended_or_begun.extend(more.threads_ended_or_begun);
+        }
     }
 
     /// Writes to the log what happened, in mailboxes that are there.

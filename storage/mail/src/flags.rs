@@ -24,6 +24,25 @@ pub enum FlagChange {
     Remove(Flags),
     /// Set these and no others.
     Replace(Flags),
+    /// Set some and clear others.
+    Change {
+        /// Set these too.
+        add: Flags,
+        /// Clear these.
+        remove: Flags,
+    },
+}
+
+impl FlagChange {
+    /// What becomes of flags.
+    pub(crate) fn of(&self, old: &Flags) -> Flags {
+        match self {
+            FlagChange::Add(flags) => old.union(flags),
+            FlagChange::Remove(flags) => old.difference(flags),
+            FlagChange::Replace(flags) => flags.clone(),
+            FlagChange::Change { add, remove } => old.difference(remove).union(add),
+        }
+    }
 }
 
 /// What became of a page of a STORE.
@@ -121,7 +140,7 @@ impl Store {
 
 /// What one transaction gathers.
 #[derive(Default)]
-struct Page {
+pub(crate) struct Page {
     names: Names,
     numbers: Numbers,
     counters: Counters,
@@ -129,7 +148,8 @@ struct Page {
 }
 
 impl Page {
-    async fn apply(
+    /// Changes the flags of one message; says whether they were others.
+    pub(crate) async fn apply(
         &mut self,
         txn: &Transaction,
         at: MailboxRef,
@@ -139,11 +159,7 @@ impl Page {
     ) -> Result<(MessageRow, bool), Error> {
         let account = at.account;
         let old = self.names.flags(txn, account, record.system, &record.keywords).await?;
-        let new = match change {
-            FlagChange::Add(flags) => old.union(flags),
-            FlagChange::Remove(flags) => old.difference(flags),
-            FlagChange::Replace(flags) => flags.clone(),
-        };
+        let new = change.of(&old);
         if new == old {
             return Ok((row_of(uid, &record, old), false));
         }
@@ -160,6 +176,14 @@ impl Page {
             self.log.threads.push(record.thread.0);
         }
         Ok((row_of(uid, &record, new), true))
+    }
+
+    /// Writes what is kept per mailbox, if something changed. The log is the caller's.
+    pub(crate) fn settle_in(&self, txn: &Transaction, at: MailboxRef) {
+        if !self.log.emails.is_empty() {
+            self.counters.apply(txn, at);
+            touch_in(txn, at);
+        }
     }
 }
 

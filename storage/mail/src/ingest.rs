@@ -127,6 +127,18 @@ impl Store {
         flags: &Flags,
         internal_date: i64,
     ) -> Result<PendingAppend, Error> {
+        Ok(self.append_row_in(txn, at, incoming, flags, internal_date).await?.0)
+    }
+
+    /// The same; the row is told too, as what a transaction has written under its own stamp it cannot read.
+    pub(crate) async fn append_row_in(
+        &self,
+        txn: &Transaction,
+        at: MailboxRef,
+        incoming: &Incoming,
+        flags: &Flags,
+        internal_date: i64,
+    ) -> Result<(PendingAppend, MessageRecord), Error> {
         let account = at.account;
         let size = incoming.staged.size();
         // What does not depend on each other is read at once: a store that is far away is waited for four times.
@@ -176,14 +188,9 @@ impl Store {
         };
         changes::log::record_in(txn, account, email.0, &change);
         let uid_validity = record.uid_validity;
-        Ok(PendingAppend(Appended {
-            mailbox: at,
-            uid: uid.get(),
-            uid_validity,
-            email,
-            thread,
-            modseq: ModSeq(0),
-        }))
+        let modseq = ModSeq(0);
+        let pending = Appended { mailbox: at, uid: uid.get(), uid_validity, email, thread, modseq };
+        Ok((PendingAppend(pending), row))
     }
 
     /// After the commit: tells who waits, and what became of the message.

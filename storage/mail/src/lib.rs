@@ -13,10 +13,13 @@
 //! - A cache is never trusted: keyword names are looked up in the transaction that uses them, and a [`Listing`] is
 //!   brought up to the moment of each use.
 
+mod arrange;
 mod clearing;
 mod convert;
 mod copy;
 mod counters;
+mod edit;
+mod emails;
 mod emptying;
 mod error;
 mod expunge;
@@ -36,16 +39,21 @@ mod removal;
 mod rename;
 mod since;
 mod subscriptions;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod thread;
 mod transfer;
 mod trim;
 mod uidset;
+mod uploads;
 mod verify;
 
+pub use arrange::{MailboxEdit, NewMailbox};
 pub use clearing::Step;
 pub use copy::Copied;
+pub use edit::{Edited, EmailEdit, Place, Refusal};
+pub use emails::{Email, EmailCopy};
 pub use error::Error;
 pub use expunge::Expunged;
 pub use flags::{FlagChange, StoreOutcome};
@@ -59,7 +67,9 @@ pub use path::MailboxPath;
 pub use purge::Purge;
 pub use quota::Usage;
 pub use since::Delta;
+pub use tally::Tally;
 pub use uidset::UidSet;
+pub use uploads::UploadLimits;
 pub use verify::{check_row_in, ranges, verify};
 
 use std::sync::Arc;

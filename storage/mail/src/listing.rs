@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use moka::sync::Cache;
-use schema::{Flags, ModSeq};
+use schema::{Flags, ModSeq, ThreadId};
 
 use crate::since::Delta;
 use crate::{Error, MailboxRef, MessageRow, Store, UidSet};
@@ -34,6 +34,7 @@ struct Brief {
     /// Which of the sets of flags.
     set: u32,
     modseq: ModSeq,
+    thread: ThreadId,
 }
 
 /// Listings of many mailboxes; those not used for long make room.
@@ -58,13 +59,19 @@ impl Listing {
         rows.iter().filter_map(|row| Some((row.uid, row.modseq, self.sets.get(row.set as usize)?)))
     }
 
+    /// Thread and flags of each message.
+    pub(crate) fn threads(&self) -> impl Iterator<Item = (ThreadId, &Flags)> {
+        self.rows.iter().filter_map(|row| Some((row.thread, self.sets.get(row.set as usize)?)))
+    }
+
     fn bytes(&self) -> usize {
         self.rows.len() * size_of::<Brief>()
     }
 
     /// Adds or replaces a message.
     fn put(&mut self, row: &MessageRow) {
-        let brief = Brief { uid: row.uid, set: self.number(&row.flags), modseq: row.modseq };
+        let set = self.number(&row.flags);
+        let brief = Brief { uid: row.uid, set, modseq: row.modseq, thread: row.thread };
         if self.rows.last().is_none_or(|last| last.uid < row.uid) {
             self.rows.push(brief);
             return;
@@ -110,6 +117,11 @@ impl Gathering {
     /// Adds a page of rows, read after that moment. Every one of those UIDs that still is there is to be added.
     pub fn add(&mut self, rows: &[MessageRow]) {
         rows.iter().for_each(|row| self.listing.put(row));
+    }
+
+    /// What was gathered so far.
+    pub(crate) fn listing(&self) -> Arc<Listing> {
+        Arc::new(self.listing.clone())
     }
 }
 

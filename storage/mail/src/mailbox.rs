@@ -13,7 +13,7 @@ use schema::keys::mail::{
 use schema::records::mail::{ChangeKind, ChangeRecord, MailboxRecord};
 use schema::{AccountId, Key, MailboxId, Record};
 
-use crate::{Error, MailboxPath, MailboxRef, Store, emptying, keywords, removal};
+use crate::{Error, MailboxPath, MailboxRef, Store, arrange, counters, emptying, keywords, removal};
 
 /// What a mailbox is for (RFC 6154 §2, RFC 8621 §2 `role`). The numbers are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -91,6 +91,8 @@ pub struct Mailbox {
     pub path: MailboxPath,
     /// What it is for.
     pub role: Option<Role>,
+    /// Its place among its siblings as its owner wants it (RFC 8621 §2).
+    pub sort_order: u32,
     /// UIDVALIDITY (RFC 9051 §2.3.1.1).
     pub uid_validity: NonZeroU32,
 }
@@ -100,6 +102,14 @@ impl Mailbox {
     pub fn object_id(&self) -> String {
         self.id.to_string()
     }
+}
+
+/// A mailbox as somebody calls it.
+pub(crate) enum Named<'a> {
+    /// By its path.
+    Path(&'a MailboxPath),
+    /// By its id.
+    Id(MailboxId),
 }
 
 impl Store {
@@ -239,6 +249,7 @@ impl Store {
             role: role.map_or(0, |r| u32::from(r as u8)),
             uid_validity: allocation.uid_validity,
             created: now,
+            sort_order: 0,
         };
         txn.set(&MailboxKey { account, mailbox: id }.encode(), &record.to_bytes());
         let name = MailboxNameKey { account, parent, name: record.name.clone() };
@@ -259,9 +270,28 @@ impl Store {
         if path.is_inbox() {
             return Err(Error::Reserved("INBOX cannot be deleted"));
         }
+        self.delete_found(account, &Named::Path(path), true).await
+    }
+
+    /// Removes a mailbox; `and_messages` says whether it may have any.
+    pub(crate) async fn delete_found(
+        &self,
+        account: AccountId,
+        named: &Named<'_>,
+        and_messages: bool,
+    ) -> Result<(), Error> {
         let ((at, emptied), version) = self
             .db
-            .transact_versioned("mail.delete", |txn| async move { self.delete_in(&txn, account, path).await })
+            .transact_versioned("mail.delete", |txn| async move {
+                let found = match named {
+                    Named::Path(path) => resolve_in(&txn, account, path).await?.ok_or(Error::NotFound)?,
+                    Named::Id(id) => arrange::by_id_in(&txn, account, *id).await?,
+                };
+                if found.path.is_inbox() {
+                    return Err(Error::Reserved("INBOX cannot be deleted"));
+                }
+                self.delete_in(&txn, account, found, and_messages).await
+            })
             .await?;
         self.tell(account, &[at.mailbox], version, Kinds::MAILBOXES | Kinds::EXPUNGE);
         if !emptied {
@@ -275,18 +305,22 @@ impl Store {
         &self,
         txn: &Transaction,
         account: AccountId,
-        path: &MailboxPath,
+        found: Mailbox,
+        and_messages: bool,
     ) -> Result<(MailboxRef, bool), Error> {
-        let found = resolve_in(txn, account, path).await?.ok_or(Error::NotFound)?;
         let at = MailboxRef { account, mailbox: found.id };
         // A name key without its name is what those of all children begin with.
         let children = MailboxNameKey { account, parent: Some(found.id), name: String::new() }.encode();
         if txn.scan_prefix(&children).first().await?.is_some() {
             return Err(Error::HasChildren);
         }
+        let counters = counters::read_in(txn, at).await?;
+        if !and_messages && counters.exists > counters.deleted {
+            return Err(Error::HasMessages);
+        }
         txn.clear(&MailboxKey { account, mailbox: at.mailbox }.encode());
         txn.clear(&MailboxNameKey { account, parent: found.parent, name: found.name.clone() }.encode());
-        retire_in(txn, account, path, found.uid_validity.get());
+        retire_in(txn, account, &found.path, found.uid_validity.get());
         if let Some(role) = found.role {
             txn.clear(&RoleKey { account, role: role as u8 }.encode());
         }
@@ -329,6 +363,7 @@ pub(crate) fn mailbox_of(id: MailboxId, record: &MailboxRecord, path: MailboxPat
         name: record.name.clone(),
         path,
         role,
+        sort_order: record.sort_order,
         uid_validity,
     })
 }

@@ -55,7 +55,7 @@ impl Store {
         outcome.map(|()| made)
     }
 
-    async fn rename_in(
+    pub(crate) async fn rename_in(
         &self,
         txn: &Transaction,
         account: AccountId,

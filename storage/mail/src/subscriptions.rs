@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use changes::Kinds;
 use kv::Transaction;
 use schema::keys::mail::SubscriptionKey;
+use schema::records::mail::ChangeKind;
 use schema::{AccountId, Key};
 
-use crate::{Error, Store, removal};
+use crate::{Error, MailboxPath, Store, mailbox, removal};
 
 /// Longest name that can be subscribed to, in bytes.
 const MAX_NAME: usize = 4_096;
@@ -39,6 +40,12 @@ impl Store {
             .db
             .transact_versioned("mail.subscribe", |txn| async move {
                 removal::alive_in(&txn, account).await?;
+                // Whoever looks at the mailbox sees whether it is subscribed (RFC 8621 §2).
+                if let Ok(path) = MailboxPath::parse(name)
+                    && let Some(found) = mailbox::resolve_in(&txn, account, &path).await?
+                {
+                    self.log_tree_in(&txn, account, ChangeKind::MailboxUpdated, found.id);
+                }
                 self.subscribe_in(&txn, account, name, on);
                 Ok::<_, Error>(())
             })

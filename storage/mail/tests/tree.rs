@@ -17,6 +17,7 @@ async fn create_below(w: &World, parent: MailboxId, count: u32) {
             for n in first..count.min(first + 5_000) {
                 let (account, mailbox, name) = (ACCOUNT, MailboxId(1_000 + n), n.to_string());
                 let record = MailboxRecord {
+                    sort_order: 0,
                     parent: Some(parent.0),
                     name: name.clone(),
                     uid_validity: 1,

@@ -9,6 +9,7 @@
 //! | `B h` hash `r` owner | empty: the owner holds the body |
 //! | `B h` hash `u` | [`crate::records::blob::Unreferenced`] |
 //! | `B c` since hash | empty: nothing held the body at that time |
+//! | `B u` account expires hash | 8 bytes little-endian: octets of an upload, for as long as it stays |
 //! | `B x` expires account hash | empty: an upload to be let go |
 //! | `B n` name | empty: an object that lies in the store, whole or not |
 //! | `B o` name index | a piece of that object: [`CHUNK`] bytes, the last one fewer |
@@ -254,6 +255,41 @@ impl Key for BlobUploadExpiryKey {
     }
 }
 
+/// An upload, by whose it is: what an account has uploaded is one range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlobUploadKey {
+    /// Whose it is.
+    pub account: AccountId,
+    /// When it is let go, in milliseconds since the epoch.
+    pub expires: i64,
+    /// The body.
+    pub hash: BlobHash,
+}
+
+impl BlobUploadKey {
+    /// The uploads of an account.
+    pub fn range(account: AccountId) -> (Vec<u8>, Vec<u8>) {
+        prefix_range(|writer| {
+            writer.tag(TAG).tag(b'u').uint(account.0.into());
+        })
+    }
+}
+
+impl Key for BlobUploadKey {
+    const NAME: &'static str = "BlobUpload";
+
+    fn write(&self, writer: &mut KeyWriter) {
+        writer.tag(TAG).tag(b'u').uint(self.account.0.into()).fixed64(millis_out(self.expires));
+        writer.raw(&self.hash.0);
+    }
+
+    fn read(reader: &mut KeyReader<'_>) -> Result<Self, KeyError> {
+        read_tags(reader, &[TAG, b'u'])?;
+        let (account, expires) = (AccountId(reader.uint32()?), millis_in(reader)?);
+        Ok(BlobUploadKey { account, expires, hash: BlobHash(reader.array()?) })
+    }
+}
+
 /// The name of an object that lies in the store: hash, staged (milliseconds since the epoch), nonce.
 pub type StoredObject = (BlobHash, i64, u64);
 
@@ -337,6 +373,7 @@ pub(crate) fn explain(bytes: &[u8]) -> Option<String> {
         .or_else(|| show::<BlobUnreferencedKey>(bytes))
         .or_else(|| show::<BlobCandidateKey>(bytes))
         .or_else(|| show::<BlobUploadExpiryKey>(bytes))
+        .or_else(|| show::<BlobUploadKey>(bytes))
         .or_else(|| show::<BlobObjectKey>(bytes))
         .or_else(|| show::<BlobPieceKey>(bytes))
 }
@@ -363,6 +400,8 @@ mod tests {
         golden(&BlobCandidateKey { since: 258, hash: HASH }, &[b"Bc\0\0\0\0\0\0\x01\x02", HASHED]);
         let expiry = BlobUploadExpiryKey { expires: 258, account: AccountId(7), hash: HASH };
         golden(&expiry, &[b"Bx\0\0\0\0\0\0\x01\x02\x07", HASHED]);
+        let upload = BlobUploadKey { account: AccountId(7), expires: 258, hash: HASH };
+        golden(&upload, &[b"Bu\x07\0\0\0\0\0\0\x01\x02", HASHED]);
         let object = (HASH, 258, 7);
         let name = b"\0\0\0\0\0\0\x01\x02\0\0\0\0\0\0\0\x07";
         golden(&BlobObjectKey { object }, &[b"Bn", HASHED, name]);

@@ -21,6 +21,9 @@ pub struct MailboxRecord {
     /// When it was made, seconds since the epoch.
     #[prost(int64, tag = "5")]
     pub created: i64,
+    /// Place among its siblings (RFC 8621 §2). A version that does not know it leaves it out.
+    #[prost(uint32, tag = "6")]
+    pub sort_order: u32,
 }
 
 impl Record for MailboxRecord {}
@@ -252,8 +255,9 @@ mod tests {
             role: 2,
             uid_validity: 1_790_000_000,
             created: -1,
+            sort_order: 300,
         };
-        check(&mailbox, "0108001204576f726b18022080f7c4d50628ffffffffffffffffff01");
+        check(&mailbox, "0108001204576f726b18022080f7c4d50628ffffffffffffffffff0130ac02");
         let allocation = AllocationRecord { mailbox: 6, keyword: 1, uid_validity: 300, thread_secret: 5 };
         check(&allocation, "010806100118ac02210500000000000000");
         check(&QuotaLimitRecord { octets: Some(1 << 30), messages: None }, "01088080808004");

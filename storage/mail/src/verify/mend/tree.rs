@@ -104,6 +104,7 @@ impl Store {
         last.mailbox = last.mailbox.max(mailbox.0);
         txn.set(&AllocationKey { account }.encode(), &last.to_bytes());
         let record = MailboxRecord {
+            sort_order: 0,
             parent: parent.map(|parent| parent.0),
             name: name.clone(),
             role: role.map_or(0, |role| u32::from(role as u8)),

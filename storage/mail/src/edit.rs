@@ -1,0 +1,352 @@
+//! Changes of emails as a whole: the flags of all their copies, and which mailboxes have one (RFC 8621 §4.6).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use changes::Kinds;
+use kv::Transaction;
+use schema::codec::PENDING;
+use schema::records::mail::{ChangeKind, ChangeRecord, MessageRecord};
+use schema::{AccountId, EmailId, Flags, MailboxId, ModSeq, SystemFlags};
+
+use crate::emails::{Live, Row, copies_in, email_in};
+use crate::expunge::{Farewell, Leaving};
+use crate::flags::{self, FlagChange};
+use crate::index::SortValues;
+use crate::ingest::insert_in;
+use crate::keywords::{Names, Numbers};
+use crate::messages::{Whole, structure_in};
+use crate::{Appended, Error, Incoming, MailboxRef, Store, convert, pace, quota};
+
+/// Where an email is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// Where it is.
+    Same,
+    /// There as well, and there no more.
+    Change {
+        /// Where it is to be too.
+        add: BTreeSet<MailboxId>,
+        /// Where it is not to be.
+        remove: BTreeSet<MailboxId>,
+    },
+    /// There and nowhere else.
+    Only(BTreeSet<MailboxId>),
+    /// Nowhere: it is to go.
+    Nowhere,
+}
+
+/// What is to become of an email.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EmailEdit {
+    /// Which.
+    pub email: EmailId,
+    /// Its flags; `\Deleted` is not among them.
+    pub flags: Option<FlagChange>,
+    /// Where it is to be.
+    pub place: Place,
+}
+
+/// Why an email stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// It is not there, or nowhere seen.
+    NotFound,
+    /// There are no such mailboxes.
+    NoMailbox(Vec<MailboxId>),
+    /// It would be nowhere.
+    Homeless,
+    /// The account is full.
+    OverQuota,
+}
+
+/// What became of emails.
+#[derive(Debug, Clone, Default)]
+pub struct Edited {
+    /// For each email in turn.
+    pub outcomes: Vec<Result<(), Refusal>>,
+    /// The commits that it took, ascending.
+    pub commits: Vec<ModSeq>,
+}
+
+impl Store {
+    /// Changes emails, in as many transactions as it takes; each email is changed as a whole or not at all.
+    ///
+    /// # Errors
+    /// The store's; what was changed before stays.
+    pub async fn edit_emails(&self, account: AccountId, edits: &[EmailEdit]) -> Result<Edited, Error> {
+        let mut all = Edited::default();
+        while let Some(rest) = edits.get(all.outcomes.len()..).filter(|rest| !rest.is_empty()) {
+            let ((outcomes, touched), version) =
+                self.db
+                    .transact_versioned("mail.edit", |txn| async move {
+                        self.edit_page_in(&txn, account, rest).await
+                    })
+                    .await?;
+            all.outcomes.extend(outcomes);
+            if !touched.is_empty() {
+                all.commits.push(ModSeq(version.version()));
+                let mailboxes: Vec<MailboxId> = touched.into_iter().collect();
+                self.tell(account, &mailboxes, version, Kinds::MESSAGES | Kinds::FLAGS | Kinds::EXPUNGE);
+            }
+        }
+        Ok(all)
+    }
+
+    async fn edit_page_in(
+        &self,
+        txn: &Transaction,
+        account: AccountId,
+        edits: &[EmailEdit],
+    ) -> Result<(Vec<Result<(), Refusal>>, BTreeSet<MailboxId>), Error> {
+        let (mut page, mut outcomes) = (Page::new(self, txn, account), Vec::new());
+        let mut met = BTreeSet::new();
+        for edit in edits {
+            // What a transaction has written under its own stamp it cannot read: an email that comes again is the next one's.
+            if !met.insert(edit.email) || (!outcomes.is_empty() && pace::is_spent(txn)) {
+                break;
+            }
+            outcomes.push(page.edit(edit).await?);
+        }
+        Ok((outcomes, page.settle()))
+    }
+
+    /// Stores a message in mailboxes of an account, at least one.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for a mailbox, [`Error::OverQuota`]; else the store's.
+    pub async fn append_in_each(
+        &self,
+        account: AccountId,
+        mailboxes: &BTreeSet<MailboxId>,
+        incoming: &Incoming,
+        flags: &Flags,
+        received: i64,
+    ) -> Result<Appended, Error> {
+        let first = *mailboxes.first().ok_or(Error::Invalid("an email is in a mailbox at least"))?;
+        let (pending, version) = self
+            .db
+            .transact_versioned("mail.append", |txn| async move {
+                let at = MailboxRef { account, mailbox: first };
+                let (pending, row) = self.append_row_in(&txn, at, incoming, flags, received).await?;
+                let others: Vec<MailboxId> = mailboxes.iter().copied().skip(1).collect();
+                if !others.is_empty() {
+                    let values = SortValues::of(&incoming.summary, received, row.size);
+                    self.spread_in(&txn, account, &row, &values, &others).await?;
+                }
+                Ok::<_, Error>(pending)
+            })
+            .await?;
+        let others: Vec<MailboxId> = mailboxes.iter().copied().skip(1).collect();
+        self.tell(account, &others, version, Kinds::MESSAGES);
+        Ok(self.committed(&pending, version))
+    }
+
+    /// Puts an email that this transaction has stored into further mailboxes.
+    async fn spread_in(
+        &self,
+        txn: &Transaction,
+        account: AccountId,
+        row: &MessageRecord,
+        values: &SortValues,
+        others: &[MailboxId],
+    ) -> Result<(), Error> {
+        quota::check_in(txn, account, row.size * others.len() as u64, others.len() as u64).await?;
+        for mailbox in others {
+            let at = MailboxRef { account, mailbox: *mailbox };
+            crate::mailbox::record_in(txn, at).await?;
+            insert_in(txn, at, row, values).await?;
+        }
+        let log = ChangeRecord {
+            kind: ChangeKind::EmailUpdated as i32,
+            at: self.now_secs(),
+            emails: vec![row.email.0],
+            mailboxes: others.iter().map(|id| id.0).collect(),
+            ..ChangeRecord::default()
+        };
+        // Not the number that the entry of its creation uses.
+        changes::log::record_in(txn, account, !row.email.0, &log);
+        Ok(())
+    }
+}
+
+async fn values_in(
+    txn: &Transaction,
+    account: AccountId,
+    record: &MessageRecord,
+) -> Result<SortValues, Error> {
+    let structure = structure_in(txn, account, record.email).await?;
+    Ok(SortValues::of(&convert::from_record(structure), record.internal_date, record.size))
+}
+
+/// What one transaction gathers.
+struct Page<'a> {
+    store: &'a Store,
+    txn: &'a Transaction,
+    account: AccountId,
+    live: Live,
+    names: Names,
+    numbers: Numbers,
+    flags: BTreeMap<MailboxId, flags::Page>,
+    leaving: BTreeMap<MailboxId, Leaving>,
+    farewell: Farewell,
+    touched: BTreeSet<MailboxId>,
+}
+
+impl<'a> Page<'a> {
+    fn new(store: &'a Store, txn: &'a Transaction, account: AccountId) -> Self {
+        Page {
+            store,
+            txn,
+            account,
+            live: Live::default(),
+            names: Names::default(),
+            numbers: Numbers::default(),
+            flags: BTreeMap::new(),
+            leaving: BTreeMap::new(),
+            farewell: Farewell::default(),
+            touched: BTreeSet::new(),
+        }
+    }
+
+    fn at(&self, mailbox: MailboxId) -> MailboxRef {
+        MailboxRef { account: self.account, mailbox }
+    }
+
+    /// Looks at everything first, so that nothing is written for an email that is refused.
+    async fn edit(&mut self, edit: &EmailEdit) -> Result<Result<(), Refusal>, Error> {
+        let Some(email) = email_in(self.txn, self.account, edit.email).await? else {
+            return Ok(Err(Refusal::NotFound));
+        };
+        let mut rows = Vec::new();
+        for row in copies_in(self.txn, self.account, edit.email).await? {
+            if self.live.is_in(self.txn, self.at(row.mailbox)).await? {
+                rows.push(row);
+            }
+        }
+        let seen = |row: &&Row| !row.record.system.contains(SystemFlags::DELETED);
+        let here: BTreeSet<MailboxId> = rows.iter().filter(seen).map(|row| row.mailbox).collect();
+        if here.is_empty() {
+            return Ok(Err(Refusal::NotFound));
+        }
+        let there = match target(&edit.place, &here) {
+            Ok(there) => there,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let more: Vec<MailboxId> = there.difference(&here).copied().collect();
+        let mut missing = Vec::new();
+        for mailbox in &more {
+            if !self.live.is_in(self.txn, self.at(*mailbox)).await? {
+                missing.push(*mailbox);
+            }
+        }
+        if !missing.is_empty() {
+            return Ok(Err(Refusal::NoMailbox(missing)));
+        }
+        let growth = more.len().saturating_sub(here.difference(&there).count()) as u64;
+        match quota::check_in(self.txn, self.account, email.size * growth, growth).await {
+            Ok(()) => {}
+            Err(Error::OverQuota) => return Ok(Err(Refusal::OverQuota)),
+            Err(error) => return Err(error),
+        }
+        self.write(edit, rows, &there, &more).await.map(Ok)
+    }
+
+    async fn write(
+        &mut self,
+        edit: &EmailEdit,
+        rows: Vec<Row>,
+        there: &BTreeSet<MailboxId>,
+        more: &[MailboxId],
+    ) -> Result<(), Error> {
+        let flags = self.flags_of(&rows).await?;
+        let flags = edit.flags.as_ref().map_or_else(|| flags.clone(), |change| change.of(&flags));
+        if let (Some(row), false) = (rows.first(), more.is_empty()) {
+            self.add(&row.record, &flags, more).await?;
+        }
+        for row in rows {
+            let marked = row.record.system.contains(SystemFlags::DELETED);
+            if there.contains(&row.mailbox) {
+                // A copy that is marked for removal is nobody's to see: it stays as its owner left it.
+                if !marked && edit.flags.is_some() {
+                    self.flag(row, &flags).await?;
+                }
+            } else if !marked || matches!(edit.place, Place::Nowhere) {
+                self.remove(row).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn flags_of(&mut self, rows: &[Row]) -> Result<Flags, Error> {
+        let mut all = Flags::none();
+        for row in rows.iter().filter(|row| !row.record.system.contains(SystemFlags::DELETED)) {
+            let record = &row.record;
+            let flags = self.names.flags(self.txn, self.account, record.system, &record.keywords).await?;
+            all = all.union(&flags);
+        }
+        Ok(all)
+    }
+
+    async fn add(&mut self, record: &MessageRecord, flags: &Flags, more: &[MailboxId]) -> Result<(), Error> {
+        let row = MessageRecord {
+            stamp: PENDING,
+            system: flags.system,
+            keywords: self.numbers.of(self.txn, self.account, &flags.keywords).await?,
+            save_date: self.store.now_secs(),
+            ..record.clone()
+        };
+        let values = values_in(self.txn, self.account, record).await?;
+        for mailbox in more {
+            insert_in(self.txn, self.at(*mailbox), &row, &values).await?;
+            self.touched.insert(*mailbox);
+        }
+        self.farewell.note_updated(record);
+        Ok(())
+    }
+
+    async fn flag(&mut self, row: Row, flags: &Flags) -> Result<(), Error> {
+        let (at, record) = (self.at(row.mailbox), row.record.clone());
+        let change = FlagChange::Replace(flags.clone());
+        let page = self.flags.entry(row.mailbox).or_default();
+        let (_, changed) = page.apply(self.txn, at, row.uid, row.record, &change).await?;
+        if changed {
+            self.touched.insert(row.mailbox);
+            self.farewell.note_updated(&record);
+        }
+        Ok(())
+    }
+
+    async fn remove(&mut self, row: Row) -> Result<(), Error> {
+        let at = self.at(row.mailbox);
+        let values = values_in(self.txn, self.account, &row.record).await?;
+        let whole = Whole { uid: row.uid, record: row.record, values };
+        self.touched.insert(row.mailbox);
+        self.leaving.entry(row.mailbox).or_default().take_in(self.store, self.txn, at, &whole).await
+    }
+
+    /// Writes what is kept per mailbox and the log; returns the mailboxes that changed.
+    fn settle(mut self) -> BTreeSet<MailboxId> {
+        for (mailbox, page) in std::mem::take(&mut self.flags) {
+            if self.touched.contains(&mailbox) {
+                page.settle_in(self.txn, self.at(mailbox));
+            }
+        }
+        for (mailbox, leaving) in std::mem::take(&mut self.leaving) {
+            let farewell = leaving.vanish_in(self.txn, self.at(mailbox));
+            self.farewell.merge(farewell);
+        }
+        let touched: Vec<u32> = self.touched.iter().map(|id| id.0).collect();
+        self.farewell.log_in(self.store, self.txn, self.account, &touched);
+        self.touched
+    }
+}
+
+fn target(place: &Place, here: &BTreeSet<MailboxId>) -> Result<BTreeSet<MailboxId>, Refusal> {
+    let there: BTreeSet<MailboxId> = match place {
+        Place::Nowhere => return Ok(BTreeSet::new()),
+        Place::Same => here.clone(),
+        Place::Change { add, remove } => here.union(add).filter(|id| !remove.contains(id)).copied().collect(),
+        Place::Only(there) => there.clone(),
+    };
+    if there.is_empty() { Err(Refusal::Homeless) } else { Ok(there) }
+}
