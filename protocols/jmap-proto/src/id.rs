@@ -17,6 +17,13 @@ impl Id {
         is_id(text).then(|| Id(text.to_owned()))
     }
 
+    /// What of a text may be in an id: of an id, all of it.
+    pub fn of(text: impl fmt::Display) -> Id {
+        let keep = |c: &char| c.is_ascii_alphanumeric() || *c == '-' || *c == '_';
+        let kept: String = text.to_string().chars().filter(keep).take(limits::ID).collect();
+        if kept.is_empty() { Id("_".to_owned()) } else { Id(kept) }
+    }
+
     /// As it is written.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -91,5 +98,6 @@ mod tests {
         assert!(matches!(IdRef::new("#k1"), Some(IdRef::Created(_))));
         assert!(matches!(IdRef::new("k1"), Some(IdRef::Id(_))));
         assert_eq!(IdRef::new("#"), None);
+        assert_eq!((Id::of("a-1").as_str(), Id::of("a b").as_str(), Id::of("").as_str()), ("a-1", "ab", "_"));
     }
 }

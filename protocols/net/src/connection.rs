@@ -19,15 +19,15 @@ use tokio::time::{Instant, timeout_at};
 /// [`flush`](Self::flush).
 #[derive(Debug)]
 pub struct Connection {
-    stream: TcpStream,
-    tls: Option<Box<Tls>>,
-    input: Buffer,
-    output: Buffer,
+    pub(crate) stream: TcpStream,
+    pub(crate) tls: Option<Box<Tls>>,
+    pub(crate) input: Buffer,
+    pub(crate) output: Buffer,
     peer: SocketAddr,
     local: SocketAddr,
-    ended: bool,
+    pub(crate) ended: bool,
     read_timeout: Duration,
-    write_timeout: Duration,
+    pub(crate) write_timeout: Duration,
     /// When the present silence becomes too long; set by the first `fill` that waits in it.
     silence_ends: Option<Instant>,
     deadline: Option<Instant>,
@@ -169,12 +169,26 @@ impl Connection {
     }
 
     /// Reads once from the socket; 0 means that nothing was there after all, or the end, which is noted.
-    fn read_some(&mut self) -> io::Result<usize> {
+    pub(crate) fn read_some(&mut self) -> io::Result<usize> {
         let into = match &mut self.tls {
             Some(tls) => &mut tls.incoming,
             None => &mut self.input,
         };
         match self.stream.try_read_buf(into.room(limits::READ_SIZE)) {
+            Ok(0) => {
+                self.ended = true;
+                Ok(0)
+            }
+            Ok(n) => Ok(n),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads once from the socket and forgets it; notes the end.
+    pub(crate) fn discard_some(&mut self) -> io::Result<usize> {
+        self.input.consume(usize::MAX);
+        match self.stream.try_read_buf(self.input.room(4096)) {
             Ok(0) => {
                 self.ended = true;
                 Ok(0)
@@ -361,14 +375,8 @@ impl Connection {
         let until = Instant::now() + limits::LINGER_TIME;
         let mut left = limits::LINGER;
         while !self.ended && left > 0 {
-            self.input.consume(usize::MAX);
             timeout_at(until, self.stream.readable()).await.map_err(|_| timed_out("lingering"))??;
-            match self.stream.try_read_buf(self.input.room(4096)) {
-                Ok(0) => self.ended = true,
-                Ok(n) => left = left.saturating_sub(n),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
-            }
+            left = left.saturating_sub(self.discard_some()?);
         }
         Ok(())
     }

@@ -23,6 +23,7 @@ pub mod limits;
 mod listener;
 mod network;
 mod proxy;
+mod stream;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 #[cfg(test)]
@@ -36,4 +37,5 @@ pub use gate::{Gate, Limits, Ticket};
 pub use listener::{Listener, ListenerOptions, Protocol, SessionContext};
 pub use network::{Network, NetworkError, Networks};
 pub use rustls::sign::CertifiedKey;
+pub use stream::Stream;
 pub use tls::{TlsAcceptor, TlsInfo};

@@ -11,6 +11,7 @@ use smtp::{OpenPolicy, Policy, Role, Server, Service};
 
 use crate::config::Config;
 use crate::exchange::Exchange;
+use crate::http as page;
 use crate::reach::InReach;
 
 /// What the services are made of.
@@ -20,6 +21,7 @@ pub(crate) struct Makings {
     pub(crate) authenticator: Arc<dyn Authenticator>,
     pub(crate) delivery: Delivery,
     pub(crate) imap: imap::Services,
+    pub(crate) jmap: jmap::Services,
     pub(crate) rng: SharedRng,
 }
 
@@ -30,6 +32,7 @@ pub(crate) struct Clients {
     pub(crate) submission: Arc<Exchange>,
     pub(crate) lmtp: Arc<Exchange>,
     pub(crate) imap: Arc<Exchange>,
+    pub(crate) http: Arc<Exchange>,
 }
 
 impl Clients {
@@ -37,8 +40,8 @@ impl Clients {
     pub(crate) fn new(makings: Makings, config: &Config) -> Self {
         let smtp = |role| Exchange::new(makings.smtp(config, role));
         let (smtp, submission, lmtp) = (smtp(Role::Mx), smtp(Role::Submission), smtp(Role::Lmtp));
-        let imap = Exchange::new(makings.imap(config));
-        Self { makings, smtp, submission, lmtp, imap }
+        let (imap, http) = (Exchange::new(makings.imap(config)), Exchange::new(makings.http(config)));
+        Self { makings, smtp, submission, lmtp, imap, http }
     }
 
     /// As another configuration has them, for whoever comes from now on.
@@ -46,6 +49,7 @@ impl Clients {
         let rows = [(&self.smtp, Role::Mx), (&self.submission, Role::Submission), (&self.lmtp, Role::Lmtp)];
         rows.into_iter().for_each(|(exchange, role)| exchange.set(self.makings.smtp(config, role)));
         self.imap.set(self.makings.imap(config));
+        self.http.set(self.makings.http(config));
     }
 }
 
@@ -74,4 +78,29 @@ impl Makings {
         };
         Arc::new(imap::Imap::new(self.imap.clone(), options))
     }
+    /// What is served by HTTP: to everybody a page, to who has logged in the rest.
+    fn http(&self, config: &Config) -> Arc<dyn Protocol> {
+        let guard = ::http::Guard {
+            authenticator: self.authenticator.clone(),
+            plaintext_from_loopback: config.auth.plaintext_on_loopback,
+        };
+        let jmap = jmap::Jmap::new(self.jmap.clone(), jmap_options(config));
+        let site = ::http::site(page::router(&config.hostname).merge(jmap.open()), jmap.private(), guard);
+        Arc::new(::http::Http::new(site, ::http::Options::default()))
+    }
+}
+
+/// The limits that clients are told, as the configuration has them.
+fn jmap_options(config: &Config) -> jmap::Options {
+    let limits = &config.jmap;
+    let mut options = jmap::Options::default();
+    options.core.limits.size_request = limits.max_size_request.bytes();
+    options.core.limits.calls_in_request = limits.max_calls_in_request;
+    options.core.limits.objects_in_get = limits.max_objects_in_get;
+    options.core.limits.objects_in_set = limits.max_objects_in_set;
+    options.core.size_upload = limits.max_size_upload.bytes();
+    options.core.concurrent_upload = limits.max_concurrent_upload;
+    options.core.concurrent_requests = limits.max_concurrent_requests;
+    options.upload_time = limits.upload_time.get();
+    options
 }

@@ -32,7 +32,7 @@ const USERS_PASSWORD: &str = "secret";
 /// What `godwit dev` takes.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Arguments {
-    /// First of the ports: smtp +25, lmtp +24, submission +87, submissions +65, imap +43, imaps +93, http +80,
+    /// First of the ports: smtp +25, lmtp +24, submission +87, submissions +65, imap +43, imaps +93, http +80, https +44,
     /// admin +90, other nodes +50 and +51. 0 for any free ports
     #[arg(long, default_value_t = 2500)]
     pub(crate) port_base: u16,
@@ -160,6 +160,7 @@ fn configuration(arguments: &Arguments, data: &Path) -> anyhow::Result<Config> {
         imap: at("imap", 43)?,
         imaps: at("imaps", 93)?,
         http: at("http", 80)?,
+        https: at("https", 44)?,
         admin: at("admin", 90)?,
         proxies: arguments.proxies.clone(),
     };
@@ -177,6 +178,7 @@ fn configuration(arguments: &Arguments, data: &Path) -> anyhow::Result<Config> {
         tls: config::TlsFiles::default(),
         auth: config::Auth { default_domain: Some(DOMAIN.to_owned()), plaintext_on_loopback: true },
         smtp: config::Smtp::default(),
+        jmap: config::Jmap::default(),
         delivery: config::Delivery { relay: arguments.relay.clone(), resolver: arguments.resolver },
         limits: config::Limits::default(),
         probe: config::Probe::NONE,

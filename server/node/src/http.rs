@@ -1,4 +1,4 @@
-//! HTTP listeners: the admin API, and a page that says what this is, until there is more to say.
+//! The listener of the admin API, and the page that says to everybody what this is.
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::routing::get;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -22,13 +22,11 @@ const HEAD_BYTES: usize = 64 * 1024;
 /// A pause after the system had no descriptor for a client.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// The service of the public listener.
+/// The page.
 pub(crate) fn router(hostname: &str) -> Router {
     let page = format!("{hostname}: a Godwit mail server\n");
     let plain = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
-    Router::new()
-        .route("/", get(move || std::future::ready((plain, page.clone()))))
-        .fallback(|| std::future::ready((StatusCode::NOT_FOUND, "there is nothing here\n")))
+    Router::new().route("/", get(move || std::future::ready((plain, page.clone()))))
 }
 
 /// Serves clients, as many as the gate lets in, until `stop`.

@@ -70,6 +70,7 @@ pub(crate) async fn start(config: Config, file: Option<PathBuf>, flavour: Flavou
     let log = telemetry::log(telemetry::filter(&config.log)?)?;
     let metrics = telemetry::metrics()?;
     observing::describe_metrics();
+    ::http::describe_metrics();
     let rng = SystemRng::shared();
     #[cfg(not(feature = "faults"))]
     let clock = runtime::SystemClock::shared();
@@ -84,7 +85,8 @@ pub(crate) async fn start(config: Config, file: Option<PathBuf>, flavour: Flavou
         Flavour::Production => waiting::for_store(&config, &clock, &rng).await?,
     };
     transfer::admit(&db).await?;
-    changes::incarnation::current(&db, &*clock, &*rng).await.context("the store's incarnation")?;
+    let incarnation = changes::incarnation::current(&db, &*clock, &*rng).await;
+    let incarnation = incarnation.context("the store's incarnation")?.number;
     let certificates = Certificates::new(false);
     let certificate = Certificate::load(&config, &certificates)?;
     let tls = TlsAcceptor::new(Arc::clone(&certificates), &[])?;
@@ -92,7 +94,7 @@ pub(crate) async fn start(config: Config, file: Option<PathBuf>, flavour: Flavou
     let supervisor = Supervisor::new(shutdown.clone());
     let (gate, proxies) = (Gate::new(reload::limits(&config)), Networks::from(reload::proxies(&config)?));
     config.body_place()?.keep(&db).await?;
-    let services = wiring::wire(&config, flavour, &db, &clock, &rng, &supervisor)?;
+    let services = wiring::wire(&config, flavour, &db, &clock, &rng, &supervisor, incarnation)?;
     let others = vec![("bodies", bodies_probe(services.mail.blobs().clone()))];
     let site = Place::default();
     let probes = vec![("store", store_probe(&db)), ("site", site.probe())];
@@ -162,14 +164,9 @@ impl Node {
     pub(crate) async fn open(&self) -> anyhow::Result<(NodeId, BTreeMap<&'static str, SocketAddr>)> {
         let mut addresses = BTreeMap::new();
         let bound = self.bind_protocols(&mut addresses)?;
-        let http = self.bind_http("http", &self.config.listeners.http.clone(), &mut addresses).await?;
         let admin = self.bind_http("admin", &self.config.listeners.admin.clone(), &mut addresses).await?;
         let id = self.join().await?.me.node;
         self.open_admin(admin, addresses.get("admin").copied())?;
-        for socket in http {
-            let page = http::router(&self.config.hostname);
-            self.serve_http(socket, page, &self.gate, &self.shutdown.drain);
-        }
         self.services.spawn(&self.supervisor);
         for listener in bound {
             listener.spawn(&self.supervisor);
@@ -216,13 +213,15 @@ impl Node {
     ) -> anyhow::Result<Vec<Listener>> {
         let listeners = &self.config.listeners;
         let clients = &self.services.clients;
-        let table: [ListenerRow<'_>; 6] = [
+        let table: [ListenerRow<'_>; 8] = [
             ("smtp", &listeners.smtp, false, clients.smtp.clone(), Role::SmtpIn),
             ("submission", &listeners.submission, false, clients.submission.clone(), Role::Submission),
             ("submissions", &listeners.submissions, true, clients.submission.clone(), Role::Submission),
             ("lmtp", &listeners.lmtp, false, clients.lmtp.clone(), Role::SmtpIn),
             ("imap", &listeners.imap, false, clients.imap.clone(), Role::Imap),
             ("imaps", &listeners.imaps, true, clients.imap.clone(), Role::Imap),
+            ("http", &listeners.http, false, clients.http.clone(), Role::Jmap),
+            ("https", &listeners.https, true, clients.http.clone(), Role::Jmap),
         ];
         let mut bound = Vec::new();
         for (name, wanted, implicit_tls, protocol, role) in table {
@@ -363,6 +362,7 @@ impl Node {
 fn alpn(protocol: &str) -> &'static [&'static str] {
     match protocol {
         "imap" => &["imap"],
+        "http" => &["h2", "http/1.1"],
         "lmtp" => &["lmtp"],
         _ => &["smtp", "esmtp"],
     }

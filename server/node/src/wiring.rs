@@ -67,6 +67,7 @@ pub(crate) fn wire(
     clock: &SharedClock,
     rng: &SharedRng,
     supervisor: &Supervisor,
+    incarnation: u64,
 ) -> anyhow::Result<Services> {
     let blobs = bodies(config, db, clock, rng)?;
     let feed = LocalFeed::new();
@@ -106,6 +107,13 @@ pub(crate) fn wire(
             feed: Arc::new(notify.clone()),
             index: Arc::new(query::NoIndex),
             clock: clock.clone(),
+        },
+        jmap: jmap::Services {
+            mail: mail.clone(),
+            blobs: blobs.clone(),
+            index: Arc::new(query::NoIndex),
+            clock: clock.clone(),
+            incarnation,
         },
         rng: rng.clone(),
     };

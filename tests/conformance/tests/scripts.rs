@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use harness::{Node, NodeOptions, script};
+use harness::{Node, NodeOptions, jmap, script};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 fn main() {
@@ -32,5 +32,6 @@ fn collect(dir: &Path, files: &mut Vec<PathBuf>) {
 fn run(file: &Path) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(file)?;
     let node = Node::start(NodeOptions::default())?;
-    script::play(&node, &text)
+    let jmap = file.components().any(|part| part.as_os_str() == "jmap");
+    if jmap { jmap::play(&node, &text) } else { script::play(&node, &text) }
 }

@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod fleet;
 pub mod http;
 pub mod imap;
+pub mod jmap;
 pub mod line;
 pub mod node;
 pub mod script;

@@ -300,7 +300,11 @@ fn hex(text: &str) -> anyhow::Result<Vec<u8>> {
     digits.chunks(2).map(|pair| Ok(u8::from_str_radix(&pair.iter().collect::<String>(), 16)?)).collect()
 }
 
-fn deliver(node: &Node, user: &str, count: u32) -> anyhow::Result<()> {
+/// Hands a node small messages for a user by LMTP.
+///
+/// # Errors
+/// When one is not taken.
+pub fn deliver(node: &Node, user: &str, count: u32) -> anyhow::Result<()> {
     let mut lmtp = Smtp::connect_lmtp(node.listener("lmtp"))?;
     for n in 1..=count {
         let message = format!(

@@ -2,4 +2,5 @@
 
 mod connection;
 mod listener;
+mod stream;
 mod tls;

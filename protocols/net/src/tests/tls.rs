@@ -52,7 +52,7 @@ impl ServerCertVerifier for Gullible {
     }
 }
 
-fn connector(alpn: &[&str], version: &'static rustls::SupportedProtocolVersion) -> TlsConnector {
+pub(super) fn connector(alpn: &[&str], version: &'static rustls::SupportedProtocolVersion) -> TlsConnector {
     let mut config = ClientConfig::builder_with_provider(crate::certificates::provider())
         .with_protocol_versions(&[version])
         .unwrap()

@@ -69,6 +69,8 @@ pub(crate) enum Role {
     Submission,
     /// Shows mailboxes.
     Imap,
+    /// Serves JMAP and what else is asked for by HTTP.
+    Jmap,
     /// Sends remote mail on.
     Delivery,
     /// Upkeep of what all nodes share.
@@ -82,6 +84,7 @@ impl Role {
             Role::SmtpIn => "smtp-in",
             Role::Submission => "submission",
             Role::Imap => "imap",
+            Role::Jmap => "jmap",
             Role::Delivery => "delivery",
             Role::Tasks => "tasks",
         }
@@ -141,7 +144,7 @@ mod tests {
         let cluster = parse("roles = [\"smtp-in\", \"tasks\"]\nzone = \"a\"\nseeds = [\"n1:7400\"]").unwrap();
         assert!(cluster.has(Role::SmtpIn) && cluster.has(Role::Tasks) && !cluster.has(Role::Delivery));
         assert!(cluster.has_named("tasks") && !cluster.has_named("delivery") && !cluster.has_named("search"));
-        let roles = [Role::SmtpIn, Role::Submission, Role::Imap, Role::Delivery, Role::Tasks];
+        let roles = [Role::SmtpIn, Role::Submission, Role::Imap, Role::Jmap, Role::Delivery, Role::Tasks];
         for role in roles {
             assert_eq!(serde_json::to_value(role).unwrap(), role.name());
         }

@@ -7,12 +7,14 @@
 mod blob;
 mod cluster;
 mod error;
+mod jmap;
 mod probe;
 mod text;
 
 pub(crate) use blob::Blob;
 pub(crate) use cluster::{Cluster, Role};
 pub(crate) use error::ConfigError;
+pub(crate) use jmap::Jmap;
 pub(crate) use probe::{MAILBOX as PROBE_MAILBOX, Probe};
 
 use std::net::SocketAddr;
@@ -59,6 +61,9 @@ pub(crate) struct Config {
     /// Taking mail. Since v0.1
     #[serde(default)]
     pub(crate) smtp: Smtp,
+    /// What JMAP clients may ask for at once. Since v0.1
+    #[serde(default)]
+    pub(crate) jmap: Jmap,
     /// Sending mail on. Since v0.1
     #[serde(default)]
     pub(crate) delivery: Delivery,
@@ -175,7 +180,10 @@ pub(crate) struct Listeners {
     /// IMAP with TLS from the first byte (port 993). Since v0.1
     #[serde(default)]
     pub(crate) imaps: Vec<SocketAddr>,
-    /// HTTP (port 80). Since v0.1
+    /// JMAP and what else is asked for by HTTP/1.1 or HTTP/2, with TLS (port 443). Since v0.1
+    #[serde(default)]
+    pub(crate) https: Vec<SocketAddr>,
+    /// The same without TLS (port 80): nobody logs in there, but from loopback where that is allowed. Since v0.1
     #[serde(default)]
     pub(crate) http: Vec<SocketAddr>,
     /// Admin API, health and metrics, in clear: keep it on loopback or a management network. Since v0.1
@@ -205,7 +213,7 @@ pub(crate) struct Auth {
     /// Where users without a domain in their login name are, and `postmaster`. Since v0.1
     #[serde(default)]
     pub(crate) default_domain: Option<String>,
-    /// Whether IMAP clients on loopback may log in without TLS. Since v0.1
+    /// Whether IMAP and HTTP clients on loopback may log in without TLS. Since v0.1
     #[serde(default)]
     pub(crate) plaintext_on_loopback: bool,
 }
@@ -294,6 +302,7 @@ impl Config {
         self.blob.check()?;
         self.probe.check()?;
         self.cluster.check()?;
+        self.jmap.check()?;
         for network in &self.listeners.proxies {
             network
                 .parse::<net::Network>()

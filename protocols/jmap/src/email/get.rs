@@ -1,0 +1,379 @@
+//! `Email/get` (RFC 8621 §4.2).
+
+use std::collections::BTreeMap;
+
+use content_mail::{Envelope, Summary};
+use futures::future::BoxFuture;
+use jmap_proto::date::render_utc;
+use jmap_proto::mail::header::HeaderProperty;
+use jmap_proto::standard::{Get, GetAnswer};
+use jmap_proto::{Arguments, MethodError, Object};
+use mail::Email;
+use schema::EmailId;
+use serde_json::{Value, json};
+
+use super::body::{self, Lists, Numbered};
+use super::reading::{Reading, blob_id, body_value};
+use super::{addresses, header, keywords};
+use crate::call::{Answer, Call};
+use crate::fail::Fail;
+
+/// Properties that are told if none are asked for (RFC 8621 §4.2).
+const DEFAULTS: [&str; 24] = [
+    "id",
+    "blobId",
+    "threadId",
+    "mailboxIds",
+    "keywords",
+    "size",
+    "receivedAt",
+    "messageId",
+    "inReplyTo",
+    "references",
+    "sender",
+    "from",
+    "to",
+    "cc",
+    "bcc",
+    "replyTo",
+    "subject",
+    "sentAt",
+    "hasAttachment",
+    "preview",
+    "bodyValues",
+    "textBody",
+    "htmlBody",
+    "attachments",
+];
+
+/// Properties besides these.
+const OTHERS: [&str; 2] = ["headers", "bodyStructure"];
+
+/// Properties of a part that are told if none are asked for.
+const PART_DEFAULTS: [&str; 10] =
+    ["partId", "blobId", "size", "name", "type", "charset", "disposition", "cid", "language", "location"];
+
+/// Properties of a part besides these.
+const PART_OTHERS: [&str; 2] = ["headers", "subParts"];
+
+/// What of an email is wanted.
+pub(crate) struct Wanted {
+    properties: Vec<String>,
+    headers: Vec<(String, HeaderProperty)>,
+    part_properties: Vec<String>,
+    part_headers: Vec<(String, HeaderProperty)>,
+    text_values: bool,
+    html_values: bool,
+    all_values: bool,
+    max_value: usize,
+}
+
+impl Wanted {
+    /// Reads what `Email/get` has of its own.
+    pub(crate) fn read(
+        arguments: &mut Arguments,
+        properties: Option<Vec<String>>,
+    ) -> Result<Self, MethodError> {
+        let properties = properties.unwrap_or_else(|| DEFAULTS.map(str::to_owned).to_vec());
+        let part_properties = arguments.opt_texts("bodyProperties")?;
+        let part_properties = part_properties.unwrap_or_else(|| PART_DEFAULTS.map(str::to_owned).to_vec());
+        let max_value = arguments.opt_uint("maxBodyValueBytes")?.unwrap_or(0);
+        Ok(Wanted {
+            headers: checked(&properties, "properties", &[&DEFAULTS, &OTHERS])?,
+            part_headers: checked(&part_properties, "bodyProperties", &[&PART_DEFAULTS, &PART_OTHERS])?,
+            properties,
+            part_properties,
+            text_values: arguments.flag("fetchTextBodyValues")?,
+            html_values: arguments.flag("fetchHTMLBodyValues")?,
+            all_values: arguments.flag("fetchAllBodyValues")?,
+            max_value: usize::try_from(max_value).unwrap_or(usize::MAX),
+        })
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.properties.iter().any(|one| one == name)
+    }
+
+    fn has_of_part(&self, name: &str) -> bool {
+        self.part_properties.iter().any(|one| one == name)
+    }
+
+    /// Whether all that is wanted is in rows, so that not even a summary is read.
+    fn is_of_rows(&self) -> bool {
+        let rows = ["id", "blobId", "threadId", "mailboxIds", "keywords", "size", "receivedAt"];
+        self.properties.iter().all(|name| rows.contains(&name.as_str()))
+    }
+}
+
+/// The header properties among names, all of which have to be known.
+fn checked(
+    names: &[String],
+    argument: &str,
+    known: &[&[&str]],
+) -> Result<Vec<(String, HeaderProperty)>, MethodError> {
+    let mut headers = Vec::new();
+    for name in names {
+        match HeaderProperty::parse(name) {
+            Some(Ok(property)) => headers.push((name.clone(), property)),
+            None if known.iter().any(|list| list.contains(&name.as_str())) => {}
+            _ => return Err(MethodError::invalid(argument, "there is no such property")),
+        }
+    }
+    Ok(headers)
+}
+
+pub(crate) fn get(call: &mut Call, arguments: Object) -> BoxFuture<'_, Answer> {
+    Box::pin(async move { Ok(run(call, arguments).await?) })
+}
+
+async fn run(call: &Call, arguments: Object) -> Result<Object, Fail> {
+    let mut arguments = Arguments::new(arguments);
+    let get = Get::read(&mut arguments, &call.limits())?;
+    let wanted = Wanted::read(&mut arguments, get.properties)?;
+    arguments.end()?;
+    let (account, services) = (call.reader(&get.account)?.account, call.services());
+    // RFC 8620 §5.1: an account has more than can be told.
+    let references = get.ids.ok_or(MethodError::RequestTooLarge)?;
+    let state = services.state(account).await?;
+    let ids: Vec<EmailId> = references.iter().filter_map(|one| call.resolve(one)).collect();
+    let found: BTreeMap<EmailId, Email> = services
+        .mail
+        .emails(account, &ids)
+        .await?
+        .into_iter()
+        .filter(Email::is_seen)
+        .map(|email| (email.id, email))
+        .collect();
+    let mut answer = GetAnswer { account: Some(get.account), ..GetAnswer::default() };
+    for reference in references {
+        let email = call.resolve::<EmailId>(&reference).and_then(|id| found.get(&id));
+        let told = match email {
+            Some(email) => object(services, account, email, &wanted).await?,
+            None => None,
+        };
+        match told {
+            Some(object) => answer.list.push(object),
+            None => answer.not_found.push(reference.to_string()),
+        }
+    }
+    answer.state = services.state_text(state);
+    Ok(answer.into_object())
+}
+
+/// An email as it is told; none for one that went meanwhile.
+async fn object(
+    services: &crate::Services,
+    account: schema::AccountId,
+    email: &Email,
+    wanted: &Wanted,
+) -> Result<Option<Object>, Fail> {
+    let mut object = rows(email, wanted);
+    if wanted.is_of_rows() {
+        return Ok(Some(object));
+    }
+    let summary = match services.mail.summary(account, email.id).await {
+        Err(mail::Error::NotFound) => return Ok(None),
+        summary => summary?,
+    };
+    let mut reading = Reading::new(&services.mail, email.blob, summary);
+    summarized(&mut object, &mut reading, wanted).await?;
+    parts(&mut object, email.id, &mut reading, wanted).await?;
+    Ok(Some(object))
+}
+
+/// What rows say.
+fn rows(email: &Email, wanted: &Wanted) -> Object {
+    let mut object = Object::new();
+    let mut put = |name: &str, value: &dyn Fn() -> Value| {
+        if name == "id" || wanted.has(name) {
+            object.insert(name.to_owned(), value());
+        }
+    };
+    put("id", &|| email.id.to_string().into());
+    put("blobId", &|| blob_id(email.id, None).into());
+    put("threadId", &|| email.thread.to_string().into());
+    put("mailboxIds", &|| {
+        Value::Object(email.mailboxes().iter().map(|id| (id.to_string(), Value::Bool(true))).collect())
+    });
+    put("keywords", &|| Value::Object(keywords::to_object(&email.flags())));
+    put("size", &|| email.size.into());
+    put("receivedAt", &|| render_utc(email.received.saturating_mul(1_000)).into());
+    object
+}
+
+/// What the summary says, and header fields.
+async fn summarized(object: &mut Object, reading: &mut Reading<'_>, wanted: &Wanted) -> Result<(), Fail> {
+    let summary = reading.summary.clone();
+    envelope(object, &summary, wanted);
+    // ENVELOPE has From where there is no such field (RFC 9051 §7.5.2); here there is none.
+    let fallback = |list: &[content_mail::Address], envelope: &Envelope| list == envelope.from;
+    for (name, list, field) in
+        [("sender", &summary.envelope.sender, "Sender"), ("replyTo", &summary.envelope.reply_to, "Reply-To")]
+    {
+        if wanted.has(name) {
+            let known = !list.is_empty() && !fallback(list, &summary.envelope);
+            let is_there = known || content_mail::headers::find(&reading.header().await?, field).is_some();
+            let value = if is_there { addresses::plain(list) } else { Value::Null };
+            object.insert(name.to_owned(), value);
+        }
+    }
+    if wanted.has("headers") {
+        object.insert("headers".to_owned(), header::all(&reading.header().await?));
+    }
+    for (name, property) in &wanted.headers {
+        object.insert(name.clone(), header::property(&reading.header().await?, property));
+    }
+    Ok(())
+}
+
+fn envelope(object: &mut Object, summary: &Summary, wanted: &Wanted) {
+    let envelope = &summary.envelope;
+    let mut put = |name: &str, value: &dyn Fn() -> Value| {
+        if wanted.has(name) {
+            object.insert(name.to_owned(), value());
+        }
+    };
+    let list = |list: &[content_mail::Address]| match list {
+        [] => Value::Null,
+        some => addresses::plain(some),
+    };
+    let ids = |ids: &[String]| if ids.is_empty() { Value::Null } else { Value::from(ids.to_vec()) };
+    put("from", &|| list(&envelope.from));
+    put("to", &|| list(&envelope.to));
+    put("cc", &|| list(&envelope.cc));
+    put("bcc", &|| list(&envelope.bcc));
+    put("subject", &|| {
+        envelope
+            .subject
+            .as_deref()
+            .map_or(Value::Null, |text| content_mail::decode::words(text).into_owned().into())
+    });
+    put("sentAt", &|| envelope.date.as_deref().and_then(header::date).map_or(Value::Null, Value::from));
+    put("messageId", &|| ids(&summary.message_ids.message_id.iter().cloned().collect::<Vec<_>>()));
+    put("inReplyTo", &|| ids(&summary.message_ids.in_reply_to));
+    put("references", &|| ids(&summary.message_ids.references));
+    put("hasAttachment", &|| summary.has_attachment.into());
+    put("preview", &|| summary.preview.as_str().into());
+}
+
+/// Parts, and their texts.
+async fn parts(
+    object: &mut Object,
+    email: EmailId,
+    reading: &mut Reading<'_>,
+    wanted: &Wanted,
+) -> Result<(), Fail> {
+    let summary = reading.summary.clone();
+    let lists = body::lists(&summary.structure);
+    if wanted.has("bodyStructure") {
+        let root = Numbered::root(&summary.structure);
+        object.insert("bodyStructure".to_owned(), part(email, &root, reading, wanted, true).await?);
+    }
+    for (name, list) in
+        [("textBody", &lists.text), ("htmlBody", &lists.html), ("attachments", &lists.attachments)]
+    {
+        if wanted.has(name) {
+            let mut told = Vec::with_capacity(list.len());
+            for numbered in list {
+                told.push(part(email, numbered, reading, wanted, false).await?);
+            }
+            object.insert(name.to_owned(), Value::Array(told));
+        }
+    }
+    if wanted.has("bodyValues") {
+        object.insert("bodyValues".to_owned(), values(&lists, reading, wanted).await?);
+    }
+    Ok(())
+}
+
+/// The texts that are fetched (RFC 8621 §4.2).
+async fn values(lists: &Lists<'_>, reading: &mut Reading<'_>, wanted: &Wanted) -> Result<Value, Fail> {
+    let mut texts: Vec<Numbered<'_>> = Vec::new();
+    if wanted.text_values || wanted.all_values {
+        texts.extend(lists.text.iter().cloned());
+    }
+    if wanted.html_values || wanted.all_values {
+        texts.extend(lists.html.iter().cloned());
+    }
+    if wanted.all_values {
+        texts.extend(lists.attachments.iter().cloned());
+    }
+    let mut values = Object::new();
+    for numbered in texts.into_iter().filter(|one| one.part.content_type.kind == "text") {
+        let Some(id) = numbered.id().filter(|id| !values.contains_key(id)) else { continue };
+        let value = body_value(numbered.part, &reading.decoded(numbered.part).await?, wanted.max_value);
+        let told = json!({
+            "value": value.value,
+            "isEncodingProblem": value.is_encoding_problem,
+            "isTruncated": value.is_truncated,
+        });
+        values.insert(id, told);
+    }
+    Ok(Value::Object(values))
+}
+
+/// An `EmailBodyPart` (RFC 8621 §4.1.4), with those within if `whole`.
+fn part<'a>(
+    email: EmailId,
+    numbered: &'a Numbered<'a>,
+    reading: &'a mut Reading<'_>,
+    wanted: &'a Wanted,
+    whole: bool,
+) -> BoxFuture<'a, Result<Value, Fail>> {
+    Box::pin(async move {
+        let leaf = !numbered.is_multipart();
+        let mut object = plain_part(email, numbered, wanted);
+        if wanted.has_of_part("size") {
+            let size = if leaf { reading.size(numbered.part).await? } else { 0 };
+            object.insert("size".to_owned(), size.into());
+        }
+        if wanted.has_of_part("headers") {
+            let told = header::all(&reading.part_header(numbered.part).await?);
+            object.insert("headers".to_owned(), told);
+        }
+        for (name, property) in &wanted.part_headers {
+            let told = header::property(&reading.part_header(numbered.part).await?, property);
+            object.insert(name.clone(), told);
+        }
+        if whole && !leaf {
+            let mut within = Vec::new();
+            for child in numbered.children() {
+                within.push(part(email, &child, reading, wanted, true).await?);
+            }
+            object.insert("subParts".to_owned(), Value::Array(within));
+        }
+        Ok(Value::Object(object))
+    })
+}
+
+/// What is known of a part without reading it.
+fn plain_part(email: EmailId, numbered: &Numbered<'_>, wanted: &Wanted) -> Object {
+    let (part, leaf) = (numbered.part, !numbered.is_multipart());
+    let mut object = Object::new();
+    let mut put = |name: &str, value: &dyn Fn() -> Value| {
+        if wanted.has_of_part(name) {
+            object.insert(name.to_owned(), value());
+        }
+    };
+    let kind = &part.content_type;
+    put("partId", &|| numbered.id().map_or(Value::Null, Value::from));
+    put("blobId", &|| if leaf { blob_id(email, Some(&numbered.path)).into() } else { Value::Null });
+    put("name", &|| part.filename().map_or(Value::Null, Value::from));
+    put("type", &|| format!("{}/{}", kind.kind, kind.subtype).into());
+    // RFC 8621 §4.1.4: of a text that does not say it, what RFC 2046 §4.1.2 has in its place.
+    put("charset", &|| match part.charset() {
+        Some(charset) => charset.into(),
+        None if kind.kind == "text" => "us-ascii".into(),
+        None => Value::Null,
+    });
+    put("disposition", &|| part.disposition.as_ref().map_or(Value::Null, |one| one.kind.as_str().into()));
+    put("cid", &|| {
+        let id = part.id.as_deref().map(|id| id.trim_start_matches('<').trim_end_matches('>'));
+        id.map_or(Value::Null, Value::from)
+    });
+    put("language", &|| {
+        if part.language.is_empty() { Value::Null } else { Value::from(part.language.clone()) }
+    });
+    put("location", &|| part.location.as_deref().map_or(Value::Null, Value::from));
+    object
+}

@@ -1,0 +1,118 @@
+//! Uploads (RFC 8620 §6.1): stored as they come in, kept for a while, counted.
+
+use std::sync::Arc;
+
+use accounts::{Identity, Rights};
+use axum::Extension;
+use axum::Json;
+use axum::extract::{Path, Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use blob::Staged;
+use futures::StreamExt;
+use jmap_proto::RequestError;
+use mail::UploadLimits;
+use schema::{AccountId, BlobHash};
+use serde_json::json;
+
+use crate::{Server, access, api};
+
+/// The id of an upload: when it is let go, and what it is.
+fn upload_id(expires: i64, hash: BlobHash) -> String {
+    format!("U{expires:x}-{hash}")
+}
+
+/// What an id of a blob names, if it is an upload's.
+pub(crate) fn upload_of(id: &str) -> Option<(i64, BlobHash)> {
+    let (expires, hash) = id.strip_prefix('U')?.split_once('-')?;
+    let expires = i64::from_str_radix(expires, 16).ok().filter(|expires| *expires >= 0)?;
+    if hash.len() != 64 || !hash.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
+        return None;
+    }
+    let mut bytes = [0; 32];
+    for (byte, digits) in bytes.iter_mut().zip(hash.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    }
+    Some((expires, BlobHash(bytes)))
+}
+
+pub(crate) async fn upload(
+    State(server): State<Arc<Server>>,
+    Extension(identity): Extension<Identity>,
+    Path(account): Path<String>,
+    request: Request,
+) -> Response {
+    let account: Option<AccountId> = account.parse().ok();
+    let Some((account, rights)) = account.and_then(|id| Some((id, access::rights(&identity, id)?))) else {
+        return (StatusCode::NOT_FOUND, "there is no such account").into_response();
+    };
+    if !rights.contain(Rights::INSERT) {
+        return (StatusCode::FORBIDDEN, "nothing can be added to this account").into_response();
+    }
+    let Some(_place) = server.busy.uploads.enter(identity.account) else {
+        return api::problem(&RequestError::Limit("maxConcurrentUpload"));
+    };
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let kind = kind.unwrap_or("application/octet-stream").to_owned();
+    match take(&server, request).await {
+        Ok(staged) => keep(&server, account, staged, &kind).await,
+        Err(refused) => refused,
+    }
+}
+
+/// Stores a body as it comes in.
+async fn take(server: &Server, request: Request) -> Result<Staged, Response> {
+    let most = server.options.core.size_upload;
+    let mut writer = server.services.blobs.writer();
+    let mut body = request.into_body().into_data_stream();
+    while let Some(piece) = body.next().await {
+        // It broke off, or came too slowly.
+        let piece = piece.map_err(|_| StatusCode::REQUEST_TIMEOUT.into_response())?;
+        if writer.len() + piece.len() as u64 > most {
+            return Err(api::problem(&RequestError::Limit("maxSizeUpload")));
+        }
+        writer.write(&piece).await.map_err(|error| failed(&error.into()))?;
+    }
+    writer.finish().await.map_err(|error| failed(&error.into()))
+}
+
+async fn keep(server: &Server, account: AccountId, staged: Staged, kind: &str) -> Response {
+    let (time, limits) = (server.options.upload_time, UploadLimits::default());
+    let kept = server.services.mail.keep_upload(account, &staged, time, limits).await;
+    let expires = match kept {
+        Ok(expires) => expires,
+        Err(mail::Error::OverQuota) => {
+            // RFC 8620 §6.1: a client that uploads and uses nothing waits until some of it is let go.
+            let _ = server.services.blobs.discard(staged).await;
+            return (StatusCode::INSUFFICIENT_STORAGE, [(header::RETRY_AFTER, "600")]).into_response();
+        }
+        Err(error) => return failed(&error),
+    };
+    let told = json!({
+        "accountId": account.to_string(),
+        "blobId": upload_id(expires, staged.hash()),
+        "type": kind,
+        "size": staged.size(),
+    });
+    (StatusCode::CREATED, Json(told)).into_response()
+}
+
+fn failed(error: &mail::Error) -> Response {
+    tracing::warn!(%error, "an upload failed");
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")]).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_uploads() {
+        let id = upload_id(1_800_000_000_123, BlobHash([0xa5; 32]));
+        assert!(jmap_proto::id::is_id(&id));
+        assert_eq!(upload_of(&id), Some((1_800_000_000_123, BlobHash([0xa5; 32]))));
+        for bad in ["U", "U1-", "GM1", "U1-zz", &id.to_uppercase(), &id.replace('U', "U-"), &id[..70]] {
+            assert_eq!(upload_of(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! JMAP as a client of everyday use speaks it, and what a node does to requests that are too much.
+
+use std::process::Command;
+
+use harness::{Node, NodeOptions, jmap};
+use serde_json::{Value, json};
+
+fn node() -> anyhow::Result<Node> {
+    Node::start(NodeOptions::default())
+}
+
+/// What curl says with these arguments, by alice.
+fn curl(node: &Node, arguments: &[&str], path: &str) -> anyhow::Result<String> {
+    let (user, url) = (
+        format!("alice@example.test:{}", node.password("alice")),
+        format!("https://{}{path}", node.listener("https")),
+    );
+    let said = Command::new("curl")
+        .args(["-sSkL", "--compressed", "-u", &user])
+        .args(arguments)
+        .arg(url)
+        .output()?;
+    anyhow::ensure!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    Ok(String::from_utf8(said.stdout)?)
+}
+
+#[test]
+fn curl_finds_the_session_and_asks() -> anyhow::Result<()> {
+    let node = node()?;
+    for version in ["--http1.1", "--http2"] {
+        let session: Value = serde_json::from_str(&curl(&node, &[version], "/.well-known/jmap")?)?;
+        assert_eq!(session["username"], "alice@example.test");
+        let account = session["primaryAccounts"]["urn:ietf:params:jmap:mail"].clone();
+        let request = json!({
+            "using": ["urn:ietf:params:jmap:core", "urn:ietf:params:jmap:mail"],
+            "methodCalls": [
+                ["Core/echo", {"hello": "there"}, "0"],
+                ["Mailbox/get", {"accountId": account, "properties": ["role"]}, "1"]
+            ]
+        });
+        let data = request.to_string();
+        let post = [version, "-H", "Content-Type: application/json", "-d", &data];
+        let response: Value = serde_json::from_str(&curl(&node, &post, "/jmap")?)?;
+        assert_eq!(response["methodResponses"][0], json!(["Core/echo", {"hello": "there"}, "0"]));
+        let roles = response["methodResponses"][1][1]["list"].as_array().map(Vec::len);
+        assert_eq!(roles, Some(6), "{response}");
+        let asked = curl(&node, &[version, "-o", "/dev/null", "-w", "%{http_version}"], "/jmap/session")?;
+        assert_eq!(asked, if version == "--http2" { "2" } else { "1.1" });
+    }
+    Ok(())
+}
+
+#[test]
+fn nobody_logs_in_with_a_wrong_password_and_a_disabled_account_is_out_at_once() -> anyhow::Result<()> {
+    let node = node()?;
+    let wrong = "Authorization: Basic YWxpY2VAZXhhbXBsZS50ZXN0Ondyb25n\r\n";
+    assert_eq!(jmap::ask(&node, None, ("GET", "/jmap/session"), wrong, b"")?.status, 401);
+    assert_eq!(jmap::ask(&node, Some("bob"), ("GET", "/jmap/session"), "", b"")?.status, 200);
+    let disabled = harness::binary()?;
+    let data = node.data().to_path_buf();
+    let done = Command::new(disabled)
+        .args(["account", "disable", "bob@example.test", "--data"])
+        .arg(data)
+        .output()?;
+    anyhow::ensure!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert_eq!(jmap::ask(&node, Some("bob"), ("GET", "/jmap/session"), "", b"")?.status, 403);
+    Ok(())
+}
+
+/// A13: what is deep, or grows, is refused, and the node goes on.
+#[test]
+fn what_is_too_much_is_refused() -> anyhow::Result<()> {
+    let node = node()?;
+    let post = |body: &[u8]| {
+        let answer =
+            jmap::ask(&node, Some("alice"), ("POST", "/jmap"), "Content-Type: application/json\r\n", body)?;
+        let said: Value = serde_json::from_slice(&answer.body)?;
+        anyhow::Ok((answer.status, said))
+    };
+    let (status, said) = post("[".repeat(1 << 20).as_bytes())?;
+    assert_eq!((status, said["type"].as_str()), (400, Some("urn:ietf:params:jmap:error:notRequest")));
+    let (status, said) = post(format!("[{}0]", "0,".repeat(1 << 20)).as_bytes())?;
+    assert_eq!((status, said["limit"].as_str()), (400, Some("maxSizeRequest")));
+    let both = |of: usize| json!({"resultOf": of.to_string(), "name": "Core/echo", "path": ""});
+    let mut calls = vec![json!(["Core/echo", {"a": vec![0; 20_000]}, "0"])];
+    calls
+        .extend((1..16).map(|n| json!(["Core/echo", {"#a": both(n - 1), "#b": both(n - 1)}, n.to_string()])));
+    let request = json!({"using": ["urn:ietf:params:jmap:core"], "methodCalls": calls});
+    let (status, said) = post(request.to_string().as_bytes())?;
+    assert_eq!(status, 200);
+    assert_eq!(said["methodResponses"][15][0], "error");
+    assert_eq!(curl(&node, &["-o", "/dev/null", "-w", "%{http_code}"], "/jmap/session")?, "200");
+    Ok(())
+}
