@@ -13,6 +13,7 @@
 
 mod budget;
 mod filter;
+pub mod haystack;
 mod index;
 mod message;
 mod plan;
@@ -26,7 +27,7 @@ pub use filter::{Field, Filter};
 pub use index::{NoIndex, SearchIndex};
 pub use scan::{Query, search};
 pub use sort::{SortCriterion, SortKey, sort};
-pub use text::Needle;
+pub use text::{Needle, decoded};
 pub use thread::{ThreadAlgorithm, ThreadMessage, ThreadNode, Threads, ordered_subject, references, thread};
 
 /// Why there is no answer.

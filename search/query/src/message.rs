@@ -8,15 +8,12 @@ use content_mail::{Envelope, Summary, decode, fold, headers};
 use mail::{MailboxRef, MessageRow};
 
 use crate::budget::SUMMARY;
+use crate::haystack::{self, BODY, HEADER};
 use crate::text::decoded;
 use crate::{BudgetExceeded, Error, Field, Needle, Spending};
 
 /// Bytes of a message that are decoded at once; more of them not on a worker, which others wait for.
 const AT_ONCE: usize = 1 << 20;
-/// Bytes of a header that are searched.
-const HEADER: u64 = 1 << 20;
-/// Bytes of a message that are searched; what lies behind is text of no human.
-const BODY: u64 = 32 << 20;
 
 /// One message.
 pub(crate) struct Message<'a> {
@@ -84,17 +81,11 @@ impl<'a> Message<'a> {
         let summary = self.summary(spending).await?;
         let envelope = &summary.envelope;
         spending.pay(field_size(envelope, field)).await?;
-        Ok(match field {
-            Field::From => addresses_have(&envelope.from, needle),
-            Field::To => addresses_have(&envelope.to, needle),
-            Field::Cc => addresses_have(&envelope.cc, needle),
-            Field::Bcc => addresses_have(&envelope.bcc, needle),
-            Field::Subject => envelope.subject.as_deref().is_some_and(|s| text_has(s, needle)),
-            Field::Named(name) => {
-                let header = self.header(spending).await?;
-                headers::fields(&header).filter(|f| f.is(name)).any(|f| text_has(&f.text(), needle))
-            }
-        })
+        if let Field::Named(name) = field {
+            let header = self.header(spending).await?;
+            return Ok(headers::fields(&header).filter(|f| f.is(name)).any(|f| text_has(&f.text(), needle)));
+        }
+        Ok(!haystack::of_envelope(envelope, field, &mut |text| !text_has(text, needle)))
     }
 
     /// Whether any header field contains the text.
@@ -104,11 +95,7 @@ impl<'a> Message<'a> {
         spending: &mut Spending,
     ) -> Result<bool, Error> {
         let header = self.header(spending).await?;
-        let has = |f: headers::Field<'_>| {
-            let text = format!("{}: {}", String::from_utf8_lossy(f.name), f.text());
-            text_has(&text, needle)
-        };
-        Ok(headers::fields(&header).any(has))
+        Ok(headers::fields(&header).any(|f| text_has(&haystack::line(&f), needle)))
     }
 
     /// Whether a text of the body contains the text.
@@ -154,17 +141,6 @@ fn texts_have(message: &[u8], summary: &Summary, needle: &Needle) -> bool {
 /// Header text is compared as people read it, and as it is written.
 fn text_has(text: &str, needle: &Needle) -> bool {
     needle.is_in_text(&decoded(text)) || needle.is_in_text(text)
-}
-
-fn addresses_have(list: &[Address], needle: &Needle) -> bool {
-    let mailbox_has = |m: &Mailbox| {
-        let name = m.name.as_deref().unwrap_or_default();
-        text_has(&format!("{name} <{}>", m.address()), needle)
-    };
-    list.iter().any(|address| match address {
-        Address::Mailbox(mailbox) => mailbox_has(mailbox),
-        Address::Group { name, members } => text_has(name, needle) || members.iter().any(mailbox_has),
-    })
 }
 
 /// The zone of a Date field, `+hhmm`, in seconds; 0 for names.

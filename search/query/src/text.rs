@@ -32,7 +32,7 @@ impl Needle {
 }
 
 /// Header text as people read it: encoded words decoded (RFC 2047).
-pub(crate) fn decoded(text: &str) -> Cow<'_, str> {
+pub fn decoded(text: &str) -> Cow<'_, str> {
     content_mail::decode::words(text)
 }
 

@@ -1,0 +1,78 @@
+//! A set of documents of a segment.
+
+use tantivy::DocId;
+
+/// A set of documents, one bit each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Docs {
+    words: Vec<u64>,
+}
+
+impl Docs {
+    pub(crate) fn none(documents: u32) -> Docs {
+        Docs { words: vec![0; (documents as usize).div_ceil(64)] }
+    }
+
+    pub(crate) fn insert(&mut self, doc: DocId) {
+        if let Some(word) = self.words.get_mut(doc as usize / 64) {
+            *word |= 1 << (doc % 64);
+        }
+    }
+
+    pub(crate) fn has(&self, doc: DocId) -> bool {
+        self.words.get(doc as usize / 64).is_some_and(|word| word & (1 << (doc % 64)) != 0)
+    }
+
+    pub(crate) fn len(&self) -> u32 {
+        self.words.iter().map(|word| word.count_ones()).sum()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.words.iter().all(|word| *word == 0)
+    }
+
+    pub(crate) fn add(&mut self, other: &Docs) {
+        self.words.iter_mut().zip(&other.words).for_each(|(a, b)| *a |= b);
+    }
+
+    pub(crate) fn keep(&mut self, other: &Docs) {
+        self.words.iter_mut().zip(&other.words).for_each(|(a, b)| *a &= b);
+    }
+
+    pub(crate) fn take_away(&mut self, other: &Docs) {
+        self.words.iter_mut().zip(&other.words).for_each(|(a, b)| *a &= !b);
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = DocId> + '_ {
+        self.words.iter().zip(0u32..).flat_map(|(word, at)| {
+            let mut left = *word;
+            std::iter::from_fn(move || {
+                let bit = (left != 0).then(|| left.trailing_zeros())?;
+                left &= left - 1;
+                Some(at * 64 + bit)
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets() {
+        let mut a = Docs::none(200);
+        [0, 63, 64, 199].into_iter().for_each(|doc| a.insert(doc));
+        let mut b = Docs::none(200);
+        [63, 100].into_iter().for_each(|doc| b.insert(doc));
+        let with = |f: &dyn Fn(&mut Docs)| {
+            let mut set = a.clone();
+            f(&mut set);
+            set.iter().collect::<Vec<_>>()
+        };
+        assert_eq!(with(&|s| s.add(&b)), [0, 63, 64, 100, 199]);
+        assert_eq!(with(&|s| s.keep(&b)), [63]);
+        assert_eq!(with(&|s| s.take_away(&b)), [0, 64, 199]);
+        assert!(a.has(199) && !a.has(198) && a.len() == 4 && !a.is_empty());
+    }
+}

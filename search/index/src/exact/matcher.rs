@@ -1,0 +1,300 @@
+//! In a segment: the documents that have what a pattern asks for, side by side.
+
+use tantivy::postings::{Postings, TermInfo};
+use tantivy::schema::IndexRecordOption;
+use tantivy::{DocId, DocSet, TERMINATED};
+
+use super::docs::Docs;
+use super::pattern::{Pattern, Slot};
+use super::terms::{Lookup, Noise, Terms, add_docs};
+use crate::Error;
+use crate::document::named_term;
+use crate::fields::{Section, kind};
+use crate::reader::Segment;
+
+/// Where is searched.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Place<'a> {
+    /// All values of a section.
+    Section(Section),
+    /// Values of the header field of this name.
+    Named(&'a str),
+}
+
+/// Documents that match, and others that may.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) sure: Docs,
+    pub(crate) maybe: Docs,
+}
+
+impl Found {
+    pub(crate) fn none(documents: u32) -> Found {
+        Found { sure: Docs::none(documents), maybe: Docs::none(documents) }
+    }
+
+    /// What one or the other finds.
+    pub(crate) fn add(&mut self, other: &Found) {
+        self.sure.add(&other.sure);
+        self.maybe.add(&other.maybe);
+        self.maybe.take_away(&self.sure);
+    }
+
+    /// What matched has to be looked at.
+    fn doubted(mut self) -> Found {
+        self.maybe.add(&self.sure);
+        self.sure.take_away(&self.maybe);
+        self
+    }
+}
+
+/// The documents of `scope` in which the place has the pattern.
+pub(crate) fn find(
+    segment: &Segment,
+    place: Place<'_>,
+    pattern: &Pattern,
+    scope: &Docs,
+) -> Result<Found, Error> {
+    let (section, name) = match place {
+        Place::Section(section) => (section, None),
+        Place::Named(name) => (Section::Header, Some(named_term(name))),
+    };
+    let lookup = Lookup::new(segment, section)?;
+    let mut found = match pattern {
+        Pattern::Empty => all_with(&lookup, name.as_deref().unwrap_or(kind::VALUE))?,
+        Pattern::Unknown => all_with(&lookup, name.as_deref().unwrap_or(kind::VALUE))?.doubted(),
+        Pattern::Row { slots, loose, blank_first } => {
+            let found = row(&lookup, slots, name.as_deref(), scope)?;
+            if *loose || (*blank_first && name.is_some()) { found.doubted() } else { found }
+        }
+    };
+    if name.is_some()
+        && let Some(odd) = lookup.term(kind::ODD)?
+    {
+        add_docs(&lookup.inverted, &odd, &mut found.maybe)?;
+    }
+    found.sure.keep(scope);
+    found.maybe.keep(scope);
+    found.maybe.take_away(&found.sure);
+    Ok(found)
+}
+
+fn all_with(lookup: &Lookup<'_>, term: &str) -> Result<Found, Error> {
+    let mut found = Found::none(lookup.segment.reader.max_doc());
+    if let Some(info) = lookup.term(term)? {
+        add_docs(&lookup.inverted, &info, &mut found.sure)?;
+    }
+    Ok(found)
+}
+
+/// A slot that tells something, and its place in the row.
+struct Known {
+    offset: u32,
+    terms: Vec<TermInfo>,
+    noise: Option<Noise>,
+}
+
+impl Known {
+    /// About how many documents it is in.
+    fn cost(&self) -> u64 {
+        let noise = self.noise.as_ref().map_or(0, |noise| u64::from(noise.docs.len()));
+        self.terms.iter().map(|info| u64::from(info.doc_freq)).sum::<u64>() + noise
+    }
+}
+
+fn row(lookup: &Lookup<'_>, slots: &[Slot], name: Option<&str>, scope: &Docs) -> Result<Found, Error> {
+    let documents = lookup.segment.reader.max_doc();
+    let mut known = Vec::new();
+    for (slot, offset) in slots.iter().zip(0u32..) {
+        if let Terms::These { terms, noise } = lookup.terms(slot)? {
+            if terms.is_empty() && noise.as_ref().is_none_or(|noise| noise.docs.is_empty()) {
+                return Ok(Found::none(documents));
+            }
+            known.push(Known { offset, terms, noise });
+        }
+    }
+    if known.is_empty() {
+        return Ok(all_with(lookup, name.unwrap_or(kind::VALUE))?.doubted());
+    }
+    let undecided = known.len() < slots.len();
+    let found = if let ([one], None) = (known.as_slice(), name) {
+        anywhere(lookup, one)?
+    } else {
+        known.sort_by_key(Known::cost);
+        in_place(lookup, &known, name, scope)?
+    };
+    Ok(if undecided { found.doubted() } else { found })
+}
+
+/// One slot alone: positions do not matter.
+fn anywhere(lookup: &Lookup<'_>, known: &Known) -> Result<Found, Error> {
+    let mut found = Found::none(lookup.segment.reader.max_doc());
+    for info in &known.terms {
+        add_docs(&lookup.inverted, info, &mut found.sure)?;
+    }
+    if let Some(noise) = &known.noise {
+        if noise.sure { found.sure.add(&noise.docs) } else { found.maybe.add(&noise.docs) }
+    }
+    Ok(found)
+}
+
+fn in_place(lookup: &Lookup<'_>, known: &[Known], name: Option<&str>, scope: &Docs) -> Result<Found, Error> {
+    let documents = lookup.segment.reader.max_doc();
+    let mut candidates = scope.clone();
+    for one in known {
+        candidates = narrowed(lookup, one, &candidates)?;
+        if candidates.is_empty() {
+            return Ok(Found::none(documents));
+        }
+    }
+    let candidates: Vec<DocId> = candidates.iter().collect();
+    let columns: Result<Vec<_>, Error> =
+        known.iter().map(|one| positions(lookup, one, &candidates)).collect();
+    let (columns, values) = (columns?, name.map(|name| Values::read(lookup, name, &candidates)).transpose()?);
+    let mut found = Found::none(documents);
+    for (at, doc) in candidates.iter().enumerate() {
+        let inside = |position| values.as_ref().is_none_or(|values| values.have(at, position));
+        match best(known, &columns, at, inside) {
+            Some(true) => found.sure.insert(*doc),
+            Some(false) => found.maybe.insert(*doc),
+            None => {}
+        }
+    }
+    Ok(found)
+}
+
+/// Those of the candidates that have a term of the slot.
+fn narrowed(lookup: &Lookup<'_>, known: &Known, candidates: &Docs) -> Result<Docs, Error> {
+    let mut out = Docs::none(lookup.segment.reader.max_doc());
+    let count = candidates.len();
+    for info in &known.terms {
+        let mut postings = lookup.inverted.read_postings_from_terminfo(info, IndexRecordOption::Basic)?;
+        if info.doc_freq / 8 <= count {
+            let mut doc = postings.doc();
+            while doc != TERMINATED {
+                if candidates.has(doc) {
+                    out.insert(doc);
+                }
+                doc = postings.advance();
+            }
+            continue;
+        }
+        for doc in candidates.iter() {
+            if postings.doc() < doc {
+                postings.seek(doc);
+            }
+            if postings.doc() == doc {
+                out.insert(doc);
+            }
+        }
+    }
+    if let Some(noise) = &known.noise {
+        let mut noise = noise.docs.clone();
+        noise.keep(candidates);
+        out.add(&noise);
+    }
+    Ok(out)
+}
+
+/// For each candidate: where it is, twice the position, plus one where it only may be.
+type Column = Vec<Vec<u64>>;
+
+fn positions(lookup: &Lookup<'_>, known: &Known, candidates: &[DocId]) -> Result<Column, Error> {
+    let mut column = vec![Vec::new(); candidates.len()];
+    for info in &known.terms {
+        read_positions(lookup, info, candidates, |at, position| column[at].push(u64::from(position) * 2))?;
+    }
+    if let Some(noise) = &known.noise
+        && let Some(info) = lookup.term(kind::NOISE)?
+    {
+        read_positions(lookup, &info, candidates, |at, position| {
+            if noise.docs.has(candidates[at]) {
+                column[at].push(u64::from(position) * 2 + 1);
+            }
+        })?;
+    }
+    column.iter_mut().for_each(|positions| positions.sort_unstable());
+    Ok(column)
+}
+
+fn read_positions(
+    lookup: &Lookup<'_>,
+    info: &TermInfo,
+    candidates: &[DocId],
+    mut visit: impl FnMut(usize, u32),
+) -> Result<(), Error> {
+    let option = IndexRecordOption::WithFreqsAndPositions;
+    let mut postings = lookup.inverted.read_postings_from_terminfo(info, option)?;
+    let mut buffer = Vec::new();
+    let mut at = 0;
+    while at < candidates.len() && postings.doc() != TERMINATED {
+        if postings.doc() < candidates[at] {
+            postings.seek(candidates[at]);
+        }
+        if postings.doc() == candidates[at] {
+            postings.positions(&mut buffer);
+            buffer.iter().for_each(|position| visit(at, *position));
+            at += 1;
+        } else {
+            // The list is ahead: so are the candidates it may have.
+            at += candidates[at..].partition_point(|doc| *doc < postings.doc());
+        }
+    }
+    Ok(())
+}
+
+/// Whether a candidate has all slots side by side: surely, perhaps, or not.
+fn best(known: &[Known], columns: &[Column], at: usize, inside: impl Fn(u32) -> bool) -> Option<bool> {
+    let mut best = None;
+    for entry in &columns[0][at] {
+        let Some(start) = (entry / 2).checked_sub(u64::from(known[0].offset)) else { continue };
+        if !u32::try_from(start).is_ok_and(&inside) {
+            continue;
+        }
+        let mut sure = entry % 2 == 0;
+        let rest = known.iter().zip(columns).skip(1);
+        let all = rest.into_iter().all(|(one, column)| {
+            let wanted = 2 * (start + u64::from(one.offset));
+            let here = &column[at];
+            let place = here.partition_point(|entry| *entry < wanted);
+            let found = here.get(place).filter(|entry| **entry / 2 == wanted / 2);
+            sure &= found.is_some_and(|entry| entry % 2 == 0);
+            found.is_some()
+        });
+        if all && sure {
+            return Some(true);
+        }
+        if all {
+            best = Some(false);
+        }
+    }
+    best
+}
+
+/// For each candidate: where values begin, and where those of the field asked for do.
+struct Values {
+    all: Vec<Vec<u32>>,
+    named: Vec<Vec<u32>>,
+}
+
+impl Values {
+    fn read(lookup: &Lookup<'_>, name: &str, candidates: &[DocId]) -> Result<Values, Error> {
+        let read = |term: &str| {
+            let mut out = vec![Vec::new(); candidates.len()];
+            if let Some(info) = lookup.term(term)? {
+                read_positions(lookup, &info, candidates, |at, position| out[at].push(position))?;
+            }
+            Ok::<_, Error>(out)
+        };
+        Ok(Values { all: read(kind::VALUE)?, named: read(name)? })
+    }
+
+    /// Whether the position is in a value of the field: it begins before, and no other line begins between.
+    fn have(&self, at: usize, position: u32) -> bool {
+        let last = |starts: &[u32]| starts[..starts.partition_point(|s| *s <= position)].last().copied();
+        match (last(&self.named[at]), last(&self.all[at])) {
+            (Some(named), Some(line)) => named >= line,
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! In a segment: the terms that a slot may be.
+
+use std::sync::Arc;
+
+use tantivy::postings::TermInfo;
+use tantivy::schema::IndexRecordOption;
+use tantivy::{DocSet, InvertedIndexReader, TERMINATED};
+
+use super::docs::Docs;
+use super::pattern::Slot;
+use crate::Error;
+use crate::analysis::is_noise;
+use crate::fields::{Section, kind, mark_term, read_mark};
+use crate::grams::{Gram, grams, inner};
+use crate::reader::Segment;
+
+/// Words that a slot may be; with more of them the slot tells nothing, and what else matches is looked at.
+const MOST: usize = 20_000;
+
+/// What a slot may be.
+pub(crate) enum Terms {
+    /// Too much to say.
+    Any,
+    /// One of these terms, or a run that is no word.
+    These { terms: Vec<TermInfo>, noise: Option<Noise> },
+}
+
+/// Runs that are no words.
+pub(crate) struct Noise {
+    /// Documents in which one may be.
+    pub(crate) docs: Docs,
+    /// The needle is in a run of each of them.
+    pub(crate) sure: bool,
+}
+
+/// One field of a segment.
+pub(crate) struct Lookup<'a> {
+    pub(crate) segment: &'a Segment,
+    pub(crate) section: Section,
+    pub(crate) inverted: Arc<InvertedIndexReader>,
+}
+
+impl<'a> Lookup<'a> {
+    pub(crate) fn new(segment: &'a Segment, section: Section) -> Result<Lookup<'a>, Error> {
+        let inverted = segment.reader.inverted_index(segment.fields.exact(section))?;
+        Ok(Lookup { segment, section, inverted })
+    }
+
+    pub(crate) fn terms(&self, slot: &Slot) -> Result<Terms, Error> {
+        let one =
+            |term: &str| Ok(Terms::These { terms: self.term(term)?.into_iter().collect(), noise: None });
+        match slot {
+            Slot::Blank => one(kind::BLANK),
+            Slot::Pair(pair) => one(&format!("{}{pair}", kind::PAIR)),
+            Slot::PairWith(first) => self.beginning(&format!("{}{first}", kind::PAIR)),
+            Slot::Mark { mark, count, exactly: true, before: Some(before), after: Some(after) } => {
+                one(&mark_term(*mark, *count, *before, *after))
+            }
+            Slot::Mark { mark, count, exactly, before, after } => {
+                self.marks(*mark, *before, *after, |found| found == *count || (!exactly && found > *count))
+            }
+            Slot::Word { text, open_left: false, open_right: false } if !is_noise(text) => {
+                one(&format!("{}{text}", kind::WORD))
+            }
+            Slot::Word { text, open_left, open_right } => self.word(text, *open_left, *open_right),
+        }
+    }
+
+    /// The term, if the segment has it.
+    pub(crate) fn term(&self, term: &str) -> Result<Option<TermInfo>, Error> {
+        Ok(self.inverted.terms().get(term.as_bytes())?)
+    }
+
+    fn marks(
+        &self,
+        mark: char,
+        before: Option<bool>,
+        after: Option<bool>,
+        enough: impl Fn(usize) -> bool,
+    ) -> Result<Terms, Error> {
+        let mut terms = Vec::new();
+        let prefix = format!("{}{mark}", kind::MARK);
+        let mut stream = self.inverted.terms().range().ge(prefix.as_bytes()).into_stream()?;
+        while stream.advance() && stream.key().starts_with(prefix.as_bytes()) {
+            let read = std::str::from_utf8(stream.key()).ok().and_then(read_mark);
+            let (count, was_before, was_after) = read.ok_or(Error::Damaged("a mark"))?;
+            let blanks = before.is_none_or(|b| b == was_before) && after.is_none_or(|a| a == was_after);
+            if blanks && enough(count) {
+                terms.push(stream.value().clone());
+            }
+        }
+        Ok(Terms::These { terms, noise: None })
+    }
+
+    fn beginning(&self, prefix: &str) -> Result<Terms, Error> {
+        let mut terms = Vec::new();
+        let mut stream = self.inverted.terms().range().ge(prefix.as_bytes()).into_stream()?;
+        while stream.advance() && stream.key().starts_with(prefix.as_bytes()) {
+            terms.push(stream.value().clone());
+            if terms.len() > MOST {
+                return Ok(Terms::Any);
+            }
+        }
+        Ok(Terms::These { terms, noise: None })
+    }
+
+    fn word(&self, text: &str, open_left: bool, open_right: bool) -> Result<Terms, Error> {
+        let noise = self.noise(text, open_left, open_right)?;
+        let found = match (open_left, open_right) {
+            (false, false) => Some(Vec::new()),
+            (false, true) => match self.beginning(&format!("{}{text}", kind::WORD))? {
+                Terms::These { terms, .. } => Some(terms),
+                Terms::Any => None,
+            },
+            (true, _) => self.containing(text, open_right)?,
+        };
+        Ok(found.map_or(Terms::Any, |terms| Terms::These { terms, noise: Some(noise) }))
+    }
+
+    /// Words that contain the text, or, where the right end is closed, end with it.
+    fn containing(&self, text: &str, open_right: bool) -> Result<Option<Vec<TermInfo>>, Error> {
+        let Some(ordinals) = self.ordinals(text, open_right)? else { return Ok(None) };
+        let mut terms = Vec::new();
+        let mut term = Vec::new();
+        for ordinal in ordinals {
+            term.clear();
+            if !self.inverted.terms().ord_to_term(ordinal, &mut term)? || term.is_empty() {
+                return Err(Error::Damaged("the number of a word"));
+            }
+            let word = std::str::from_utf8(&term[1..]).map_err(|_| Error::Damaged("a word"))?;
+            if if open_right { word.contains(text) } else { word.ends_with(text) } {
+                terms.extend(self.inverted.terms().get(&term)?);
+                if terms.len() > MOST {
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(Some(terms))
+    }
+
+    /// Words that have all grams of the text.
+    fn ordinals(&self, text: &str, open_right: bool) -> Result<Option<Vec<u64>>, Error> {
+        let wanted = wanted(text, open_right);
+        if wanted.is_empty() {
+            return self.segment.grams.words_with(self.section, text, MOST);
+        }
+        let lists: Result<Vec<_>, Error> =
+            wanted.iter().map(|gram| self.segment.grams.words(self.section, *gram)).collect();
+        let mut lists = lists?;
+        lists.sort_by_key(Vec::len);
+        let mut lists = lists.into_iter();
+        let mut out = lists.next().unwrap_or_default();
+        // After some, looking at the words is cheaper.
+        for list in lists.take(3) {
+            out.retain(|ordinal| list.binary_search(ordinal).is_ok());
+        }
+        Ok(Some(out))
+    }
+
+    /// Documents with a run that is no word and may have the text in it.
+    fn noise(&self, text: &str, open_left: bool, open_right: bool) -> Result<Noise, Error> {
+        let inside = open_left && open_right;
+        let wanted = wanted(text, open_right);
+        if wanted.is_empty() {
+            return Ok(Noise { docs: self.noise_with(text)?, sure: inside });
+        }
+        let mut docs: Option<Docs> = None;
+        for gram in &wanted {
+            let found = self.noise_of(&gram.term(self.section.letter()))?;
+            match &mut docs {
+                None => docs = Some(found),
+                Some(docs) => docs.keep(&found),
+            }
+        }
+        let docs = docs.unwrap_or_else(|| Docs::none(self.segment.reader.max_doc()));
+        Ok(Noise { docs, sure: inside && wanted.len() == 1 })
+    }
+
+    fn noise_of(&self, term: &str) -> Result<Docs, Error> {
+        let inverted = self.segment.reader.inverted_index(self.segment.fields.noise)?;
+        let mut docs = Docs::none(self.segment.reader.max_doc());
+        if let Some(info) = inverted.terms().get(term.as_bytes())? {
+            add_docs(&inverted, &info, &mut docs)?;
+        }
+        Ok(docs)
+    }
+
+    /// Documents with a gram of noise that begins with one or two characters.
+    fn noise_with(&self, text: &str) -> Result<Docs, Error> {
+        let inverted = self.segment.reader.inverted_index(self.segment.fields.noise)?;
+        let prefix = format!("{}{text}", self.section.letter());
+        let mut docs = Docs::none(self.segment.reader.max_doc());
+        let mut stream = inverted.terms().range().ge(prefix.as_bytes()).into_stream()?;
+        while stream.advance() && stream.key().starts_with(prefix.as_bytes()) {
+            add_docs(&inverted, stream.value(), &mut docs)?;
+        }
+        Ok(docs)
+    }
+}
+
+/// Grams that a word with the text has, with those of its end where nothing may follow; none for short ones.
+fn wanted(text: &str, open_right: bool) -> Vec<Gram> {
+    if open_right { inner(text) } else { grams(text).collect() }
+}
+
+/// Adds the documents of a term.
+pub(crate) fn add_docs(
+    inverted: &InvertedIndexReader,
+    info: &TermInfo,
+    docs: &mut Docs,
+) -> Result<(), Error> {
+    let mut postings = inverted.read_postings_from_terminfo(info, IndexRecordOption::Basic)?;
+    let mut doc = postings.doc();
+    while doc != TERMINATED {
+        docs.insert(doc);
+        doc = postings.advance();
+    }
+    Ok(())
+}

@@ -1,0 +1,39 @@
+//! One full-text index: of many accounts' messages, as immutable files, without a store, a cluster or a thread.
+//!
+//! A [`Builder`] takes [`Document`]s and gives the files of one segment; a [`Manifest`] lists segments; a [`Reader`]
+//! opens them over a [`Source`] of byte ranges; [`Reader::delete`] and [`Reader::merge`] give new files and leave the old
+//! ones as they are. Who publishes files, and when, is not decided here.
+//!
+//! Every text is indexed twice. The *exact* fields keep each character, as units of folded text, so that
+//! [`Reader::find`] answers the substring searches of IMAP (RFC 9051 §6.4.4) as `search/query` would by scanning. The
+//! *ranked* fields keep stems of words without diacritics; [`Reader::rank`] orders by them (RFC 6203, JMAP).
+//!
+//! Invariants:
+//! - Every match is in an [`Answer`], as found or as one to be looked at; what is said to be found is a match.
+//! - Files never change: names have the segment's random id, and a count for what is deleted of it.
+//! - No text is kept in the index: [`snippet`]s are made of the message.
+
+pub mod analysis;
+mod builder;
+mod document;
+mod error;
+mod exact;
+mod fields;
+mod files;
+mod grams;
+mod manifest;
+mod ranked;
+mod reader;
+mod snippet;
+
+pub use builder::{Builder, Built};
+pub use document::Document;
+pub use error::Error;
+pub use exact::Answer;
+pub use files::{Memory, Source};
+pub use manifest::{Manifest, SegmentEntry};
+pub use ranked::{Hit, Ranked};
+pub use reader::{FileCache, NewFiles, Reader};
+pub use snippet::{SNIPPET_MAX, marked, snippet};
+/// Bytes of a file, shared.
+pub use tantivy::directory::OwnedBytes;

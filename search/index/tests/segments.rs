@@ -1,0 +1,233 @@
+//! Segments come and go: deletion, merging, files read by ranges; and what relevance finds.
+
+#![allow(clippy::unwrap_used)] // a test that can not go on says so
+
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+use content_mail::{Limits, summarize};
+use godwit_index::{
+    Builder, Built, Document, FileCache, Manifest, Memory, OwnedBytes, Ranked, Reader, Source,
+};
+use query::{Filter, Needle};
+use schema::{AccountId, EmailId};
+
+const ALICE: AccountId = AccountId(1);
+const BOB: AccountId = AccountId(2);
+
+fn document(account: AccountId, id: u64, subject: &str, body: &str) -> Document {
+    let message = format!(
+        "From: Jürgen Weiß <jurgen@mail.example.org>\r\nSubject: {subject}\r\n\
+         Content-Type: text/plain; charset=utf-8\r\n\r\n{body}"
+    );
+    let summary = summarize(message.as_bytes(), &Limits::default());
+    Document::of_message(account, EmailId(id), &summary, message.as_bytes())
+}
+
+fn segment(documents: Vec<Document>) -> Built {
+    let mut builder = Builder::new().unwrap();
+    for document in documents {
+        builder.add(document).unwrap();
+    }
+    builder.finish().unwrap().unwrap()
+}
+
+/// A manifest and its files, as they would be published.
+#[derive(Default)]
+struct Published {
+    manifest: Manifest,
+    files: Vec<(String, Vec<u8>)>,
+}
+
+impl Published {
+    fn add(&mut self, built: Built) {
+        self.files.extend(built.files);
+        self.manifest.segments.push(built.entry);
+    }
+
+    fn open(&self) -> Reader {
+        let mut memory = Memory::default();
+        memory.add(self.files.clone());
+        Reader::open(self.manifest.clone(), Arc::new(memory), &FileCache::new(1 << 20)).unwrap()
+    }
+}
+
+fn body(reader: &Reader, account: AccountId, needle: &str) -> Vec<u64> {
+    let answer = reader.find(account, &Filter::Body(Needle::new(needle))).unwrap().unwrap();
+    assert!(answer.maybe.is_empty());
+    answer.sure.iter().map(|id| id.0).collect()
+}
+
+fn two_segments() -> Published {
+    let mut published = Published::default();
+    published.add(segment(vec![
+        document(ALICE, 1, "one", "apples and pears"),
+        document(ALICE, 2, "two", "apples"),
+        document(BOB, 1, "three", "apples of Bob"),
+    ]));
+    published.add(segment(vec![document(ALICE, 3, "four", "pears"), document(BOB, 5, "five", "apples")]));
+    published
+}
+
+#[test]
+fn accounts_see_their_own_mail() {
+    let reader = two_segments().open();
+    assert_eq!(body(&reader, ALICE, "pple"), [1, 2]);
+    assert_eq!(body(&reader, BOB, "pple"), [1, 5]);
+    assert!(reader.has(BOB, EmailId(5)).unwrap() && !reader.has(ALICE, EmailId(5)).unwrap());
+}
+
+#[test]
+fn what_is_deleted_is_not_found() {
+    let mut published = two_segments();
+    let before = published.open();
+    let (manifest, files) = before.delete(ALICE, &[EmailId(1), EmailId(3), EmailId(99)]).unwrap();
+    assert_eq!(files.len(), 2);
+    published.manifest = manifest;
+    published.files.extend(files);
+    let after = published.open();
+    assert_eq!((body(&after, ALICE, "apples"), body(&after, ALICE, "pears")), (vec![2], Vec::<u64>::new()));
+    assert_eq!(body(&after, BOB, "apples"), [1, 5]);
+    assert_eq!(body(&before, ALICE, "pears"), [1, 3], "files of the old manifest are as they were");
+    // A second list takes the place of the first, and what was deleted stays so.
+    let (manifest, files) = after.delete(ALICE, &[EmailId(1), EmailId(2)]).unwrap();
+    assert_eq!(manifest.segments.iter().map(|s| s.deleted).sum::<u32>(), 3);
+    published.manifest = manifest;
+    published.files.extend(files);
+    assert!(body(&published.open(), ALICE, "apples").is_empty());
+    let (manifest, _) = published.open().delete_account(BOB).unwrap();
+    assert!(manifest.segments.is_empty(), "segments of which nothing is left");
+}
+
+#[test]
+fn merging_leaves_out_what_is_deleted() {
+    let mut published = two_segments();
+    let (manifest, files) = published.open().delete(ALICE, &[EmailId(2)]).unwrap();
+    published.manifest = manifest;
+    published.files.extend(files);
+    let reader = published.open();
+    let ids: Vec<String> = published.manifest.segments.iter().map(|s| s.id.clone()).collect();
+    let built = reader.merge(&ids).unwrap().unwrap();
+    assert_eq!((built.entry.documents, built.entry.deleted), (4, 0));
+    let manifest = published.manifest.replaced(&ids, Some(built.entry));
+    let merged = Published { manifest, files: built.files }.open();
+    assert_eq!((body(&merged, ALICE, "apples"), body(&merged, ALICE, "ear")), (vec![1], vec![1, 3]));
+    assert!(reader.merge(&[]).unwrap().is_none());
+}
+
+#[test]
+fn an_empty_index_finds_nothing() {
+    assert!(Builder::new().unwrap().finish().unwrap().is_none());
+    let reader = Published::default().open();
+    assert!(body(&reader, ALICE, "x").is_empty());
+    assert!(reader.rank(ALICE, &Ranked::Words("x".into()), 10).unwrap().is_empty());
+}
+
+/// Files that are far away, and may be gone or cut.
+struct Far {
+    files: Memory,
+    broken: bool,
+}
+
+impl Source for Far {
+    fn read(&self, name: &str, range: Range<usize>) -> io::Result<OwnedBytes> {
+        if self.broken { Err(io::ErrorKind::TimedOut.into()) } else { self.files.read(name, range) }
+    }
+}
+
+#[test]
+fn files_are_read_by_ranges_and_errors_are_told() {
+    let published = two_segments();
+    let far = |broken| {
+        let mut files = Memory::default();
+        files.add(published.files.clone());
+        Arc::new(Far { files, broken })
+    };
+    let cache = FileCache::new(1 << 16);
+    let reader = Reader::open(published.manifest.clone(), far(false), &cache).unwrap();
+    assert_eq!(body(&reader, ALICE, "pple"), [1, 2]);
+    let other = FileCache::new(1 << 16);
+    assert!(Reader::open(published.manifest.clone(), far(true), &other).is_err());
+}
+
+#[test]
+fn damaged_files_are_refused_or_found_out() {
+    let published = two_segments();
+    for (at, (name, bytes)) in published.files.iter().enumerate() {
+        let mut files = published.files.clone();
+        files[at].1 = vec![0xa5; bytes.len()];
+        let mut memory = Memory::default();
+        memory.add(files);
+        let reader = Reader::open(published.manifest.clone(), Arc::new(memory), &FileCache::new(1 << 20));
+        let refused = reader.map(|reader| reader.find(ALICE, &Filter::Text(Needle::new("apples"))).is_err());
+        // What is not read by this search is not found out by it.
+        let read = !["fieldnorm", "store", "pos"].iter().any(|kind| name.ends_with(kind));
+        assert!(refused.unwrap_or(true) || !read, "{name}");
+    }
+}
+
+fn ranked(reader: &Reader, asked: &Ranked) -> Vec<u64> {
+    reader.rank(ALICE, asked, 10).unwrap().iter().map(|hit| hit.email.0).collect()
+}
+
+fn words(text: &str) -> Ranked {
+    Ranked::Words(text.to_owned())
+}
+
+fn library() -> Reader {
+    let mut published = Published::default();
+    let english = "The reports that you have asked for were written by the whole team and are attached here.";
+    let german =
+        "Die Berichte, um die Sie gebeten haben, wurden von der Abteilung geschrieben und liegen bei.";
+    published.add(segment(vec![
+        document(ALICE, 1, "Monthly reports", english),
+        document(ALICE, 2, "Nothing", &format!("{english} This one speaks of a café in Łódź.")),
+        document(ALICE, 3, "Berichte", german),
+        document(BOB, 4, "Monthly reports", english),
+    ]));
+    let mut attached = document(ALICE, 5, "日本語のメール", "東京都に行きます。ｶﾀｶﾅ");
+    attached.add_file("plan.pdf", "The budget of the expedition to Antarctica.");
+    published
+        .add(segment(vec![attached, document(ALICE, 6, "Nothing", &format!("{english} This one too."))]));
+    published.open()
+}
+
+#[test]
+fn words_in_any_form_best_first() {
+    let reader = library();
+    assert_eq!(ranked(&reader, &words("reporting"))[0], 1, "a word of the subject counts more");
+    assert_eq!(ranked(&reader, &words("report")).len(), 3);
+    assert_eq!(ranked(&reader, &words("Bericht")), [3]);
+    assert_eq!(ranked(&reader, &words("CAFE lodz")), [2]);
+    assert_eq!(ranked(&reader, &words("jurgen@mail.example.org")).len(), 5);
+    assert_eq!(ranked(&reader, &words("example")).len(), 5);
+    assert_eq!(ranked(&reader, &words("weiss mail.example.org")).len(), 5);
+    assert_eq!(ranked(&reader, &words("京都")), [5]);
+    assert_eq!(ranked(&reader, &words("京")), [5]);
+    assert!(ranked(&reader, &words("都京")).is_empty());
+    assert_eq!(ranked(&reader, &words("カタカナ")), [5], "width does not matter");
+    assert_eq!(ranked(&reader, &words("antarctica")), [5]);
+    assert_eq!(ranked(&reader, &words("the antarctica")), [5], "a stop word may be missing");
+}
+
+#[test]
+fn equal_ones_are_newest_first() {
+    let mut published = Published::default();
+    published.add(segment((1..=4).map(|id| document(ALICE, id, "same", "words")).collect()));
+    assert_eq!(ranked(&published.open(), &words("same words")), [4, 3, 2, 1]);
+}
+
+#[test]
+fn phrases_beginnings_misspellings_and_what_is_joined() {
+    let reader = library();
+    assert_eq!(ranked(&reader, &Ranked::Phrase("expedition to".into())), [5]);
+    assert!(ranked(&reader, &Ranked::Phrase("to expedition".into())).is_empty());
+    assert_eq!(ranked(&reader, &Ranked::Prefix("antarc".into())), [5]);
+    assert!(ranked(&reader, &Ranked::Prefix("ntarc".into())).is_empty());
+    assert_eq!(ranked(&reader, &Ranked::Fuzzy("antractica".into(), 1)), [5]);
+    assert!(ranked(&reader, &Ranked::Fuzzy("antrcctica".into(), 1)).is_empty());
+    let both = Ranked::All(vec![words("report"), Ranked::Not(Box::new(words("cafe")))]);
+    assert_eq!(ranked(&reader, &both), [1, 6]);
+    assert_eq!(ranked(&reader, &Ranked::Any(vec![words("cafe"), words("bericht")])).len(), 2);
+}
