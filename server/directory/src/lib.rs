@@ -153,11 +153,11 @@ impl Directory {
         }
         self.within(Subject::Login(request.login), self.options.per_login)?;
         if credentials.is_empty() {
-            self.hash(&self.decoy, request.password).await?;
+            self.hash(&self.decoy, request.password, || false).await?;
             return Ok(false);
         }
         for (credential, tag) in credentials.iter().zip(tags) {
-            if self.hash(&credential.hash, request.password).await? {
+            if self.hash(&credential.hash, request.password, || self.cache.knows(&tag)).await? {
                 tracing::debug!(?account, mechanism = request.mechanism, "password verified");
                 self.cache.remember(tag);
                 return Ok(true);
@@ -166,8 +166,13 @@ impl Directory {
         Ok(false)
     }
 
-    async fn hash(&self, hash: &PasswordHash, password: &Secret) -> Result<bool, AuthFailure> {
-        let verified = self.pool.verify(hash.clone(), password.clone()).await;
+    async fn hash(
+        &self,
+        hash: &PasswordHash,
+        password: &Secret,
+        known: impl FnOnce() -> bool,
+    ) -> Result<bool, AuthFailure> {
+        let verified = self.pool.verify(hash.clone(), password.clone(), known).await;
         verified.ok_or(AuthFailure::TemporarilyUnavailable)
     }
 
@@ -284,6 +289,20 @@ mod tests {
         assert_eq!(fixture.directory.pool.verified(), hashed);
         fixture.fail("alice", HERE).await;
         assert_eq!(fixture.directory.pool.verified(), hashed + 1);
+    }
+
+    #[tokio::test]
+    async fn of_many_who_come_at_once_with_one_password_one_is_hashed() {
+        let fixture = Fixture::new(Options { hashers: 1, ..Options::default() }).await;
+        let logins = |password, n: usize| {
+            futures::future::join_all(
+                (0..n).map(|_| fixture.login("alice", password, HERE)).collect::<Vec<_>>(),
+            )
+        };
+        let (right, wrong) = futures::future::join(logins("secret", 15), logins("wrong", 5)).await;
+        assert!(right.iter().all(Result::is_ok));
+        assert!(wrong.iter().all(|login| *login == Err(AuthFailure::Invalid)));
+        assert_eq!(fixture.directory.pool.verified(), 1 + 5, "who is wrong is hashed each time");
     }
 
     #[tokio::test]
