@@ -62,10 +62,10 @@ fn storm(options: &Options, table: &mut Table, kind: Kind, mut fleet: Fleet) -> 
     let clients = options.clients;
     // Who was there before goes on.
     let bustle = fleet.bustle()?;
-    for node in &mut fleet.nodes {
+    for node in 0..fleet.nodes.len() {
         // Caches are cold in a process that is new; its readers have to come again as well.
-        node.kill()?;
-        node.start_again()?;
+        fleet.kill(node)?;
+        fleet.revive(node)?;
     }
     let begun = Instant::now();
     until("readers", || Ok(bustle.readers.heard().iter().any(|one| one.begun > begun).then_some(())))?;
@@ -107,9 +107,6 @@ fn storm(options: &Options, table: &mut Table, kind: Kind, mut fleet: Fleet) -> 
         p99 <= Duration::from_secs(5),
     );
     drop(sessions);
-    for node in 0..fleet.nodes.len() {
-        fleet.hit(node, Duration::from_secs(3600));
-    }
     bustle.end(&fleet, table, kind, "a storm of logins")
 }
 
