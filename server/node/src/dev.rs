@@ -53,8 +53,8 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 0)]
     users: u32,
     /// So many nodes on the store, each a process, with ports 100 apart and data in DATA/n1, DATA/n2, …
-    #[arg(long, default_value_t = 1)]
-    pub(crate) nodes: u16,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) nodes: Option<u16>,
     /// Start nodes that end again; else they stay away
     #[arg(long)]
     pub(crate) restart: bool,
@@ -128,7 +128,7 @@ pub(crate) async fn run(arguments: Arguments, shared: ctl::Connection) -> anyhow
     if arguments.with_parent {
         parent::end_with_input()?;
     }
-    if arguments.nodes != 1 {
+    if arguments.nodes.is_some() {
         return dev_nodes::run(arguments, &shared.data, shared.json).await;
     }
     let config = configuration(&arguments, &shared.data)?;

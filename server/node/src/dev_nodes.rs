@@ -65,7 +65,8 @@ struct Starter {
 /// # Errors
 /// If the store serves one node only, or a node does not start; those that did are ended.
 pub(crate) async fn run(arguments: Arguments, data: &Path, json: bool) -> anyhow::Result<()> {
-    if !store::is_remote(&arguments.store(), data) {
+    let count = arguments.nodes.unwrap_or(1);
+    if count > 1 && !store::is_remote(&arguments.store(), data) {
         bail!(
             "the embedded store serves one node: name another with --store, as postgres://user@host:port/database"
         );
@@ -78,8 +79,7 @@ pub(crate) async fn run(arguments: Arguments, data: &Path, json: bool) -> anyhow
     let starter = Starter { program, data: data.to_owned(), arguments };
     // The first one prepares the store, the others find it so.
     let mut nodes = vec![starter.start(1, None).await?];
-    let others: FuturesUnordered<_> =
-        (2..=starter.arguments.nodes).map(|number| starter.start(number, None)).collect();
+    let others: FuturesUnordered<_> = (2..=count).map(|number| starter.start(number, None)).collect();
     for node in others.collect::<Vec<_>>().await {
         nodes.push(node?);
     }

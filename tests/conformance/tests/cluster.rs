@@ -246,4 +246,9 @@ fn the_embedded_store_serves_one_node() {
     let options = ClusterOptions { nodes: 2, store: "embedded:".to_owned(), ..ClusterOptions::default() };
     let error = Cluster::start(&options).unwrap_err().to_string();
     assert!(error.contains("the embedded store serves one node"), "{error}");
+    let folder = tempfile::tempdir().unwrap();
+    let store = format!("embedded:{}", folder.path().display());
+    let mut one = Cluster::start(&ClusterOptions { nodes: 1, store, ..options }).unwrap();
+    assert_eq!(one.nodes.len(), 1, "announced as several are");
+    one.stop().unwrap();
 }
