@@ -12,9 +12,11 @@ NODE := $(TARGET)/release/godwit
 # Object stores for the tests; each test starts its own.
 SEAWEEDFS := $(CACHE)/seaweedfs-4.48
 AZURITE := $(CACHE)/azurite-3.35.0
+JMAPC := $(CACHE)/jmapc-0.4.0
 LINT_DEPLOY := $(CACHE)/lint-deploy-1
 export GODWIT_SEAWEEDFS ?= $(SEAWEEDFS)/bin/weed
 export GODWIT_AZURITE ?= $(AZURITE)/node_modules/azurite
+export GODWIT_JMAPC ?= $(JMAPC)
 # Conformance tests that are about what is stored: these run on PostgreSQL as well, and some on FoundationDB if it is
 # installed.
 STORED := binary(scripts) or binary(bytes) or binary(crash) or binary(removal) or binary(deletion)
@@ -92,9 +94,11 @@ $(CACHE)/bin/cargo-deny:
 build: build-deps ## the release binary
 	cargo build $(RUST) --release --bin godwit
 
-bench: build bench-deps ## the stores' rates, and Godwit beside Debian's Postfix and Dovecot; prints the tables
+bench: build bench-deps $(CACHE)/spam-assassin/.done ## rates of stores and index, and Godwit beside Debian's Postfix and Dovecot; prints the tables
 	cargo bench $(RUST) -p godwit-kv-embedded
 	GODWIT_BIN=$(NODE) cargo run $(RUST) --release -p godwit-test-bench --bin stores
+	GODWIT_CORPUS=$(CACHE)/spam-assassin cargo run $(RUST) --release -p godwit-index --example bench
+	cargo run $(RUST) --release -p godwit-jmap --example query -- 1000000
 	python3 tests/bench/compare.py --node $(NODE) $(ARGS)
 
 fuzz: ## every fuzz target for TIME seconds (default 60)
@@ -107,7 +111,7 @@ build-deps:
 	@command -v cargo >/dev/null || { echo "Godwit needs a Rust toolchain (1.95 or newer): https://rustup.rs"; exit 1; }
 	@$(call install,$(BUILD_PACKAGES))
 
-test-deps: $(CACHE)/spam-assassin/.done $(SEAWEEDFS)/.done $(AZURITE)/.done
+test-deps: $(CACHE)/spam-assassin/.done $(SEAWEEDFS)/.done $(AZURITE)/.done $(JMAPC)/.done
 	@$(call install,$(TEST_PACKAGES))
 	@cargo nextest --version >/dev/null 2>&1 || cargo install --locked cargo-nextest
 
@@ -134,6 +138,13 @@ $(AZURITE)/.done:
 	@$(call install,nodejs npm)
 	rm -rf $(@D) && mkdir -p $(@D) && cd $(@D) \
 	  && npm install --silent --no-audit --no-fund --omit=optional --ignore-scripts azurite@3.35.0 >/dev/null && touch .done
+
+# jmapc (GPL-3.0-only) is a client of JMAP: a program of its own, as the mail programs of Debian are.
+$(JMAPC)/.done:
+	@$(call install,python3 python3-venv)
+	rm -rf $(@D) && python3 -m venv $(@D) && $(@D)/bin/pip install --quiet --disable-pip-version-check \
+	  jmapc==0.4.0 dataclasses-json==0.6.7 marshmallow==3.26.2 python-dateutil==2.9.0.post0 requests==2.34.2 sseclient==0.0.27 \
+	  brotli==1.2.0 && touch $@
 
 # Schemas of Kubernetes (Apache-2.0) and a parser of compose files (MIT or Apache-2.0).
 $(LINT_DEPLOY)/.done:

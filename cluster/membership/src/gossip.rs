@@ -10,7 +10,7 @@ use chitchat::{
 };
 use data_encoding::HEXLOWER;
 use parking_lot::Mutex;
-use runtime::{SharedClock, SharedRng, Supervisor, TaskKind};
+use runtime::{CancellationToken, SharedClock, SharedRng, Supervisor, TaskKind};
 use schema::NodeId;
 use tokio::sync::watch;
 
@@ -142,7 +142,8 @@ impl Membership {
             load: Mutex::new(me.load),
         });
         let membership = Membership { shared };
-        supervisor.spawn(TaskKind::Background, "membership", membership.clone().listening());
+        let stop = supervisor.shutdown().stop.clone();
+        supervisor.spawn(TaskKind::Background, "membership", membership.clone().listening(stop));
         supervisor.spawn(
             TaskKind::Background,
             "membership.seek",
@@ -204,22 +205,25 @@ impl Membership {
         self.update().await;
     }
 
-    /// Fails when chitchat has ended: others take this node for dead then, though it works on.
-    async fn listening(self) -> Result<(), String> {
+    /// Fails when chitchat has ended before `stop`: others take this node for dead then, though it works on.
+    async fn listening(self, stop: CancellationToken) -> Result<(), String> {
         let _ending = Ending(Arc::clone(&self.shared));
         let mut live = self.shared.chitchat.chitchat().lock().await.live_nodes_watcher();
         let ended = self.shared.chitchat.termination_watcher();
         tokio::pin!(ended);
         loop {
-            tokio::select! {
-                ended = &mut ended => return Err(format!("gossip has ended: {ended:?}")),
-                changed = live.changed() => {
-                    if changed.is_err() {
-                        return Err("gossip has ended".to_owned());
+            let why = tokio::select! {
+                ended = &mut ended => ended.map_or_else(|error| error.to_string(), |()| "stopped".to_owned()),
+                changed = live.changed() => match changed {
+                    Ok(()) => {
+                        self.update().await;
+                        continue;
                     }
-                    self.update().await;
-                }
-            }
+                    Err(_) => "stopped".to_owned(),
+                },
+            };
+            // A process that ends drops its tasks in any order.
+            return if stop.is_cancelled() { Ok(()) } else { Err(format!("gossip has ended: {why}")) };
         }
     }
 

@@ -266,3 +266,21 @@ async fn two_nodes_gossip_over_udp() {
     let error = again.await.err().unwrap().to_string();
     assert!(error.starts_with(&format!("cannot gossip at {a}")), "{error}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_node_begins_anew_while_gossip_is_lost() {
+    for seed in 0..10 {
+        let world = World::new(seed, Conditions { lost: 300, ..Conditions::default() });
+        let mut running = world.cluster(3).await;
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        let dead = running.remove(1);
+        let node = dead.member.node;
+        dead.stop();
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        let back = world.start(2).await;
+        for one in &running {
+            let heard = |members: &Members| members.alive.get(&node) == Some(&back.member);
+            one.until(|members| heard(members) && members.dead.is_empty()).await;
+        }
+    }
+}

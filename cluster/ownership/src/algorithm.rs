@@ -76,10 +76,10 @@ pub(crate) fn plan(board: &Board<'_>) -> Plan {
             plan.again.push(*duty);
         }
     }
-    let candidates: BTreeMap<DutyKind, Vec<(NodeId, u32)>> =
-        DutyKind::ALL.into_iter().map(|kind| (kind, candidates(board, kind))).collect();
+    let mut alike: BTreeMap<(DutyKind, u32), Vec<(NodeId, u32)>> = BTreeMap::new();
     for duty in board.charges {
-        let ranked = hash::rank(*duty, &candidates[&duty.kind], PLACES);
+        let candidates = alike.entry((duty.kind, duty.level())).or_insert_with(|| candidates(board, *duty));
+        let ranked = hash::rank(*duty, candidates, PLACES);
         match board.situation.fence(*duty) {
             Some(fence) if fence.holder == board.me => mine(board, fence, &ranked, &mut plan),
             Some(_) => {}
@@ -89,12 +89,14 @@ pub(crate) fn plan(board: &Board<'_>) -> Plan {
     plan
 }
 
-/// The nodes that may get duties of a kind, with their weights.
-fn candidates(board: &Board<'_>, kind: DutyKind) -> Vec<(NodeId, u32)> {
+/// The nodes that may get a duty, and others of its kind and level, with their weights. While a cluster is upgraded there are
+/// programs that do not know it: they would neither work on it nor ever give it away.
+fn candidates(board: &Board<'_>, duty: Duty) -> Vec<(NodeId, u32)> {
     let live = board.situation.live.iter().filter(|(_, live)| {
         let roles = &live.node.roles;
         let site = board.situation.sites.state_of(&live.node);
-        !live.draining && site.serves() && (roles.is_empty() || roles.iter().any(|role| role == kind.role()))
+        let able = roles.is_empty() || roles.iter().any(|role| role == duty.kind.role());
+        !live.draining && site.serves() && able && live.node.level_max >= duty.level()
     });
     // This node knows that it is there, whatever others say of it.
     let weight = |node: NodeId| match board.weights.get(&node).copied().unwrap_or(0) {
@@ -147,7 +149,7 @@ fn vacant(board: &Board<'_>, duty: Duty, ranked: &[NodeId], plan: &mut Plan) {
 mod tests {
     use super::*;
     use leases::{Claim, Live, Node};
-    use schema::{Site, SiteKind, SiteState};
+    use schema::{Site, SiteKind, SiteState, level};
 
     const ME: Standing = Standing { node: NodeId(1), epoch: 10 };
     const OTHER: Standing = Standing { node: NodeId(2), epoch: 20 };
@@ -311,5 +313,19 @@ mod tests {
         assert_eq!(scene.plan(SECOND).again, [mine]);
         scene.situation.live.get_mut(&OTHER.node).unwrap().node.roles = vec!["search".into()];
         assert_eq!(scene.plan(SECOND).take, [theirs], "the other does not deliver");
+    }
+
+    #[test]
+    fn who_does_not_know_a_duty_gets_none() {
+        let (mut scene, ..) = scene();
+        let new = Duty::push(0);
+        scene.charges = [new].into();
+        for (mine, theirs, taken) in
+            [(level::SEARCH, 2, vec![new]), (2, 2, vec![]), (2, level::SEARCH, vec![])]
+        {
+            scene.situation.live.get_mut(&ME.node).unwrap().node.level_max = mine;
+            scene.situation.live.get_mut(&OTHER.node).unwrap().node.level_max = theirs;
+            assert_eq!(scene.plan(SECOND * 99).take, taken, "{mine} {theirs}");
+        }
     }
 }

@@ -1,15 +1,19 @@
-//! Login: Basic (RFC 7617) and Bearer (RFC 6750), decided by the same authenticator as every other protocol's.
+//! Login: Basic (RFC 7617) and Bearer (RFC 6750), decided by the same authenticator as every other protocol's. Who has come by
+//! a token is told from who has not by a [`Bearer`] among the request's extensions, which says what for. By what anybody has come in
+//! is a [`Proof`] among them.
 
 use std::sync::Arc;
 
-use accounts::{AuthFailure, AuthRequest, Authenticator, Identity, Secret};
+use accounts::oauth::Bearer;
+use accounts::{AuthFailure, AuthRequest, Authenticator, Identity, Proof, Secret, TokenShown};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::site::RATE_LIMIT;
 use crate::{Client, Problem};
 
 /// Longest credentials, in octets.
@@ -22,6 +26,8 @@ pub struct Guard {
     pub authenticator: Arc<dyn Authenticator>,
     /// Whether a password may cross a connection without TLS that comes from loopback. From anywhere else it never may.
     pub plaintext_from_loopback: bool,
+    /// The path of what says where tokens come from (RFC 9728 §3); none where there are none.
+    pub metadata: Option<&'static str>,
 }
 
 /// What a client shows.
@@ -32,21 +38,41 @@ enum Credentials {
     Bearer(Secret),
 }
 
+/// Somebody who may come in.
+struct Admitted {
+    identity: Identity,
+    proof: Proof,
+    bearer: Option<Bearer>,
+}
+
 /// Lets a request through with an [`Identity`], or answers why not.
 pub(crate) async fn require(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
     let client = request.extensions().get::<Client>().copied();
     let shown = credentials(request.headers());
+    let by_token = matches!(shown, Some(Credentials::Bearer(_)));
     match guard.decide(client, shown).await {
-        Ok(identity) => {
+        Ok(Admitted { identity, proof, bearer }) => {
             request.extensions_mut().insert(identity);
+            request.extensions_mut().insert(proof);
+            if let Some(bearer) = bearer {
+                request.extensions_mut().insert(bearer);
+            }
             next.run(request).await
         }
-        Err(problem) => problem.into_response(),
+        Err(problem) => {
+            let mut response = problem.into_response();
+            if response.status() == StatusCode::UNAUTHORIZED
+                && let Some(told) = guard.bearer_challenge(request.uri(), by_token)
+            {
+                response.headers_mut().append(header::WWW_AUTHENTICATE, told);
+            }
+            response
+        }
     }
 }
 
 impl Guard {
-    async fn decide(&self, client: Option<Client>, shown: Option<Credentials>) -> Result<Identity, Problem> {
+    async fn decide(&self, client: Option<Client>, shown: Option<Credentials>) -> Result<Admitted, Problem> {
         let client = client.ok_or_else(|| Problem::new(StatusCode::FORBIDDEN, "who are you?"))?;
         let safe = client.tls || (self.plaintext_from_loopback && client.is_here());
         if !safe {
@@ -60,20 +86,40 @@ impl Guard {
                 self.authenticator.authenticate(request).await
             }
             Some(Credentials::Bearer(token)) => {
-                return self.authenticator.bearer(&token, remote).await.map_err(|failure| match failure {
-                    // RFC 6750 §3.1
-                    AuthFailure::Invalid => {
-                        let told = "Bearer realm=\"godwit\", error=\"invalid_token\"";
-                        challenge("the token is not valid").header(header::WWW_AUTHENTICATE, told)
-                    }
+                let shown = TokenShown { token: &token, login: None, remote };
+                let decision = self.authenticator.bearer(shown).await;
+                let bearer = decision.map_err(|failure| match failure {
+                    AuthFailure::Invalid => challenge("the token is not valid"),
                     other => failed(other),
-                });
+                })?;
+                let (identity, proof) = (bearer.identity.clone(), Proof::Token(bearer.grant));
+                return Ok(Admitted { identity, proof, bearer: Some(bearer) });
             }
         };
-        decision.map_err(failed)
+        let admitted = |one: accounts::Admitted| {
+            let (identity, proof) = (one.identity, one.proof);
+            Admitted { identity, proof, bearer: None }
+        };
+        decision.map(admitted).map_err(failed)
+    }
+
+    /// The challenge for who is not let in (RFC 6750 §3), which says where tokens come from (RFC 9728 §5.1).
+    fn bearer_challenge(&self, uri: &Uri, shown: bool) -> Option<HeaderValue> {
+        let mut told = "Bearer realm=\"godwit\"".to_owned();
+        if shown {
+            // RFC 6750 §3.1
+            told.push_str(", error=\"invalid_token\"");
+        }
+        match (self.metadata, uri.scheme_str(), uri.authority()) {
+            (Some(path), Some(scheme), Some(authority)) => {
+                told.push_str(&format!(", resource_metadata=\"{scheme}://{authority}{path}\""));
+            }
+            _ if !shown => return None,
+            _ => {}
+        }
+        HeaderValue::try_from(told).ok()
     }
 }
-
 /// RFC 9110 §11.6.1: a 401 says how to log in.
 fn challenge(detail: &str) -> Problem {
     let basic = "Basic realm=\"godwit\", charset=\"UTF-8\"";
@@ -87,7 +133,7 @@ fn failed(failure: AuthFailure) -> Problem {
         AuthFailure::Disabled => Problem::new(StatusCode::FORBIDDEN, "the account is disabled"),
         AuthFailure::RateLimited => {
             let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many attempts, wait a while");
-            problem.header(header::RETRY_AFTER, "60")
+            problem.header(header::RETRY_AFTER, "60").header(RATE_LIMIT, "\"login\";r=0;t=60")
         }
         AuthFailure::TemporarilyUnavailable => {
             let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "try again later");

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::body::HttpBody;
+use axum::body::{Body, HttpBody};
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -75,10 +75,41 @@ where
     }
 }
 
+/// A body that holds something until it has been sent, or given up.
+pub(crate) struct Counted<H> {
+    body: Body,
+    _holds: H,
+}
+
+impl<H> Counted<H> {
+    pub(crate) fn new(body: Body, holds: H) -> Self {
+        Counted { body, _holds: holds }
+    }
+}
+
+impl<H: Unpin> HttpBody for Counted<H> {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::body::Body;
     use futures::{StreamExt, stream};
 
     async fn read(pieces: usize, pause: Duration) -> Result<usize, String> {

@@ -20,7 +20,8 @@ use runtime::{SharedClock, Shutdown};
 use tokio::time::{Instant, sleep_until};
 use tower::ServiceExt;
 
-use crate::body::Paced;
+use crate::body::{Counted, Paced};
+use crate::held::Held;
 use crate::{Client, Options, Problem};
 
 /// The service: what is served to each client.
@@ -75,20 +76,28 @@ async fn serve(http: Http, connection: Connection, context: SessionContext) {
         let shared = Arc::clone(&answering);
         async move { Ok::<_, Infallible>(answer(shared, request).await) }
     });
-    let conversation = builder.serve_connection(TokioIo::new(connection.into_stream()), service);
-    tokio::pin!(conversation);
-    let ended = tokio::select! {
-        ended = conversation.as_mut() => ended,
-        () = leave(&shared) => {
-            conversation.as_mut().graceful_shutdown();
-            tokio::select! {
-                ended = conversation => ended,
-                () = context.shutdown.stop.cancelled() => return,
+    let (stream, gone) = Held::new(connection.into_stream());
+    let ended = {
+        let conversation = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+        tokio::pin!(conversation);
+        tokio::select! {
+            ended = conversation.as_mut() => ended,
+            () = leave(&shared) => {
+                conversation.as_mut().graceful_shutdown();
+                tokio::select! {
+                    ended = conversation => ended,
+                    () = context.shutdown.stop.cancelled() => return,
+                }
             }
         }
     };
     if let Err(error) = ended {
         tracing::debug!(%error, session = context.id, "http connection ended");
+    }
+    // After an upgrade another protocol is spoken on it, which counts as this connection until it ends.
+    tokio::select! {
+        () = gone => {}
+        () = context.shutdown.stop.cancelled() => {}
     }
 }
 
@@ -110,6 +119,8 @@ fn builder(options: &Options) -> Builder<TokioExecutor> {
     builder
         .http2()
         .timer(TokioTimer::new())
+        // RFC 8441: WebSockets.
+        .enable_connect_protocol()
         .keep_alive_interval(options.head_time)
         .keep_alive_timeout(options.head_time)
         .max_concurrent_streams(options.streams)
@@ -119,7 +130,7 @@ fn builder(options: &Options) -> Builder<TokioExecutor> {
 
 async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Response {
     let (began, method) = (shared.clock.monotonic(), request.method().clone());
-    let _under_way = shared.activity.begin();
+    let under_way = UnderWay::begin(Arc::clone(&shared));
     let response = match prepare(&shared, request) {
         Ok(request) => shared.http.site.clone().oneshot(request).await.into_response(),
         Err(problem) => problem.into_response(),
@@ -129,7 +140,8 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Response {
     let status = response.status().as_u16().to_string();
     metrics::counter!("http_requests_total", "method" => method, "status" => status).increment(1);
     metrics::histogram!("http_request_seconds").record(took.as_secs_f64());
-    response
+    // It is under way until its answer has been sent.
+    response.map(|body| Body::new(Counted::new(body, under_way)))
 }
 
 /// A request as handlers have it.
@@ -163,11 +175,6 @@ impl Activity {
         Activity { under_way: AtomicUsize::new(0), since: Mutex::new(Instant::now()) }
     }
 
-    fn begin(&self) -> UnderWay<'_> {
-        self.under_way.fetch_add(1, Ordering::AcqRel);
-        UnderWay(self)
-    }
-
     /// Resolves once nothing was under way for a time.
     async fn idle_for(&self, time: std::time::Duration) {
         loop {
@@ -181,11 +188,20 @@ impl Activity {
     }
 }
 
-struct UnderWay<'a>(&'a Activity);
+/// A request under way.
+struct UnderWay(Arc<Shared>);
 
-impl Drop for UnderWay<'_> {
+impl UnderWay {
+    fn begin(shared: Arc<Shared>) -> Self {
+        shared.activity.under_way.fetch_add(1, Ordering::AcqRel);
+        UnderWay(shared)
+    }
+}
+
+impl Drop for UnderWay {
     fn drop(&mut self) {
-        *self.0.since.lock() = Instant::now();
-        self.0.under_way.fetch_sub(1, Ordering::AcqRel);
+        let activity = &self.0.activity;
+        *activity.since.lock() = Instant::now();
+        activity.under_way.fetch_sub(1, Ordering::AcqRel);
     }
 }

@@ -16,6 +16,7 @@ mod auth;
 mod body;
 mod client;
 mod connection;
+mod held;
 mod options;
 mod problem;
 mod site;

@@ -15,6 +15,9 @@ use crate::{Client, Guard, Problem, auth};
 /// Answers shorter than this are not compressed, in octets.
 const WORTH_COMPRESSING: u64 = 512;
 
+/// What is left of an allowance (draft-ietf-httpapi-ratelimit-headers).
+pub(crate) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+
 /// How long a browser may remember what CORS allows.
 const CORS_AGE: Duration = Duration::from_secs(86_400);
 
@@ -29,18 +32,35 @@ pub fn site(open: Router, private: Router, guard: Guard) -> Router {
         .method_not_allowed_fallback(|| async {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "that is not done here")
         })
-        .layer(CompressionLayer::new().gzip(true).compress_when(is_worth_compressing))
+        .layer(CompressionLayer::new().gzip(true).zstd(true).compress_when(is_worth_compressing))
         .layer(from_fn(turn_away))
         .layer(cors())
         .layer(from_fn(protect))
 }
 
 /// Pages of any origin may use what is here: nothing is done on the strength of what a browser adds by itself, such as
-/// cookies, and credentials that a page has are its own to use.
+/// cookies, and credentials that a page has are its own to use. (The one cookie there is, of the page where people log in, only
+/// shows that a form comes from that page.)
 fn cors() -> CorsLayer {
-    let headers =
-        [header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT, header::RANGE, header::IF_NONE_MATCH];
-    let told = [header::CONTENT_DISPOSITION, header::CONTENT_RANGE, header::ETAG, header::RETRY_AFTER];
+    let headers = [
+        header::AUTHORIZATION,
+        header::CONTENT_TYPE,
+        header::ACCEPT,
+        header::RANGE,
+        header::IF_RANGE,
+        header::IF_NONE_MATCH,
+        // Of an event source that a script reads by itself.
+        HeaderName::from_static("last-event-id"),
+    ];
+    let told = [
+        header::ACCEPT_RANGES,
+        header::CONTENT_DISPOSITION,
+        header::CONTENT_RANGE,
+        header::ETAG,
+        header::RETRY_AFTER,
+        header::WWW_AUTHENTICATE,
+        RATE_LIMIT,
+    ];
     CorsLayer::new()
         .allow_origin(Any)
         .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::OPTIONS])
@@ -71,11 +91,13 @@ async fn turn_away(request: Request, next: Next) -> Response {
 }
 
 /// What browsers are told of an answer, unless its handler has said something else.
-const PROTECTION: [(HeaderName, HeaderValue); 5] = [
+const PROTECTION: [(HeaderName, HeaderValue); 6] = [
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    // Not as a picture or script of a page that has not asked as CORS has it.
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
     (
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; sandbox"),

@@ -1,10 +1,10 @@
 //! Connections over real sockets.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use accounts::{AuthFailure, AuthRequest, Authenticator, Identity, Secret};
+use accounts::oauth::{Bearer, Scope};
+use accounts::{Admitted, AuthFailure, AuthRequest, Authenticator, Identity, Proof, TokenShown};
 use axum::body::Body;
 use axum::http::{Request, StatusCode, Version, header};
 use axum::routing::{get, post};
@@ -24,50 +24,87 @@ use crate::{Guard, Http, Options, site};
 struct Doorman;
 
 impl Authenticator for Doorman {
-    fn authenticate<'a>(&'a self, request: AuthRequest<'a>) -> BoxFuture<'a, Result<Identity, AuthFailure>> {
+    fn authenticate<'a>(&'a self, request: AuthRequest<'a>) -> BoxFuture<'a, Result<Admitted, AuthFailure>> {
         let decision = match (request.login, request.password.expose()) {
             ("alice", "secret") => Ok(Identity {
                 account: AccountId(1),
                 address: "alice@example.test".into(),
                 display_name: String::new(),
                 groups: vec![],
+                shares: vec![],
             }),
             ("disabled", _) => Err(AuthFailure::Disabled),
             ("busy", _) => Err(AuthFailure::RateLimited),
             _ => Err(AuthFailure::Invalid),
         };
-        Box::pin(async move { decision })
+        let proof = Proof::Password(1);
+        Box::pin(async move { decision.map(|identity| Admitted { identity, proof, until: None }) })
     }
 
-    fn bearer<'a>(&'a self, _: &'a Secret, _: IpAddr) -> BoxFuture<'a, Result<Identity, AuthFailure>> {
-        Box::pin(async { Err(AuthFailure::Invalid) })
+    fn bearer<'a>(&'a self, shown: TokenShown<'a>) -> BoxFuture<'a, Result<Bearer, AuthFailure>> {
+        let identity = Identity {
+            account: AccountId(1),
+            address: "alice@example.test".into(),
+            display_name: String::new(),
+            groups: vec![],
+            shares: vec![],
+        };
+        let (grant, scope) = (schema::GrantId(1), Scope::parse("a"));
+        let good = shown.token.expose() == "good";
+        let bearer = Bearer { identity, grant, scope, expires: 5 };
+        Box::pin(async move { good.then_some(bearer).ok_or(AuthFailure::Invalid) })
     }
 
-    fn revoked(&self, _: AccountId) -> BoxFuture<'static, ()> {
+    fn revoked(&self, _: AccountId, _: Proof) -> BoxFuture<'static, ()> {
         Box::pin(std::future::pending())
     }
 }
 
 fn router(gate: &Arc<Notify>, plaintext_from_loopback: bool) -> Router {
-    let gate = Arc::clone(gate);
+    let (gate, gate2) = (Arc::clone(gate), Arc::clone(gate));
     let slow = move || async move {
         gate.notify_one();
         gate.notified().await;
         "slow"
     };
     let who = |Extension(identity): Extension<Identity>, request: Request<Body>| async move {
-        format!("{} {}", identity.address, request.uri())
+        let scope = request.extensions().get::<Bearer>().map(|bearer| bearer.scope.to_string());
+        format!("{} {}{}", identity.address, request.uri(), scope.unwrap_or_default())
     };
     let size = |request: Request<Body>| async move {
         let body = axum::body::to_bytes(request.into_body(), 1 << 20).await;
         body.map_or_else(|error| format!("failed: {error}"), |bytes| bytes.len().to_string())
     };
+    // Goes on until it is told to end.
+    let ends = gate2;
+    let long = move || async move {
+        let rest = futures::stream::once(async move {
+            ends.notified().await;
+            Ok::<_, std::convert::Infallible>("end")
+        });
+        Body::from_stream(rest)
+    };
+    // Says back what comes, in another protocol.
+    let upgrade = |mut request: Request<Body>| async move {
+        let upgraded = hyper::upgrade::on(&mut request);
+        tokio::spawn(async move {
+            let mut io = TokioIo::new(upgraded.await.unwrap());
+            let mut said = [0; 4];
+            io.read_exact(&mut said).await.unwrap();
+            io.write_all(&said).await.unwrap();
+            io.flush().await.unwrap();
+        });
+        (StatusCode::SWITCHING_PROTOCOLS, [(header::CONNECTION, "upgrade"), (header::UPGRADE, "echo")])
+    };
     let open = Router::new()
+        .route("/long", get(long))
+        .route("/upgrade", get(upgrade))
         .route("/slow", get(slow))
         .route("/size", post(size))
         .route("/text", get(|| async { "x".repeat(5_000) }));
     let private = Router::new().route("/who", get(who));
-    site(open, private, Guard { authenticator: Arc::new(Doorman), plaintext_from_loopback })
+    let metadata = Some("/.well-known/oauth-protected-resource");
+    site(open, private, Guard { authenticator: Arc::new(Doorman), plaintext_from_loopback, metadata })
 }
 
 struct World {
@@ -121,7 +158,21 @@ async fn who_logs_in_is_known() {
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
         assert!(answer.contains("application/problem+json"), "{answer}");
         assert_eq!(status == "401", answer.contains("www-authenticate: Basic"), "{answer}");
+        assert_eq!(status == "429", answer.contains("ratelimit: \"login\";r=0;t=60"), "{answer}");
     }
+}
+
+/// RFC 6750 §3, RFC 9728 §5.1
+#[tokio::test]
+async fn tokens_are_taken_and_it_is_said_where_they_come_from() {
+    let answer = ask("/who", "Authorization: Bearer good\r\n").await;
+    assert!(answer.ends_with("alice@example.test http://mail.example.test/whoa"), "{answer}");
+    let place = "resource_metadata=\"http://mail.example.test/.well-known/oauth-protected-resource\"";
+    let none = ask("/who", "").await;
+    assert!(none.contains(&format!("www-authenticate: Bearer realm=\"godwit\", {place}")), "{none}");
+    let bad = ask("/who", "Authorization: Bearer bad\r\n").await;
+    let told = format!("www-authenticate: Bearer realm=\"godwit\", error=\"invalid_token\", {place}");
+    assert!(bad.contains(&told), "{bad}");
 }
 
 #[tokio::test]
@@ -142,6 +193,9 @@ async fn answers_are_protected_and_compressed() {
     assert!(plain.contains(&"x".repeat(5_000)));
     let packed = ask("/text", "Accept-Encoding: gzip\r\n").await;
     assert!(packed.contains("content-encoding: gzip") && packed.len() < 1_000, "{packed}");
+    // RFC 8878 where the client has it: the answer is no text any more, its head is.
+    let packed = ask("/text", "Accept-Encoding: zstd, gzip;q=0.5\r\n").await;
+    assert!(packed.contains("content-encoding: zstd") && packed.len() < 1_000, "{packed}");
     let missing = ask("/missing", "").await;
     assert!(missing.starts_with("HTTP/1.1 404") && missing.contains("application/problem+json"), "{missing}");
     let hostless = talk(world().await.client, "GET /text HTTP/1.0\r\n\r\n").await;
@@ -207,6 +261,43 @@ async fn http2_is_spoken_and_drained() {
     }
     gate.notify_one();
     assert_eq!(finished.await.unwrap().unwrap().status(), StatusCode::OK);
+    drop(sender);
+    served.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_lasts_as_long_as_what_is_spoken_after_an_upgrade() {
+    let World { mut client, served, .. } = world().await;
+    let request = "GET /upgrade HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n";
+    client.write_all(request.as_bytes()).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(client.read_u8().await.unwrap());
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101"), "{}", head.escape_ascii());
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!served.is_finished());
+    client.write_all(b"ping").await.unwrap();
+    let mut said = [0; 4];
+    client.read_exact(&mut said).await.unwrap();
+    assert_eq!(&said, b"ping");
+    served.await.unwrap();
+}
+
+#[tokio::test]
+async fn an_answer_that_is_still_sent_is_no_idleness() {
+    let options = Options { idle_time: Duration::from_secs(40), ..Options::default() };
+    let World { client, served, gate, .. } = world_with(options, true).await;
+    let mut sender = http2(client).await;
+    let long = sender.send_request(request("/long")).await.unwrap();
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(100)).await;
+    tokio::time::resume();
+    assert_eq!(sender.send_request(request("/text")).await.unwrap().status(), StatusCode::OK);
+    gate.notify_one();
+    assert_eq!(axum::body::to_bytes(Body::new(long.into_body()), 10).await.unwrap(), "end");
     drop(sender);
     served.await.unwrap();
 }

@@ -68,7 +68,7 @@ pub(crate) const COMMANDS: &[Row] = &[
     row("UNSELECT", Selected, Switching, "UNSELECT"),
     row("EXPUNGE", Selected, Plain, ""),
     row("UID EXPUNGE", Selected, Plain, ""),
-    row("SEARCH", Selected, Numbered, "ESEARCH SEARCHRES WITHIN"),
+    row("SEARCH", Selected, Numbered, "ESEARCH SEARCHRES WITHIN SEARCH=FUZZY"),
     row("UID SEARCH", Selected, Fresh, ""),
     row("SORT", Selected, Numbered, "SORT"),
     row("UID SORT", Selected, Fresh, ""),

@@ -1,6 +1,6 @@
 //! The states of a session (RFC 9051 §3) and the ways between them.
 
-use accounts::Identity;
+use accounts::{Admitted, Identity, Proof};
 use mail::{MailboxRef, UidSet};
 
 use crate::view::View;
@@ -21,6 +21,8 @@ pub(crate) enum State {
 pub(crate) struct User {
     /// As it was when it was looked up last.
     pub(crate) identity: Identity,
+    /// By what it has come in.
+    pub(crate) proof: Proof,
 }
 
 /// The mailbox that is open.
@@ -86,8 +88,9 @@ impl State {
     }
 
     /// Somebody logged in.
-    pub(crate) fn log_in(&mut self, identity: Identity) {
-        *self = State::Authenticated(Box::new(User { identity }));
+    pub(crate) fn log_in(&mut self, admitted: Admitted) {
+        let Admitted { identity, proof, .. } = admitted;
+        *self = State::Authenticated(Box::new(User { identity, proof }));
     }
 
     /// A mailbox was opened.

@@ -75,10 +75,14 @@ impl Session {
     /// if the account takes no part any more, or may not read the mailbox that is open.
     pub(crate) async fn look_up_user(&mut self) -> Result<(), Stop> {
         let Some(user) = self.state.user() else { return Ok(()) };
-        let found = self.services().accounts.identity(user.identity.account).await;
+        if self.standing.is_over() {
+            self.bye("the token is not good any more");
+            return Err(Stop::Answered);
+        }
+        let found = self.services().accounts.still(user.identity.account, user.proof).await;
         self.standing.looked(found.is_err());
         let Some(now) = found? else {
-            self.bye("the account was disabled or removed");
+            self.bye("this login is not good any more");
             return Err(Stop::Answered);
         };
         if let Some(user) = self.state.user_mut().filter(|user| user.identity != now) {

@@ -18,6 +18,8 @@ pub struct Options {
     pub search_budget: Budget,
     /// Time for logging in, from the greeting.
     pub login_time: Duration,
+    /// Where it is said where tokens come from (RFC 7628 §3.2.2).
+    pub token_metadata: String,
     /// Silence after which a client that is logged in is sent away (RFC 9051 §5.4: at least 30 minutes).
     pub idle_time: Duration,
 }
@@ -30,6 +32,7 @@ impl Default for Options {
             append_limit: 100 << 20,
             search_budget: Budget::default(),
             login_time: Duration::from_secs(60),
+            token_metadata: String::new(),
             idle_time: Duration::from_secs(31 * 60),
         }
     }

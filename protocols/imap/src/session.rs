@@ -7,6 +7,7 @@ use imap_proto::framer::{Event, Framer, Limits, Refusal};
 use imap_proto::render::{self, Code, Condition};
 use imap_proto::{Command, ParseError, Problem, Tag, parse};
 use net::{Connection, SessionContext};
+use sasl::Mechanism;
 use tokio::time::Instant;
 
 use crate::command::append;
@@ -153,7 +154,8 @@ impl Session {
     /// The capabilities as they are now.
     pub(crate) fn capabilities(&self) -> String {
         let mut login = if self.login_allowed() {
-            "AUTH=PLAIN AUTH=LOGIN".to_owned()
+            let names = Mechanism::ALL.map(|mechanism| format!("AUTH={}", mechanism.name()));
+            names.join(" ")
         } else {
             "LOGINDISABLED".to_owned()
         };

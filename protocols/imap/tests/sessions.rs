@@ -6,6 +6,7 @@ mod limits;
 mod sharing;
 mod subscriptions;
 mod support;
+mod tokens;
 
 use support::{ALICE, MESSAGE, World};
 

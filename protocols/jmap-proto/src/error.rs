@@ -92,6 +92,8 @@ pub enum MethodError {
     FromAccountNotFound,
     /// The account to copy from has no such data (§5.4).
     FromAccountNotSupportedByMethod,
+    /// There is no such type of records (RFC 9404 §4.3).
+    UnknownDataType,
 }
 
 impl MethodError {
@@ -122,6 +124,7 @@ impl MethodError {
             MethodError::UnsupportedFilter => "unsupportedFilter",
             MethodError::FromAccountNotFound => "fromAccountNotFound",
             MethodError::FromAccountNotSupportedByMethod => "fromAccountNotSupportedByMethod",
+            MethodError::UnknownDataType => "unknownDataType",
         }
     }
 

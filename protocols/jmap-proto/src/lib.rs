@@ -25,12 +25,14 @@ pub mod limits;
 pub mod mail;
 pub mod patch;
 pub mod pointer;
+pub mod push;
 pub mod reference;
 mod request;
 pub mod session;
 mod set_error;
 pub mod sort;
 pub mod standard;
+pub mod websocket;
 
 pub use arguments::Arguments;
 pub use created::CreatedIds;

@@ -42,17 +42,14 @@ impl Request {
     /// # Errors
     /// [`RequestError`], but for capabilities, which [`Request::uses_only`] checks.
     pub fn parse(body: &[u8], limits: &Limits) -> Result<Request, RequestError> {
-        if body.len() as u64 > limits.size_request {
-            return Err(RequestError::Limit("maxSizeRequest"));
-        }
-        let value = json::parse(body).map_err(|error| match error {
-            JsonError::TooDeep => RequestError::NotRequest(error.text()),
-            JsonError::TooMany => RequestError::Limit("maxSizeRequest"),
-            _ => RequestError::NotJson(error.text()),
-        })?;
-        let Value::Object(mut request) = value else {
-            return Err(RequestError::NotRequest("a request is an object"));
-        };
+        Request::of_object(object(body, limits)?, limits)
+    }
+
+    /// Reads what a body was; further members do not matter.
+    ///
+    /// # Errors
+    /// As [`Request::parse`].
+    pub(crate) fn of_object(mut request: Object, limits: &Limits) -> Result<Request, RequestError> {
         let using = request.remove("using").and_then(strings);
         let using = using.ok_or(RequestError::NotRequest("`using` is a list of capabilities"))?;
         let Some(Value::Array(calls)) = request.remove("methodCalls") else {
@@ -78,7 +75,23 @@ impl Request {
     }
 }
 
-fn strings(value: Value) -> Option<Vec<String>> {
+/// The object that a body is.
+pub(crate) fn object(body: &[u8], limits: &Limits) -> Result<Object, RequestError> {
+    if body.len() as u64 > limits.size_request {
+        return Err(RequestError::Limit("maxSizeRequest"));
+    }
+    let value = json::parse(body).map_err(|error| match error {
+        JsonError::TooDeep => RequestError::NotRequest(error.text()),
+        JsonError::TooMany => RequestError::Limit("maxSizeRequest"),
+        _ => RequestError::NotJson(error.text()),
+    })?;
+    match value {
+        Value::Object(object) => Ok(object),
+        _ => Err(RequestError::NotRequest("a request is an object")),
+    }
+}
+
+pub(crate) fn strings(value: Value) -> Option<Vec<String>> {
     let Value::Array(items) = value else { return None };
     let text = |item: Value| match item {
         Value::String(text) if text.len() <= limits::POINTER => Some(text),

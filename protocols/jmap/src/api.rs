@@ -2,28 +2,35 @@
 
 use std::sync::Arc;
 
-use accounts::Identity;
+use accounts::oauth::Bearer;
+use accounts::{Identity, Proof};
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request as HttpRequest, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response as HttpResponse};
+use futures::StreamExt;
 use jmap_proto::reference::{self, Copying};
 use jmap_proto::{Invocation, MethodError, Request, RequestError, Response};
 
 use crate::call::Call;
-use crate::{Server, registry, session};
+use crate::{Server, registry, scope, session};
 
 pub(crate) async fn api(
     State(server): State<Arc<Server>>,
     Extension(identity): Extension<Identity>,
+    Extension(proof): Extension<Proof>,
+    bearer: Option<Extension<Bearer>>,
     http: HttpRequest,
 ) -> HttpResponse {
     let Some(_place) = server.busy.requests.enter(identity.account) else {
         return problem(&RequestError::Limit("maxConcurrentRequests"));
     };
     match read(&server, http).await {
-        Ok(request) => answer(server, identity, request).await,
+        Ok(request) => match scope::lacking(bearer.as_ref().map(|bearer| &bearer.scope), &request.using) {
+            Some(urn) => scope::insufficient(urn),
+            None => respond(&perform(server, (identity, proof), request).await),
+        },
         Err(Refused::Request(error)) => problem(&error),
         Err(Refused::Broken) => StatusCode::REQUEST_TIMEOUT.into_response(),
     }
@@ -52,13 +59,14 @@ async fn read(server: &Server, http: HttpRequest) -> Result<Request, Refused> {
     if length.is_some_and(|length| length > limits.size_request) {
         return Err(RequestError::Limit("maxSizeRequest").into());
     }
-    let body = axum::body::to_bytes(http.into_body(), most).await.map_err(|error| {
-        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-        match cause.contains("length limit") {
-            true => Refused::Request(RequestError::Limit("maxSizeRequest")),
-            false => Refused::Broken,
+    let (mut stream, mut body) = (http.into_body().into_data_stream(), Vec::new());
+    while let Some(piece) = stream.next().await {
+        let piece = piece.map_err(|_| Refused::Broken)?;
+        if body.len() + piece.len() > most {
+            return Err(RequestError::Limit("maxSizeRequest").into());
         }
-    })?;
+        body.extend_from_slice(&piece);
+    }
     let request = Request::parse(&body, limits)?;
     request.uses_only(registry::knows)?;
     Ok(request)
@@ -70,10 +78,16 @@ fn is_json(headers: &HeaderMap) -> bool {
     value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
-async fn answer(server: Arc<Server>, identity: Identity, request: Request) -> HttpResponse {
+/// Runs the calls of a request, in order.
+pub(crate) async fn perform(
+    server: Arc<Server>,
+    (identity, proof): (Identity, Proof),
+    request: Request,
+) -> Response {
     let session_state = session::state_for(&server.options, &identity);
     let tell_created = request.created_ids.is_some();
-    let mut call = Call::new(server, identity, request.created_ids.unwrap_or_default());
+    let mut call = Call::new(server, (identity, proof), request.created_ids.unwrap_or_default());
+    call.using.clone_from(&request.using);
     let (mut answers, mut copying) = (Vec::with_capacity(request.calls.len()), Copying::default());
     for invocation in request.calls {
         let Invocation { name, arguments, call_id } = invocation;
@@ -92,7 +106,7 @@ async fn answer(server: Arc<Server>, identity: Identity, request: Request) -> Ht
         }
     }
     let created_ids = tell_created.then_some(call.created);
-    respond(&Response { answers, created_ids, session_state })
+    Response { answers, created_ids, session_state }
 }
 
 async fn run(

@@ -25,7 +25,7 @@ pub(crate) struct Count {
 }
 
 impl Count {
-    fn new(most: usize) -> Arc<Self> {
+    pub(crate) fn new(most: usize) -> Arc<Self> {
         Arc::new(Count { most, counts: Mutex::default() })
     }
 

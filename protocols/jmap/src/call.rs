@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use accounts::Identity;
+use accounts::{Identity, Proof};
 use futures::future::BoxFuture;
 use jmap_proto::id::IdRef;
 use jmap_proto::{CreatedIds, MethodError, Object};
@@ -21,15 +21,23 @@ pub(crate) struct Call {
     pub(crate) server: Arc<Server>,
     /// Who asks.
     pub(crate) identity: Identity,
+    /// By what the client has come.
+    pub(crate) proof: Proof,
     /// What was made so far, by creation id.
     pub(crate) created: CreatedIds,
+    /// The capabilities that the request uses.
+    pub(crate) using: Vec<String>,
     /// What is answered besides, by method.
     pub(crate) further: Vec<(&'static str, Object)>,
 }
 
 impl Call {
-    pub(crate) fn new(server: Arc<Server>, identity: Identity, created: CreatedIds) -> Self {
-        Call { server, identity, created, further: Vec::new() }
+    pub(crate) fn new(
+        server: Arc<Server>,
+        (identity, proof): (Identity, Proof),
+        created: CreatedIds,
+    ) -> Self {
+        Call { server, identity, proof, created, using: Vec::new(), further: Vec::new() }
     }
 
     pub(crate) fn services(&self) -> &Services {

@@ -11,16 +11,18 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use blob::BlobOwner;
 use bytes::Bytes;
+use content_mail::Encoding;
 use content_mail::decode::transfer;
 use futures::StreamExt;
 use schema::{AccountId, BlobHash};
 use serde_json::json;
 
-use crate::email::{part_at, part_of, read};
+use crate::access::{self, Access};
+use crate::email::{part_at, part_of, part_source, read};
 use crate::fail::Fail;
 use crate::options::MESSAGE;
 use crate::upload::upload_of;
-use crate::{Server, Services, access};
+use crate::{Server, Services};
 
 /// A blob that was found.
 pub(crate) struct Source {
@@ -37,16 +39,37 @@ enum From {
 }
 
 impl Source {
+    /// All of a body.
+    pub(crate) fn stored(hash: BlobHash, size: u64) -> Self {
+        Source { size, from: From::Body(hash, 0) }
+    }
+
+    /// A part of it, decoded.
+    pub(crate) async fn part(
+        self,
+        services: &Services,
+        encoding: &Encoding,
+        range: Range<u64>,
+    ) -> Result<Self, Fail> {
+        if let (true, From::Body(hash, start)) = (encoding.is_identity(), &self.from) {
+            return Ok(Source {
+                size: range.end - range.start,
+                from: From::Body(*hash, start + range.start),
+            });
+        }
+        let end = range.end.min(range.start + MESSAGE);
+        let encoded = self.read(services, range.start..end).await?;
+        let decoded = Bytes::from(transfer(encoding, &encoded).into_owned());
+        Ok(Source { size: decoded.len() as u64, from: From::Decoded(decoded) })
+    }
+
     /// Some of its octets.
     pub(crate) async fn read(&self, services: &Services, range: Range<u64>) -> Result<Bytes, Fail> {
         match &self.from {
             From::Body(hash, start) => {
                 read(&services.mail, *hash, start + range.start..start + range.end).await
             }
-            From::Decoded(bytes) => {
-                let at = |n: u64| usize::try_from(n).unwrap_or(usize::MAX).min(bytes.len());
-                Ok(bytes.slice(at(range.start)..at(range.end)))
-            }
+            From::Decoded(bytes) => Ok(slice(bytes, range)),
         }
     }
 
@@ -57,17 +80,25 @@ impl Source {
                 let stream = services.blobs.stream(hash, start + range.start..start + range.end);
                 Body::from_stream(stream.boxed())
             }
-            From::Decoded(bytes) => {
-                let at = |n: u64| usize::try_from(n).unwrap_or(usize::MAX).min(bytes.len());
-                Body::from(bytes.slice(at(range.start)..at(range.end)))
-            }
+            From::Decoded(bytes) => Body::from(slice(&bytes, range)),
         }
     }
 }
 
+/// What is there of a range.
+fn slice(bytes: &Bytes, range: Range<u64>) -> Bytes {
+    let at = |n: u64| usize::try_from(n).unwrap_or(usize::MAX).min(bytes.len());
+    bytes.slice(at(range.start)..at(range.end))
+}
+
 /// The blob of an id in an account; none if there is none.
-pub(crate) async fn find(services: &Services, account: AccountId, id: &str) -> Result<Option<Source>, Fail> {
+pub(crate) async fn find(services: &Services, access: &Access, id: &str) -> Result<Option<Source>, Fail> {
+    let account = access.account;
     if let Some((expires, hash)) = upload_of(id) {
+        // Uploads of an account are those of all who may add to it; nobody else has made one.
+        if !access.is_whole() && !access.may_somewhere(Rights::INSERT) {
+            return Ok(None);
+        }
         let owner = BlobOwner::Upload { account, expires };
         if !services.blobs.holds(hash, owner).await.map_err(mail::Error::from)? {
             return Ok(None);
@@ -75,9 +106,8 @@ pub(crate) async fn find(services: &Services, account: AccountId, id: &str) -> R
         let size = services.blobs.size(hash).await.map_err(mail::Error::from)?;
         return Ok(Some(Source { size, from: From::Body(hash, 0) }));
     }
-    let Some((email, path)) = part_of(id) else { return Ok(None) };
-    let found = services.mail.emails(account, &[email]).await?.pop();
-    let Some(email) = found.filter(mail::Email::is_seen) else { return Ok(None) };
+    let Some((email, path)) = part_of(id) else { return part_source(services, access, id).await };
+    let Some(email) = services.email(access, email).await? else { return Ok(None) };
     let Some(path) = path else {
         return Ok(Some(Source { size: email.size, from: From::Body(email.blob, 0) }));
     };
@@ -86,14 +116,8 @@ pub(crate) async fn find(services: &Services, account: AccountId, id: &str) -> R
         summary => summary?,
     };
     let Some((part, range)) = part_at(&summary, &path) else { return Ok(None) };
-    if part.encoding.is_identity() {
-        let size = range.end - range.start;
-        return Ok(Some(Source { size, from: From::Body(email.blob, range.start) }));
-    }
-    let end = range.end.min(range.start + MESSAGE);
-    let encoded = read(&services.mail, email.blob, range.start..end).await?;
-    let decoded = Bytes::from(transfer(&part.encoding, &encoded).into_owned());
-    Ok(Some(Source { size: decoded.len() as u64, from: From::Decoded(decoded) }))
+    let source = Source::stored(email.blob, email.size).part(services, &part.encoding, range).await?;
+    Ok(Some(source))
 }
 
 /// What is asked for besides the path.
@@ -115,11 +139,9 @@ pub(crate) async fn download(
     headers: HeaderMap,
 ) -> Response {
     let account: Option<AccountId> = account.parse().ok();
-    let readable = account.filter(|account| {
-        access::rights(&identity, *account).is_some_and(|rights| rights.contain(Rights::READ))
-    });
-    let Some(account) = readable else { return missing() };
-    match find(&server.services, account, &blob).await {
+    let access = account.and_then(|account| access::of(&identity, account));
+    let Some(access) = access.filter(|access| access.may_somewhere(Rights::READ)) else { return missing() };
+    match find(&server.services, &access, &blob).await {
         Ok(Some(source)) => send(&server, source, &blob, &name, accept.0.as_deref(), &headers),
         Ok(None) => missing(),
         Err(fail) => {

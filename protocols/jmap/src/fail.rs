@@ -11,6 +11,7 @@ pub(crate) enum Fail {
     Mail(mail::Error),
     Query(query::Error),
     Changes(changes::Error),
+    Accounts(accounts::Error),
 }
 
 impl From<MethodError> for Fail {
@@ -43,6 +44,12 @@ impl From<changes::Error> for Fail {
     }
 }
 
+impl From<accounts::Error> for Fail {
+    fn from(error: accounts::Error) -> Self {
+        Fail::Accounts(error)
+    }
+}
+
 impl From<Fail> for MethodError {
     fn from(fail: Fail) -> Self {
         match fail {
@@ -52,6 +59,7 @@ impl From<Fail> for MethodError {
             Fail::Query(query::Error::Budget(_)) => MethodError::UnsupportedFilter,
             Fail::Changes(changes::Error::CannotCalculate) => MethodError::CannotCalculateChanges,
             Fail::Changes(error) => of_mail(&error.into()),
+            Fail::Accounts(error) => of_accounts(&error),
         }
     }
 }
@@ -65,6 +73,18 @@ fn of_mail(error: &mail::Error) -> MethodError {
         _ => {
             tracing::error!(%error, "jmap call failed");
             MethodError::ServerFail("the store failed".to_owned())
+        }
+    }
+}
+
+fn of_accounts(error: &accounts::Error) -> MethodError {
+    match error {
+        accounts::Error::Kv(kv) if kv.is_retryable() => MethodError::ServerUnavailable,
+        // The account was disabled or removed under the call.
+        accounts::Error::NotFound(_) => MethodError::AccountNotFound,
+        _ => {
+            tracing::error!(%error, "jmap call failed");
+            MethodError::ServerFail("the directory failed".to_owned())
         }
     }
 }

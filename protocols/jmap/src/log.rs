@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use jmap_proto::MethodError;
+use jmap_proto::standard::{Changes, ChangesAnswer};
+use jmap_proto::{Id, MethodError};
+use schema::ModSeq;
 use schema::records::mail::{ChangeKind, ChangeRecord};
-use schema::{AccountId, ModSeq};
 
 use crate::Services;
+use crate::access::Access;
 use crate::fail::Fail;
 use crate::options::CHANGES;
 
@@ -37,10 +39,43 @@ impl Folded {
         self.created.len() + self.updated.len() + self.destroyed.len()
     }
 
+    /// These, if they are all that there is.
+    ///
+    /// # Errors
+    /// [`MethodError::CannotCalculateChanges`]
+    pub(crate) fn whole(self) -> Result<Self, MethodError> {
+        if self.more { Err(MethodError::CannotCalculateChanges) } else { Ok(self) }
+    }
+
+    /// The answer to `/changes`.
+    pub(crate) fn answer(
+        &self,
+        asked: Changes,
+        services: &Services,
+        id_of: impl Fn(u64) -> Id,
+    ) -> ChangesAnswer {
+        let ids = |ids: &BTreeSet<u64>| ids.iter().map(|id| id_of(*id)).collect();
+        ChangesAnswer {
+            account: asked.account,
+            old_state: asked.since,
+            new_state: services.state_text(self.upto),
+            more: self.more,
+            created: ids(&self.created),
+            updated: ids(&self.updated),
+            destroyed: ids(&self.destroyed),
+        }
+    }
+
     fn note(&mut self, what: What, id: u64) {
         match what {
             What::Created => {
-                self.created.insert(id);
+                // Who may see it again has seen it before; and what was told of it before it was seen is not told.
+                if self.destroyed.remove(&id) {
+                    self.updated.insert(id);
+                } else {
+                    self.updated.remove(&id);
+                    self.created.insert(id);
+                }
             }
             What::Updated if self.created.contains(&id) || self.destroyed.contains(&id) => {}
             What::Updated => {
@@ -63,15 +98,15 @@ pub(crate) fn kind(entry: &ChangeRecord) -> Option<ChangeKind> {
 }
 
 /// Folds the log since a state: `told` says what an entry tells of records of one type. No more than `max` are told, and
-/// never a part of a commit.
+/// never a part of a commit. What the user does not see is passed over.
 pub(crate) async fn fold(
     services: &Services,
-    account: AccountId,
+    access: &Access,
     since: &str,
     max: Option<usize>,
     mut told: impl FnMut(&ChangeRecord) -> Vec<(What, u64)>,
 ) -> Result<Folded, Fail> {
-    let since = services.state_of(since)?;
+    let (since, account) = (services.state_of(since)?, access.account);
     if since > services.state(account).await? {
         // Not a state that anybody was given: of a store that was set back, perhaps.
         return Err(MethodError::CannotCalculateChanges.into());
@@ -85,17 +120,23 @@ pub(crate) async fn fold(
             let commit = first.version();
             let length = rest.iter().take_while(|(stamp, _)| stamp.version() == commit).count();
             let (entries, later) = rest.split_at(length);
-            let mut next = folded.clone();
-            entries.iter().flat_map(|(_, entry)| told(entry)).for_each(|(what, id)| next.note(what, id));
-            next.upto = ModSeq(commit);
-            if next.len() > max {
+            let news: Vec<(What, u64)> = entries
+                .iter()
+                .filter(|(_, entry)| access.hears(entry))
+                .flat_map(|(_, entry)| told(entry))
+                .collect();
+            // Kept only where it may be too much.
+            let before = (folded.len() + news.len() > max).then(|| folded.clone());
+            news.into_iter().for_each(|(what, id)| folded.note(what, id));
+            folded.upto = ModSeq(commit);
+            if let Some(before) = before.filter(|_| folded.len() > max) {
                 // RFC 8620 §5.2: if not even one step fits, there is nothing to tell.
-                if folded.len() == 0 && folded.upto == since {
+                if before.len() == 0 && before.upto == since {
                     return Err(MethodError::CannotCalculateChanges.into());
                 }
-                return Ok(Folded { more: true, ..folded });
+                return Ok(Folded { more: true, ..before });
             }
-            (folded, rest) = (next, later);
+            rest = later;
         }
         folded.upto = folded.upto.max(page.upto);
         if !page.more {
@@ -126,5 +167,22 @@ mod tests {
         let sets = [&folded.created, &folded.updated, &folded.destroyed]
             .map(|set| Vec::from_iter(set.iter().copied()));
         assert_eq!(sets, [vec![1], vec![4], vec![3]]);
+    }
+
+    #[test]
+    fn what_is_seen_again_was_known_and_what_is_seen_first_is_new() {
+        let mut folded = Folded::default();
+        for (what, id) in [
+            (What::Destroyed, 1),
+            (What::Created, 1),
+            (What::Updated, 2),
+            (What::Created, 2),
+            (What::Updated, 2),
+        ] {
+            folded.note(what, id);
+        }
+        let sets = [&folded.created, &folded.updated, &folded.destroyed]
+            .map(|set| Vec::from_iter(set.iter().copied()));
+        assert_eq!(sets, [vec![2], vec![1], vec![]]);
     }
 }

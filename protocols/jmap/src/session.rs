@@ -3,17 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use accounts::{Identity, Rights};
+use accounts::Identity;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::{Extension, Json};
 use jmap_proto::Id;
 use jmap_proto::session::{Account, Session};
+use jmap_proto::websocket::WEBSOCKET;
 use schema::AccountId;
 use serde_json::Value;
 
-use crate::access::{Access, only_reads};
+use crate::access::{self, Access};
 use crate::registry::CAPABILITIES;
 use crate::{Options, Server};
 
@@ -50,15 +51,13 @@ fn base(uri: &Uri) -> String {
 
 /// The session of a user.
 fn of(options: &Options, identity: &Identity, base: &str) -> Session {
-    let own = Access { account: identity.account, rights: Rights::ALL };
-    let mut accounts = BTreeMap::from([(id(own.account), account(options, &identity.address, own, true))]);
-    for group in identity.groups.iter().filter(|group| group.rights.contain(Rights::LOOKUP | Rights::READ)) {
-        let access = Access { account: group.account, rights: group.rights };
-        let name = if group.display_name.is_empty() { &group.address } else { &group.display_name };
-        accounts.insert(id(group.account), account(options, name, access, false));
-    }
+    let accounts: BTreeMap<Id, Account> = seen(options, identity).collect();
+    let own = access::of(identity, identity.account);
     let capabilities = CAPABILITIES.iter().map(|one| (one.urn, (one.server)(options))).collect();
-    let primary_accounts = CAPABILITIES.iter().map(|one| (one.urn, id(own.account))).collect();
+    let with_accounts = CAPABILITIES
+        .iter()
+        .filter(|one| own.as_ref().is_some_and(|own| !(one.account)(options, own).is_null()));
+    let primary_accounts = with_accounts.map(|one| (one.urn, id(identity.account))).collect();
     let mut session = Session {
         capabilities,
         accounts,
@@ -73,19 +72,49 @@ fn of(options: &Options, identity: &Identity, base: &str) -> Session {
         state: String::new(),
     };
     session.state = state(&session);
+    if let Some(Value::Object(told)) = session.capabilities.get_mut(WEBSOCKET) {
+        // RFC 8887 §3: the same place, by another scheme.
+        told.insert("url".to_owned(), format!("{}/jmap/ws", base.replacen("http", "ws", 1)).into());
+    }
     session
+}
+
+/// The accounts of which somebody sees something: the own one, those of groups, and those that share mailboxes.
+pub(crate) fn seen(options: &Options, identity: &Identity) -> impl Iterator<Item = (Id, Account)> {
+    access::all(identity).filter(Access::is_seen).map(move |access| {
+        let is_personal = access.account == identity.account;
+        let name = name(identity, access.account);
+        (id(access.account), account(options, &name, &access, is_personal))
+    })
+}
+
+/// What people call an account that somebody sees.
+fn name(identity: &Identity, account: AccountId) -> String {
+    let groups = identity.groups.iter().map(|one| (one.account, &one.display_name, &one.address));
+    let shares = identity.shares.iter().map(|one| (one.account, &one.display_name, &one.address));
+    match groups.chain(shares).find(|(one, _, _)| *one == account) {
+        Some((_, name, address)) => {
+            if name.is_empty() {
+                address.clone()
+            } else {
+                name.clone()
+            }
+        }
+        None => identity.address.clone(),
+    }
 }
 
 fn id(account: AccountId) -> Id {
     Id::of(account)
 }
 
-fn account(options: &Options, name: &str, access: Access, is_personal: bool) -> Account {
-    let capabilities = CAPABILITIES.iter().map(|one| (one.urn, (one.account)(options, &access)));
+fn account(options: &Options, name: &str, access: &Access, is_personal: bool) -> Account {
+    let capabilities = CAPABILITIES.iter().map(|one| (one.urn, (one.account)(options, access)));
+    let capabilities = capabilities.filter(|(_, told)| !told.is_null());
     Account {
         name: name.to_owned(),
         is_personal,
-        is_read_only: only_reads(access.rights),
+        is_read_only: access.only_reads(),
         account_capabilities: capabilities.collect(),
     }
 }
@@ -99,31 +128,39 @@ pub(crate) fn state_for(options: &Options, identity: &Identity) -> String {
 fn state(session: &Session) -> String {
     let said = serde_json::to_value((&session.capabilities, &session.accounts, &session.username));
     let text = said.unwrap_or(Value::Null).to_string();
-    // FNV-1a: nothing depends on nobody finding a collision.
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    format!("{hash:016x}")
+    blake3::hash(text.as_bytes()).to_hex().chars().take(16).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use accounts::SharedGroup;
+    use crate::principal::{OWNER, PRINCIPALS};
+    use crate::quota::QUOTA;
+    use accounts::Rights;
+
+    use crate::access::tests::identity as identity_with;
 
     fn identity(rights: Rights) -> Identity {
-        let group = SharedGroup {
-            account: AccountId(9),
-            address: "team@example.test".into(),
-            display_name: "Team".into(),
-            rights,
-        };
-        Identity {
-            account: AccountId(1),
-            address: "alice@example.test".into(),
-            display_name: String::new(),
-            groups: vec![group],
-        }
+        identity_with(rights, &[])
+    }
+
+    #[test]
+    fn accounts_that_share_something_are_told() {
+        let options = Options::default();
+        let letters = |text: &str| Rights::parse(text).unwrap();
+        let shared = |rights: &str| of(&options, &identity_with(Rights::NONE, &[(1, letters(rights))]), "");
+        let bob = shared("lr").accounts.remove(&id(AccountId(2))).unwrap();
+        assert_eq!((bob.name.as_str(), bob.is_personal, bob.is_read_only), ("Bob", false, true));
+        let known: Vec<&str> = bob.account_capabilities.keys().copied().collect();
+        assert!(known.contains(&jmap_proto::mail::MAIL) && known.contains(&OWNER), "{known:?}");
+        let not_there = [jmap_proto::mail::SUBMISSION, jmap_proto::mail::VACATION, QUOTA, PRINCIPALS];
+        assert!(not_there.iter().all(|urn| !known.contains(urn)), "{known:?}");
+        assert_eq!(bob.account_capabilities[OWNER]["principalId"], "A2");
+        assert_eq!(bob.account_capabilities[OWNER]["accountIdForPrincipal"], "A1");
+        assert_eq!(bob.account_capabilities[jmap_proto::mail::MAIL]["mayCreateTopLevelMailbox"], false);
+        assert!(!shared("lrs").accounts[&id(AccountId(2))].is_read_only);
+        assert!(!shared("rw").accounts.contains_key(&id(AccountId(2))), "it is not seen in lists");
+        assert_ne!(shared("lr").state, shared("lrs").state);
     }
 
     #[test]
@@ -135,6 +172,9 @@ mod tests {
         let team = &read.accounts["A9"];
         assert_eq!((team.name.as_str(), team.is_read_only, team.is_personal), ("Team", true, false));
         assert_eq!(read.api_url, "https://mail.example.test/jmap");
+        assert_eq!(read.capabilities[WEBSOCKET]["url"], "wss://mail.example.test/jmap/ws");
+        assert!(!team.account_capabilities.contains_key(WEBSOCKET));
+        assert!(!read.primary_accounts.contains_key(WEBSOCKET));
         assert_ne!(alone.state, read.state);
         assert_eq!(read.state, state_for(&options, &identity(Rights::LOOKUP | Rights::READ)));
     }

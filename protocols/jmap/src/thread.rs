@@ -1,8 +1,11 @@
 //! Threads (RFC 8621 §3).
 
+use std::collections::BTreeMap;
+
 use futures::future::BoxFuture;
-use jmap_proto::standard::{Changes, ChangesAnswer, Get, GetAnswer};
+use jmap_proto::standard::{Changes, Get, GetAnswer};
 use jmap_proto::{Arguments, Id, MethodError, Object};
+use mail::Email;
 use schema::ThreadId;
 use schema::records::mail::{ChangeKind, ChangeRecord};
 use serde_json::Value;
@@ -24,27 +27,27 @@ async fn get_threads(call: &Call, arguments: Object) -> Result<Object, Fail> {
     let mut arguments = Arguments::new(arguments);
     let get = Get::read(&mut arguments, &call.limits())?;
     arguments.end()?;
-    let account = call.reader(&get.account)?.account;
+    let access = call.viewer(&get.account)?;
     let properties = get.properties.unwrap_or_else(|| vec!["emailIds".to_owned()]);
     if properties.iter().any(|name| name != "id" && name != "emailIds") {
         return Err(MethodError::invalid("properties", "a thread has id and emailIds").into());
     }
     // RFC 8620 §5.1: all are asked for where that may be too many.
     let ids = get.ids.ok_or(MethodError::RequestTooLarge)?;
-    let state = call.services().state(account).await?;
+    let state = call.services().state(access.account).await?;
     let mut answer = GetAnswer { account: Some(get.account), ..GetAnswer::default() };
+    let known: Vec<ThreadId> = ids.iter().filter_map(|reference| call.resolve(reference)).collect();
+    let found: BTreeMap<ThreadId, Vec<Email>> =
+        call.services().threads(&access, &known).await?.into_iter().collect();
     for reference in ids {
-        let found = match call.resolve::<ThreadId>(&reference) {
-            Some(id) => call.services().mail.threads(account, &[id]).await?.pop(),
-            None => None,
-        };
-        let emails: Vec<Value> = found
-            .iter()
-            .flat_map(|(_, emails)| emails)
-            .filter(|email| email.is_seen())
+        let id = call.resolve::<ThreadId>(&reference);
+        let emails: Vec<Value> = id
+            .and_then(|id| found.get(&id))
+            .into_iter()
+            .flatten()
             .map(|email| Value::from(email.id.to_string()))
             .collect();
-        let Some((id, _)) = found.filter(|_| !emails.is_empty()) else {
+        let Some(id) = id.filter(|_| !emails.is_empty()) else {
             answer.not_found.push(reference.to_string());
             continue;
         };
@@ -68,34 +71,34 @@ async fn changed_threads(call: &Call, arguments: Object) -> Result<Object, Fail>
     let mut arguments = Arguments::new(arguments);
     let changes = Changes::read(&mut arguments)?;
     arguments.end()?;
-    let (account, services) = (call.reader(&changes.account)?.account, call.services());
-    let mut folded = log::fold(services, account, &changes.since, changes.max, told).await?;
+    let (access, services) = (call.viewer(&changes.account)?, call.services());
+    let mut unclear = false;
+    let mut folded = log::fold(services, &access, &changes.since, changes.max, |entry| {
+        unclear |= access.is_unclear(entry);
+        if access.hears_of_emails(entry) { told(entry, access.is_whole()) } else { Vec::new() }
+    })
+    .await?;
+    if unclear {
+        return Err(MethodError::CannotCalculateChanges.into());
+    }
     // One that nobody sees any more is gone, whatever the log says.
     let looked: Vec<ThreadId> = folded.created.union(&folded.updated).map(|id| ThreadId(*id)).collect();
+    let found: BTreeMap<ThreadId, Vec<Email>> =
+        services.threads(&access, &looked).await?.into_iter().collect();
     for id in looked {
-        let found = services.mail.threads(account, &[id]).await?;
-        if !found.iter().flat_map(|(_, emails)| emails).any(mail::Email::is_seen) {
+        if !found.contains_key(&id) {
             folded.updated.remove(&id.0);
             if !folded.created.remove(&id.0) {
                 folded.destroyed.insert(id.0);
             }
         }
     }
-    let ids = |ids: &std::collections::BTreeSet<u64>| ids.iter().map(|id| Id::of(ThreadId(*id))).collect();
-    let answer = ChangesAnswer {
-        account: changes.account,
-        old_state: changes.since,
-        new_state: services.state_text(folded.upto),
-        more: folded.more,
-        created: ids(&folded.created),
-        updated: ids(&folded.updated),
-        destroyed: ids(&folded.destroyed),
-    };
-    Ok(answer.into_object())
+    Ok(folded.answer(changes, services, |id| Id::of(ThreadId(id))).into_object())
 }
 
-/// A thread changes with the emails in it.
-fn told(entry: &ChangeRecord) -> Vec<(What, u64)> {
+/// A thread changes with the emails that are seen in it. Who sees some mailboxes sees others of them when one is moved, and none
+/// before the first that is seen.
+fn told(entry: &ChangeRecord, is_whole: bool) -> Vec<(What, u64)> {
     let among = |id: &u64| entry.threads_ended_or_begun.contains(id);
     let with = |what: What, other: What| {
         entry.threads.iter().map(|id| (if among(id) { what } else { other }, *id)).collect()
@@ -103,6 +106,9 @@ fn told(entry: &ChangeRecord) -> Vec<(What, u64)> {
     match log::kind(entry) {
         Some(ChangeKind::EmailCreated) => with(What::Created, What::Updated),
         Some(ChangeKind::EmailDestroyed) => with(What::Destroyed, What::Updated),
+        Some(ChangeKind::EmailUpdated) if entry.shows_or_hides || !is_whole => {
+            with(What::Updated, What::Updated)
+        }
         _ => Vec::new(),
     }
 }

@@ -18,7 +18,7 @@ use serde_json::json;
 use crate::{Server, access, api};
 
 /// The id of an upload: when it is let go, and what it is.
-fn upload_id(expires: i64, hash: BlobHash) -> String {
+pub(crate) fn upload_id(expires: i64, hash: BlobHash) -> String {
     format!("U{expires:x}-{hash}")
 }
 
@@ -43,10 +43,10 @@ pub(crate) async fn upload(
     request: Request,
 ) -> Response {
     let account: Option<AccountId> = account.parse().ok();
-    let Some((account, rights)) = account.and_then(|id| Some((id, access::rights(&identity, id)?))) else {
+    let Some(access) = account.and_then(|id| access::of(&identity, id)) else {
         return (StatusCode::NOT_FOUND, "there is no such account").into_response();
     };
-    if !rights.contain(Rights::INSERT) {
+    if !access.may_somewhere(Rights::INSERT) {
         return (StatusCode::FORBIDDEN, "nothing can be added to this account").into_response();
     }
     let Some(_place) = server.busy.uploads.enter(identity.account) else {
@@ -55,7 +55,7 @@ pub(crate) async fn upload(
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let kind = kind.unwrap_or("application/octet-stream").to_owned();
     match take(&server, request).await {
-        Ok(staged) => keep(&server, account, staged, &kind).await,
+        Ok(staged) => keep(&server, access.account, staged, &kind).await,
         Err(refused) => refused,
     }
 }
@@ -77,24 +77,43 @@ async fn take(server: &Server, request: Request) -> Result<Staged, Response> {
 }
 
 async fn keep(server: &Server, account: AccountId, staged: Staged, kind: &str) -> Response {
-    let (time, limits) = (server.options.upload_time, UploadLimits::default());
-    let kept = server.services.mail.keep_upload(account, &staged, time, limits).await;
-    let expires = match kept {
-        Ok(expires) => expires,
+    let size = staged.size();
+    let id = match keep_staged(server, account, staged).await {
+        Ok(id) => id,
         Err(mail::Error::OverQuota) => {
             // RFC 8620 §6.1: a client that uploads and uses nothing waits until some of it is let go.
-            let _ = server.services.blobs.discard(staged).await;
             return (StatusCode::INSUFFICIENT_STORAGE, [(header::RETRY_AFTER, "600")]).into_response();
         }
         Err(error) => return failed(&error),
     };
     let told = json!({
         "accountId": account.to_string(),
-        "blobId": upload_id(expires, staged.hash()),
+        "blobId": id,
         "type": kind,
-        "size": staged.size(),
+        "size": size,
     });
     (StatusCode::CREATED, Json(told)).into_response()
+}
+
+/// Keeps what was stored for a while, and gives it an id.
+///
+/// # Errors
+/// [`mail::Error::OverQuota`] for too many uploads that nothing uses; else the store's.
+pub(crate) async fn keep_staged(
+    server: &Server,
+    account: AccountId,
+    staged: Staged,
+) -> Result<String, mail::Error> {
+    let (time, limits) = (server.options.upload_time, UploadLimits::default());
+    match server.services.mail.keep_upload(account, &staged, time, limits).await {
+        Ok(expires) => Ok(upload_id(expires, staged.hash())),
+        Err(error) => {
+            if matches!(error, mail::Error::OverQuota) {
+                let _ = server.services.blobs.discard(staged).await;
+            }
+            Err(error)
+        }
+    }
 }
 
 fn failed(error: &mail::Error) -> Response {

@@ -54,6 +54,11 @@ impl Buffer {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Forgets all bytes and overwrites them, since they may be secrets of a peer that was fooled.
     pub(crate) fn discard(&mut self) -> usize {
         let discarded = self.len();

@@ -153,14 +153,26 @@ impl Connection {
         }
     }
 
-    /// Resolves when the socket has something to read, with no buffer held meanwhile.
-    async fn wait_for_input(&mut self) -> io::Result<()> {
+    /// Gives back the memory of buffers that are empty; for sessions that are about to wait for something else than input, of
+    /// which there may be thousands.
+    pub fn release(&mut self) {
         self.input.release();
         self.output.release();
         if let Some(tls) = &mut self.tls {
             tls.incoming.release();
             tls.outgoing.release();
         }
+    }
+
+    /// Bytes of memory that buffers of a session without TLS hold.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> usize {
+        self.input.capacity() + self.output.capacity()
+    }
+
+    /// Resolves when the socket has something to read, with no buffer held meanwhile.
+    async fn wait_for_input(&mut self) -> io::Result<()> {
+        self.release();
         let silence_ends = *self.silence_ends.get_or_insert_with(|| Instant::now() + self.read_timeout);
         let until = self.deadline.map_or(silence_ends, |deadline| deadline.min(silence_ends));
         timeout_at(until, self.stream.readable())

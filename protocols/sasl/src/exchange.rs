@@ -1,6 +1,10 @@
-//! PLAIN (RFC 4616) and LOGIN (draft-murchison-sasl-login, obsolete and widely used).
+//! PLAIN (RFC 4616), LOGIN (draft-murchison-sasl-login, obsolete and widely used), and those that show a token: OAUTHBEARER
+//! (RFC 7628) and XOAUTH2, which was there before.
+
+use std::borrow::Cow;
 
 use crate::Secret;
+use crate::token::{self, Refusal};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
@@ -16,11 +20,16 @@ pub enum Mechanism {
     Plain,
     /// User name and password asked for one after the other; old Outlook knows nothing else.
     Login,
+    /// RFC 7628.
+    OauthBearer,
+    /// What clients use that do not know RFC 7628 yet.
+    XOauth2,
 }
 
 impl Mechanism {
     /// In the order they are offered.
-    pub const ALL: [Mechanism; 2] = [Mechanism::Plain, Mechanism::Login];
+    pub const ALL: [Mechanism; 4] =
+        [Mechanism::Plain, Mechanism::Login, Mechanism::OauthBearer, Mechanism::XOauth2];
 
     /// The mechanism called `name`, in any case (RFC 4422 §3.1 has upper case; clients do not all).
     pub fn from_name(name: &str) -> Option<Self> {
@@ -32,17 +41,29 @@ impl Mechanism {
         match self {
             Mechanism::Plain => "PLAIN",
             Mechanism::Login => "LOGIN",
+            Mechanism::OauthBearer => "OAUTHBEARER",
+            Mechanism::XOauth2 => "XOAUTH2",
         }
     }
 }
 
 /// What a client claims, to be checked by whoever knows the accounts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// Who logs in.
-    pub login: String,
-    /// The proof.
-    pub password: Secret,
+pub enum Credentials {
+    /// A password.
+    Password {
+        /// Who logs in.
+        login: String,
+        /// The proof.
+        password: Secret,
+    },
+    /// A token.
+    Token {
+        /// Whose it is, if the client says so.
+        login: Option<String>,
+        /// The proof.
+        token: Secret,
+    },
 }
 
 /// Why an exchange ended without credentials; the client must act.
@@ -60,13 +81,16 @@ pub enum Failure {
     /// The client wants to act as somebody else than it logs in as, which nobody may.
     #[error("acting as another user is not allowed")]
     Authorization,
+    /// The client was told why it is not let in, and has answered to that ([`Exchange::refuse`]).
+    #[error("authentication failed")]
+    Refused,
 }
 
 /// What to do next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step {
     /// Send this, in base64 (after `334 ` or `+ `), and give the answer to [`Exchange::respond`].
-    Challenge(&'static str),
+    Challenge(Cow<'static, str>),
     /// Check these.
     Done(Credentials),
     /// Refuse.
@@ -83,7 +107,15 @@ pub struct Exchange {
 enum State {
     Plain,
     LoginName,
-    LoginPassword { login: String },
+    LoginPassword {
+        login: String,
+    },
+    OauthBearer,
+    XOauth2,
+    /// The client has shown a token, and is not let in before that was looked at.
+    Shown,
+    /// It was told why not.
+    Refused,
     Ended,
 }
 
@@ -98,10 +130,12 @@ impl Exchange {
         let (state, prompt) = match mechanism {
             Mechanism::Plain => (State::Plain, ""),
             Mechanism::Login => (State::LoginName, LOGIN_NAME),
+            Mechanism::OauthBearer => (State::OauthBearer, ""),
+            Mechanism::XOauth2 => (State::XOauth2, ""),
         };
         let mut exchange = Exchange { state };
         let step = match initial {
-            None => Step::Challenge(prompt),
+            None => Step::Challenge(prompt.into()),
             Some(b"=") => exchange.take(b""),
             // The argument of a command cannot be a cancellation; it is not base64 either.
             Some(response) => exchange.decode_and_take(response),
@@ -124,6 +158,16 @@ impl Exchange {
     /// [`Exchange::respond`] where the codec has decoded the answer.
     pub fn respond_decoded(&mut self, response: &[u8]) -> Step {
         self.take(response)
+    }
+
+    /// The credentials of [`Step::Done`] are no good. Who has shown a token is told why, in a challenge that it answers with
+    /// something that means nothing, before the protocol says that it failed (RFC 7628 §3.2.3).
+    pub fn refuse(&mut self, why: &Refusal<'_>) -> Step {
+        if !matches!(self.state, State::Shown) {
+            return self.fail(Failure::Refused);
+        }
+        self.state = State::Refused;
+        Step::Challenge(STANDARD.encode(why.json()).into())
     }
 
     /// The client's answer to a challenge: one line without its end.
@@ -149,17 +193,31 @@ impl Exchange {
             State::LoginName => match text(response) {
                 Some(login) => {
                     self.state = State::LoginPassword { login: login.to_owned() };
-                    Step::Challenge(LOGIN_PASSWORD)
+                    Step::Challenge(LOGIN_PASSWORD.into())
                 }
                 None => self.fail(Failure::Malformed),
             },
             State::LoginPassword { login } => match text(response) {
                 Some(password) => {
-                    Step::Done(Credentials { login, password: Secret::new(password.to_owned()) })
+                    Step::Done(Credentials::Password { login, password: Secret::new(password.to_owned()) })
                 }
                 None => self.fail(Failure::Malformed),
             },
-            State::Ended => self.fail(Failure::Malformed),
+            State::OauthBearer => self.shown(token::oauth_bearer(response)),
+            State::XOauth2 => self.shown(token::xoauth2(response)),
+            // RFC 7628 §3.2.3: a single %x01; XOAUTH2 has nothing.
+            State::Refused => self.fail(Failure::Refused),
+            State::Shown | State::Ended => self.fail(Failure::Malformed),
+        }
+    }
+
+    fn shown(&mut self, shown: Result<Credentials, Failure>) -> Step {
+        match shown {
+            Ok(credentials) => {
+                self.state = State::Shown;
+                Step::Done(credentials)
+            }
+            Err(failure) => self.fail(failure),
         }
     }
 
@@ -183,11 +241,11 @@ fn plain(response: &[u8]) -> Result<Credentials, Failure> {
     if !authzid.is_empty() && !authzid.eq_ignore_ascii_case(authcid) {
         return Err(Failure::Authorization);
     }
-    Ok(Credentials { login: login.to_owned(), password: Secret::new(password.to_owned()) })
+    Ok(Credentials::Password { login: login.to_owned(), password: Secret::new(password.to_owned()) })
 }
 
 /// A part of a response: not empty, UTF-8, and without the NUL that RFC 4616 §2 excludes.
-fn text(bytes: &[u8]) -> Option<&str> {
+pub(crate) fn text(bytes: &[u8]) -> Option<&str> {
     std::str::from_utf8(bytes).ok().filter(|text| !text.is_empty() && !text.contains('\0'))
 }
 
@@ -205,7 +263,7 @@ mod tests {
     }
 
     fn done(login: &str, password: &str) -> Step {
-        Step::Done(Credentials { login: login.into(), password: Secret::new(password.into()) })
+        Step::Done(Credentials::Password { login: login.into(), password: Secret::new(password.into()) })
     }
 
     #[test]
@@ -218,7 +276,7 @@ mod tests {
     #[test]
     fn plain_after_an_empty_challenge() {
         let (mut exchange, step) = Exchange::begin(Mechanism::Plain, None);
-        assert_eq!(step, Step::Challenge(""));
+        assert_eq!(step, Step::Challenge("".into()));
         assert_eq!(exchange.respond(encode("\0tim\0pass wörd").as_bytes()), done("tim", "pass wörd"));
     }
 
@@ -252,11 +310,11 @@ mod tests {
     #[test]
     fn login_asks_twice_or_takes_the_name_at_once() {
         let (mut exchange, step) = Exchange::begin(Mechanism::Login, None);
-        assert_eq!(step, Step::Challenge(LOGIN_NAME));
-        assert_eq!(exchange.respond(encode("alice").as_bytes()), Step::Challenge(LOGIN_PASSWORD));
+        assert_eq!(step, Step::Challenge(LOGIN_NAME.into()));
+        assert_eq!(exchange.respond(encode("alice").as_bytes()), Step::Challenge(LOGIN_PASSWORD.into()));
         assert_eq!(exchange.respond(encode("secret").as_bytes()), done("alice", "secret"));
         let (mut exchange, step) = Exchange::begin(Mechanism::Login, Some(encode("alice").as_bytes()));
-        assert_eq!(step, Step::Challenge(LOGIN_PASSWORD));
+        assert_eq!(step, Step::Challenge(LOGIN_PASSWORD.into()));
         assert_eq!(exchange.respond(b""), Step::Failed(Failure::Malformed));
     }
 
@@ -282,6 +340,7 @@ mod tests {
     fn names_are_found_in_any_case() {
         assert_eq!(Mechanism::from_name("plain"), Some(Mechanism::Plain));
         assert_eq!(Mechanism::from_name("LOGIN"), Some(Mechanism::Login));
+        assert_eq!(Mechanism::from_name("OAuthBearer"), Some(Mechanism::OauthBearer));
         assert_eq!(Mechanism::from_name("CRAM-MD5"), None);
     }
 
@@ -294,6 +353,7 @@ mod tests {
                 for line in &lines {
                     exchange.respond(line);
                     exchange.respond(STANDARD.encode(line).as_bytes());
+                    exchange.refuse(&Refusal::invalid("https://x"));
                 }
             }
         }

@@ -5,10 +5,12 @@
 //! decided here.
 //!
 //! Invariants: secrets are wiped when dropped and never shown by `Debug`; a response has a limit before it is
-//! decoded; a failed exchange says nothing about which part was wrong.
+//! decoded; a failed exchange says nothing about which part of a password's was wrong.
 
 mod exchange;
 mod secret;
+mod token;
 
 pub use exchange::{Credentials, Exchange, Failure, Mechanism, RESPONSE_LIMIT, Step};
 pub use secret::Secret;
+pub use token::Refusal;

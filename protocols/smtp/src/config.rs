@@ -46,6 +46,8 @@ pub struct Config {
     pub max_hops: usize,
     /// How long a session waits.
     pub timeouts: Timeouts,
+    /// Where it is said where tokens come from (RFC 7628 §3.2.2).
+    pub token_metadata: String,
 }
 
 impl Config {
@@ -62,6 +64,7 @@ impl Config {
             max_auth_failures: 3,
             max_hops: 50,
             timeouts: Timeouts::default(),
+            token_metadata: String::new(),
         }
     }
 }

@@ -14,6 +14,8 @@ pub struct HeaderFacts {
     pub has_date: bool,
     /// Whether there is a Message-ID.
     pub has_message_id: bool,
+    /// Whether a machine or a list has sent it, so that no machine answers (RFC 3834 §2).
+    pub automatic: bool,
     /// Whether the header has octets over 127.
     pub header_8bit: bool,
     /// Whether what follows it has.
@@ -90,14 +92,46 @@ impl HeaderScan {
                 facts.delivered_to.push(String::from_utf8_lossy(value.trim_ascii()).into_owned());
             }
             Some(b'm') if is("Message-ID") => facts.has_message_id = true,
+            Some(b'a') if is("Auto-Submitted") => facts.automatic |= !begins(value, "no"),
+            Some(b'p') if is("Precedence") => {
+                facts.automatic |= ["bulk", "junk", "list"].iter().any(|one| begins(value, one));
+            }
+            Some(b'l') if name.len() > 5 && name[..5].eq_ignore_ascii_case(b"list-") => {
+                facts.automatic = true;
+            }
             _ => {}
         }
     }
 }
 
+/// Whether a value is this word, whatever follows it.
+fn begins(value: &[u8], word: &str) -> bool {
+    let value = value.trim_ascii_start();
+    let end = value.iter().position(|b| !b.is_ascii_alphanumeric() && *b != b'-').unwrap_or(value.len());
+    value[..end].eq_ignore_ascii_case(word.as_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// RFC 3834 §2
+    #[test]
+    fn machines_and_lists_are_seen() {
+        for (header, automatic) in [
+            ("Auto-Submitted: auto-replied", true),
+            ("auto-submitted: No (really)", false),
+            ("List-Id: <a.example.org>", true),
+            ("Precedence: bulk", true),
+            ("Precedence: first-class", false),
+            ("Listing: x", false),
+            ("Subject: list-id: x", false),
+        ] {
+            let mut scan = HeaderScan::default();
+            scan.look(format!("{header}\r\n\r\n").as_bytes());
+            assert_eq!(scan.facts().automatic, automatic, "{header}");
+        }
+    }
     use proptest::prelude::*;
 
     fn scan(message: &[u8], step: usize) -> HeaderScan {

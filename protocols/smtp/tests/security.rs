@@ -12,7 +12,10 @@
 mod support;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use godwit_smtp::Role;
 use support::{Client, Fixture};
 use tokio::net::TcpStream;
@@ -49,7 +52,8 @@ async fn a_submission() {
     let mut client = secure(&fixture, client).await;
     client.expect(&format!("AUTH PLAIN {RIGHT}"), "503 5.5.1").await;
     let reply = client.expect("EHLO laptop", "250-").await;
-    assert!(!reply.contains("STARTTLS") && reply.contains("AUTH PLAIN LOGIN"), "{reply}");
+    assert!(!reply.contains("STARTTLS"), "{reply}");
+    assert!(reply.contains("AUTH PLAIN LOGIN OAUTHBEARER XOAUTH2\r\n"), "{reply}");
     client.expect("AUTH CRAM-MD5", "504 5.5.4").await;
     client.expect(&format!("AUTH PLAIN {WRONG}"), "535 5.7.8").await;
     client.expect("AUTH PLAIN", "334 \r\n").await;
@@ -125,6 +129,85 @@ async fn login_and_its_failures() {
     client.expect(&format!("AUTH PLAIN {WRONG}"), "535 5.7.8").await;
     client.expect_reply("too many", "421 4.7.0").await;
     client.expect_end().await;
+}
+
+fn bearer(token: &str) -> String {
+    STANDARD.encode(format!("n,a=alice@example.test,\u{1}host=x\u{1}auth=Bearer {token}\u{1}\u{1}"))
+}
+
+fn xoauth2(token: &str) -> String {
+    STANDARD.encode(format!("user=alice@example.test\u{1}auth=Bearer {token}\u{1}\u{1}"))
+}
+
+const GOOD: &str = "urn:ietf:params:jmap:submission";
+
+/// RFC 7628 §4.2, and the older one.
+#[tokio::test]
+async fn a_token_is_as_good_as_a_password() {
+    let fixture = Fixture::new(Role::Submission);
+    for auth in [
+        format!("AUTH OAUTHBEARER {}", bearer(GOOD)),
+        format!("AUTH XOAUTH2 {}", xoauth2(GOOD)),
+        format!("AUTH OAUTHBEARER {}", STANDARD.encode(format!("n,,\u{1}auth=bearer {GOOD}\u{1}\u{1}"))),
+    ] {
+        let mut client = secure(&fixture, fixture.ready().await).await;
+        client.expect("EHLO laptop", "250-").await;
+        client.expect(&auth, "235").await;
+        client.expect("MAIL FROM:<alice@example.test>", "250").await;
+    }
+    let mut client = secure(&fixture, fixture.ready().await).await;
+    client.expect("EHLO laptop", "250-").await;
+    client.expect("AUTH OAUTHBEARER", "334 \r\n").await;
+    client.expect(&bearer(GOOD), "235").await;
+    fixture.passwords.revoked.cancel();
+    client.expect_reply("revoked", "421 4.7.0").await;
+}
+
+/// RFC 7628 §3.2.2, §3.2.3: the client is told why, answers, and then it has failed.
+#[tokio::test]
+async fn a_token_that_is_no_good_is_told_why() {
+    let fixture = Fixture::new(Role::Submission);
+    let invalid = r#"{"status":"invalid_token","openid-configuration":"https://mx.example.test/m"}"#;
+    let scope = format!(
+        r#"{{"status":"insufficient_scope","scope":"{GOOD}","openid-configuration":"https://mx.example.test/m"}}"#
+    );
+    let mut client = secure(&fixture, fixture.ready().await).await;
+    client.expect("EHLO laptop", "250-").await;
+    let told = |json: &str| format!("334 {}\r\n", STANDARD.encode(json));
+    client.expect(&format!("AUTH OAUTHBEARER {}", bearer("urn:ietf:params:jmap:mail")), &told(&scope)).await;
+    client.expect("AQ==", "535 5.7.8").await;
+    client.expect(&format!("AUTH XOAUTH2 {}", xoauth2("guess")), &told(invalid)).await;
+    client.expect("", "454 4.7.0").await;
+    client.expect(&format!("AUTH OAUTHBEARER {}", bearer("old")), &told(invalid)).await;
+    // Giving up counts as well.
+    client.expect("*", "501 5.5.2").await;
+    client.expect_reply("too many", "421 4.7.0").await;
+    client.expect_end().await;
+    // What is no response of the mechanism is not looked at.
+    let mut client = secure(&fixture, fixture.ready().await).await;
+    client.expect("EHLO laptop", "250-").await;
+    client.expect(&format!("AUTH OAUTHBEARER {}", xoauth2(GOOD)), "501 5.5.2").await;
+}
+
+/// The token's time is over: nothing new is begun, and what has begun may be finished.
+#[tokio::test]
+async fn a_session_ends_with_the_time_of_its_token() {
+    let fixture = Fixture::new(Role::Submission);
+    let mut idle = secure(&fixture, fixture.ready().await).await;
+    let mut busy = secure(&fixture, fixture.ready().await).await;
+    for client in [&mut idle, &mut busy] {
+        client.expect("EHLO laptop", "250-").await;
+        client.expect(&format!("AUTH OAUTHBEARER {}", bearer(GOOD)), "235").await;
+        client.expect("MAIL FROM:<alice@example.test>", "250").await;
+    }
+    idle.expect("RSET", "250").await;
+    fixture.clock.advance(Duration::from_secs(3_600));
+    idle.expect("MAIL FROM:<alice@example.test>", "421 4.7.0").await;
+    idle.expect_end().await;
+    busy.expect("RCPT TO:<bob@example.test>", "250").await;
+    busy.expect("DATA", "354").await;
+    busy.expect("Subject: x\r\n\r\nx\r\n.", "250").await;
+    busy.expect("NOOP", "421 4.7.0").await;
 }
 
 /// Drill A3.

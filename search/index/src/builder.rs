@@ -8,8 +8,8 @@ use tantivy::{Index, IndexSettings, SegmentReader, SingleSegmentIndexWriter};
 use crate::fields::{Fields, tokenizers};
 use crate::{Document, Error, SegmentEntry, grams};
 
-/// Bytes Tantivy sizes its tables for.
-const TABLES: usize = 64 << 20;
+/// Bytes Tantivy sizes its tables for; they grow, and most segments are small.
+const TABLES: usize = 6 << 20;
 
 /// Takes documents, gives one segment.
 pub struct Builder {

@@ -162,6 +162,7 @@ impl Document {
         }
         out.add_text(fields.noise, noise.into_text());
         add_ranked(&mut out, fields, &self.ranked, language);
+        drop(self.ranked);
         for (section, exact) in Section::ALL.into_iter().zip(self.exact) {
             if !exact.stream.is_empty() {
                 out.add_text(fields.exact(section), exact.stream.into_text());

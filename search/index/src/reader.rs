@@ -143,6 +143,22 @@ impl Reader {
         self.delete_terms(&[Term::from_field_u64(self.fields.account, u64::from(account.0))])
     }
 
+    /// Deletes messages of several accounts, and all messages of others, as [`Reader::delete`] does.
+    ///
+    /// # Errors
+    /// When a file can not be read or is damaged.
+    pub fn delete_all(
+        &self,
+        emails: &[(AccountId, EmailId)],
+        accounts: &[AccountId],
+    ) -> Result<(Manifest, NewFiles), Error> {
+        let one = |(account, email): &(AccountId, EmailId)| {
+            Term::from_field_bytes(self.fields.key, &key(account.0, email.0))
+        };
+        let all = |account: &AccountId| Term::from_field_u64(self.fields.account, u64::from(account.0));
+        self.delete_terms(&emails.iter().map(one).chain(accounts.iter().map(all)).collect::<Vec<_>>())
+    }
+
     fn delete_terms(&self, terms: &[Term]) -> Result<(Manifest, NewFiles), Error> {
         let (mut manifest, mut files) = (self.manifest.clone(), Vec::new());
         for segment in &self.segments {

@@ -50,9 +50,9 @@ fn marks(text: &str, wanted: &str) -> Vec<Range<usize>> {
     marks
 }
 
-/// Scripts that do not part words: a word may be anywhere in a run.
+/// Scripts that do not part words, or not from what belongs to them: a word may be anywhere in a run.
 fn is_dense(c: char) -> bool {
-    matches!(c, '\u{e00}'..='\u{eff}' | '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{20000}'..='\u{3ffff}')
+    matches!(c, '\u{e00}'..='\u{eff}' | '\u{ac00}'..='\u{d7a3}' | '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{20000}'..='\u{3ffff}')
 }
 
 fn form(word: &str, language: Option<Language>) -> String {

@@ -41,6 +41,8 @@ pub enum Filter {
     Body(Needle),
     /// The header or the body contains the text.
     Text(Needle),
+    /// Fits these words, in any of their forms, or matches as it would without them (RFC 6203 §3).
+    Fuzzy(String, Box<Filter>),
     /// Changed at this mod-sequence or later (RFC 7162 §3.1.5).
     ModSeq(u64),
     /// The email is this one (RFC 8474 §6).

@@ -12,23 +12,29 @@
 //! - Memory is bounded by one page of rows and one message's text, besides the sets of UIDs.
 
 mod budget;
+mod emails;
 mod filter;
 pub mod haystack;
 mod index;
 mod message;
 mod plan;
+mod relevancy;
 mod scan;
 mod sort;
 mod text;
 mod thread;
+mod tokens;
 
 pub use budget::{Budget, BudgetExceeded, Spending};
+pub use emails::EmailQuery;
 pub use filter::{Field, Filter};
-pub use index::{NoIndex, SearchIndex};
+pub use index::{EmailHits, Hits, NoIndex, Relevant, SearchIndex};
+pub use relevancy::Relevancy;
 pub use scan::{Query, search};
-pub use sort::{SortCriterion, SortKey, sort};
+pub use sort::{SortCriterion, SortKey, sort, sort_by_relevancy};
 pub use text::{Needle, decoded};
 pub use thread::{ThreadAlgorithm, ThreadMessage, ThreadNode, Threads, ordered_subject, references, thread};
+pub use tokens::tokens;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]

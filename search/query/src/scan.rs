@@ -5,7 +5,7 @@ use mail::{MailboxRef, UidSet};
 use runtime::SharedClock;
 
 use crate::message::Message;
-use crate::plan::Planner;
+use crate::plan::{Ledger, Plan, Planner};
 use crate::{Budget, Error, Filter, SearchIndex, Spending};
 
 /// Rows read at once.
@@ -33,43 +33,41 @@ pub struct Query<'a> {
 /// [`Error::Budget`] when it would cost too much; else the store's.
 pub async fn search(query: &Query<'_>, filter: &Filter) -> Result<UidSet, Error> {
     let planner = Planner { store: query.store, index: query.index, at: query.mailbox };
-    let mut spending = Spending::new(query.budget, query.clock.clone());
-    let plan = planner.plan(filter, query.within, &mut spending).await?;
-    if plan.exact {
-        return Ok(plan.uids);
-    }
-    let mut found = UidSet::new();
-    let (mut next, last) = (plan.uids.first(), plan.uids.last().unwrap_or(0));
-    while let Some(first) = next.filter(|first| *first <= last) {
-        let page = query.store.messages(query.mailbox, first..=last, PAGE).await?;
-        for row in page.rows.iter().filter(|row| plan.uids.contains(row.uid)) {
+    let spending = Spending::new(query.budget, query.clock.clone());
+    let mut ledger = Ledger::new(spending);
+    let Plan { least: mut found, most } = planner.plan(filter, query.within, &mut ledger).await?;
+    let open: Vec<u32> = most.difference(&found).iter().collect();
+    for page in open.chunks(PAGE) {
+        for row in &query.store.messages_at(query.mailbox, page).await? {
             let mut message = Message::new(query.store, query.mailbox, row);
-            match matches(&mut message, filter, &mut spending).await {
+            match matches(&mut message, filter, &mut ledger).await {
                 Ok(true) => drop(found.insert(row.uid)),
                 // Gone while we looked.
                 Ok(false) | Err(Error::Mail(mail::Error::NotFound)) => {}
                 Err(error) => return Err(error),
             }
         }
-        next = page.next;
     }
     Ok(found)
 }
 
-fn matches<'a>(
+pub(crate) fn matches<'a>(
     message: &'a mut Message<'_>,
     filter: &'a Filter,
-    spending: &'a mut Spending,
+    ledger: &'a mut Ledger,
 ) -> BoxFuture<'a, Result<bool, Error>> {
     async move {
         // For each key: a program may have many.
-        spending.pay(0).await?;
+        ledger.spending.pay(0).await?;
         let row = message.row;
+        if let Some(said) = ledger.says(filter, row.uid) {
+            return Ok(said);
+        }
         Ok(match filter {
             Filter::All => true,
             Filter::And(filters) => {
                 for filter in cheapest_first(filters) {
-                    if !matches(message, filter, spending).await? {
+                    if !matches(message, filter, ledger).await? {
                         return Ok(false);
                     }
                 }
@@ -77,26 +75,29 @@ fn matches<'a>(
             }
             Filter::Or(filters) => {
                 for filter in cheapest_first(filters) {
-                    if matches(message, filter, spending).await? {
+                    if matches(message, filter, ledger).await? {
                         return Ok(true);
                     }
                 }
                 false
             }
-            Filter::Not(inner) => !matches(message, inner, spending).await?,
+            Filter::Not(inner) => !matches(message, inner, ledger).await?,
             Filter::Uids(uids) => uids.contains(row.uid),
             Filter::System(flags) => row.flags.has(*flags),
             Filter::Keyword(keyword) => row.flags.keywords.contains(keyword),
             Filter::Arrived(range) => range.contains(&row.internal_date),
-            Filter::Sent(range) => range.contains(&message.sent_there(spending).await?),
+            Filter::Sent(range) => range.contains(&message.sent_there(&mut ledger.spending).await?),
             Filter::Saved(range) => range.contains(&row.save_date),
             Filter::Larger(size) => row.size > *size,
             Filter::Smaller(size) => row.size < *size,
-            Filter::Header(field, needle) => message.field_has(field, needle, spending).await?,
-            Filter::Body(needle) => message.body_has(needle, spending).await?,
+            Filter::Header(field, needle) => message.field_has(field, needle, &mut ledger.spending).await?,
+            Filter::Body(needle) => message.body_has(needle, &mut ledger.spending).await?,
             Filter::Text(needle) => {
-                message.header_has(needle, spending).await? || message.body_has(needle, spending).await?
+                message.header_has(needle, &mut ledger.spending).await?
+                    || message.body_has(needle, &mut ledger.spending).await?
             }
+            // What fits the words the plan has found.
+            Filter::Fuzzy(_, exactly) => matches(message, exactly, ledger).await?,
             Filter::ModSeq(modseq) => row.modseq.0 >= *modseq,
             Filter::Email(email) => row.email == *email,
             Filter::Thread(thread) => row.thread == *thread,
@@ -115,7 +116,7 @@ fn cheapest_first(filters: &[Filter]) -> Vec<&Filter> {
 fn cost(filter: &Filter) -> u8 {
     match filter {
         Filter::And(filters) | Filter::Or(filters) => filters.iter().map(cost).max().unwrap_or(0),
-        Filter::Not(inner) => cost(inner),
+        Filter::Not(inner) | Filter::Fuzzy(_, inner) => cost(inner),
         Filter::Sent(_) => 1,
         Filter::Header(crate::Field::Named(_), _) => 2,
         Filter::Header(..) => 1,

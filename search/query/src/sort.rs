@@ -8,7 +8,7 @@ use mail::{MessageRow, Run, UidSet};
 
 use crate::budget::SUMMARY;
 use crate::text::decoded;
-use crate::{Error, Query, Spending};
+use crate::{Error, Query, Relevancy, Spending};
 
 /// By what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub enum SortKey {
     DisplayFrom,
     /// Name of the first To address.
     DisplayTo,
+    /// How well it fits what is looked for fuzzily, the best first (RFC 6203 §5).
+    Relevancy,
 }
 
 /// By what, and in which direction.
@@ -55,6 +57,19 @@ enum Value {
 /// # Errors
 /// [`Error::Budget`] when it would cost too much; else the store's.
 pub async fn sort(query: &Query<'_>, uids: &UidSet, criteria: &[SortCriterion]) -> Result<Vec<u32>, Error> {
+    sort_by_relevancy(query, uids, criteria, &Relevancy::default()).await
+}
+
+/// The same, where it is known how well messages fit: the best come first (RFC 6203 §5).
+///
+/// # Errors
+/// As [`sort`].
+pub async fn sort_by_relevancy(
+    query: &Query<'_>,
+    uids: &UidSet,
+    criteria: &[SortCriterion],
+    relevancy: &Relevancy,
+) -> Result<Vec<u32>, Error> {
     if let [criterion] = criteria
         && let Some(by) = index_of(criterion.key)
     {
@@ -67,7 +82,7 @@ pub async fn sort(query: &Query<'_>, uids: &UidSet, criteria: &[SortCriterion]) 
         let page = query.store.messages(query.mailbox, first..=last, 500).await?;
         for row in page.rows.iter().filter(|row| uids.contains(row.uid)) {
             spending.pay(0).await?;
-            let values = values(query, row, criteria, &mut spending).await;
+            let values = values(query, row, criteria, relevancy, &mut spending).await;
             valued.extend(unless_gone(values)?.map(|values| (values, row.uid)));
         }
         next = page.next;
@@ -84,7 +99,9 @@ fn index_of(key: SortKey) -> Option<mail::SortKey> {
         SortKey::Size => mail::SortKey::Size,
         SortKey::From => mail::SortKey::From,
         SortKey::Subject => mail::SortKey::Subject,
-        SortKey::Cc | SortKey::To | SortKey::DisplayFrom | SortKey::DisplayTo => return None,
+        SortKey::Cc | SortKey::To | SortKey::DisplayFrom | SortKey::DisplayTo | SortKey::Relevancy => {
+            return None;
+        }
     })
 }
 
@@ -123,7 +140,7 @@ async fn among_themselves(
         spending.pay(0).await?;
         let values = async {
             let row = query.store.message(query.mailbox, uid).await?;
-            values(query, &row, &[criterion], spending).await
+            values(query, &row, &[criterion], &Relevancy::default(), spending).await
         };
         valued.extend(unless_gone(values.await)?.map(|values| (values, uid)));
     }
@@ -150,11 +167,13 @@ async fn values(
     query: &Query<'_>,
     row: &MessageRow,
     criteria: &[SortCriterion],
+    relevancy: &Relevancy,
     spending: &mut Spending,
 ) -> Result<Vec<Value>, Error> {
     let of_row = |key: SortKey| match key {
         SortKey::Arrival => Some(Value::Number(row.internal_date)),
         SortKey::Size => Some(Value::Number(i64::try_from(row.size).unwrap_or(i64::MAX))),
+        SortKey::Relevancy => Some(Value::Number(-i64::from(relevancy.score(row.email)))),
         _ => None,
     };
     let mut summary = None;
@@ -185,7 +204,7 @@ fn of_summary(summary: &Summary, row: &MessageRow, key: SortKey) -> Value {
         SortKey::Cc => first(&envelope.cc, |m| m.local.clone()),
         SortKey::DisplayFrom => first(&envelope.from, display),
         SortKey::DisplayTo => first(&envelope.to, display),
-        SortKey::Arrival | SortKey::Size => Value::Number(0),
+        SortKey::Arrival | SortKey::Size | SortKey::Relevancy => Value::Number(0),
     }
 }
 

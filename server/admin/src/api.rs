@@ -152,6 +152,72 @@ pub struct Purge {
     pub octets: u64,
 }
 
+/// What an account's user has allowed to a client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// 16 hexadecimal digits.
+    pub id: String,
+    /// The client's id.
+    pub client: String,
+    /// What the client calls itself.
+    pub name: String,
+    /// What for, as in RFC 6749 §3.3.
+    pub scope: String,
+    /// Since when, in milliseconds since the epoch.
+    pub created: i64,
+    /// Until when if it is not used, in milliseconds since the epoch.
+    pub expires: i64,
+}
+
+/// What the user calls a program that gets a password of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewAppPassword {
+    /// 1 to 100 octets.
+    pub name: String,
+}
+
+/// A password of an application.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppPassword {
+    /// 8 hexadecimal digits.
+    pub id: String,
+    /// What the user calls the application.
+    pub name: String,
+    /// Since when, in milliseconds since the epoch.
+    pub created: i64,
+    /// The password itself, in the answer to the request that made it and nowhere else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+}
+
+/// How it stands with an account's second factor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecondFactor {
+    /// `none`, `waiting` for the first code of the device, or `on`.
+    pub state: String,
+    /// Since when it is on, in milliseconds since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<i64>,
+    /// Codes on paper that are left.
+    pub recovery_codes: usize,
+}
+
+/// What a user needs to set up a device; in the answer to the request that made it and nowhere else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enrolled {
+    /// What the device reads: `otpauth://totp/…`.
+    pub uri: String,
+    /// Codes for who has lost the device, each good once.
+    pub recovery_codes: Vec<String>,
+}
+
+/// What the device shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TotpCode {
+    /// Six digits.
+    pub code: String,
+}
+
 /// The feature level that all nodes write by.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Levels {
@@ -440,4 +506,93 @@ pub struct Mending {
     pub outcome: String,
     /// What was done, or why not.
     pub what: String,
+}
+
+/// A shard of the index of mail.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SearchShard {
+    /// Which.
+    pub shard: u32,
+    /// The edition that answers; 0 if none does.
+    pub edition: u32,
+    /// How often that was published.
+    pub generation: u64,
+    /// Its segments.
+    pub segments: usize,
+    /// Messages in them.
+    pub documents: u64,
+    /// Those of them that are deleted.
+    pub deleted: u64,
+    /// Octets of its files.
+    pub octets: u64,
+    /// When it was published last, in milliseconds since the epoch.
+    pub published: i64,
+    /// The edition that is being made to take its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub building: Option<SearchBuilding>,
+}
+
+/// An edition that is being made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SearchBuilding {
+    /// Which.
+    pub edition: u32,
+    /// When it was begun, in milliseconds since the epoch.
+    pub begun: i64,
+    /// Why.
+    pub reason: String,
+    /// Messages in it so far.
+    pub documents: u64,
+}
+
+/// What is to be made anew.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SearchRebuild {
+    /// One shard; all if absent.
+    #[serde(default)]
+    pub shard: Option<u32>,
+}
+
+/// What is made anew from now on.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct SearchRebuilt {
+    /// The shards; without those that were under way already, or have no index yet.
+    pub begun: Vec<u32>,
+}
+
+/// A search that is to be explained.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SearchExplain {
+    /// Whose mail: an address.
+    pub account: String,
+    /// Where it is looked for: `text` for all of a message, `body`, or the name of a header field.
+    #[serde(default)]
+    pub field: String,
+    /// What is looked for.
+    pub text: String,
+}
+
+/// How a search would be answered.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SearchExplained {
+    /// The account's shard.
+    pub shard: u32,
+    /// Why all messages would be looked at; none if the index answers.
+    pub scanned: Option<String>,
+    /// The edition that answers.
+    pub edition: u32,
+    /// How often it was published.
+    pub generation: u64,
+    /// Segments that were asked.
+    pub segments: usize,
+    /// Up to which change the account is in the index.
+    pub upto: u64,
+    /// Messages that match for sure.
+    pub sure: usize,
+    /// Messages that would be looked at.
+    pub looked_at: usize,
+    /// How many of those came after what is in the index.
+    pub tail: usize,
 }

@@ -11,9 +11,11 @@
 
 mod accounts_api;
 pub mod api;
+mod app_passwords_api;
 mod auth;
 pub mod cluster;
 mod domains_api;
+mod grants_api;
 mod health;
 mod level_api;
 mod members_api;
@@ -23,9 +25,11 @@ mod purges_api;
 mod queue_api;
 mod router;
 mod rows_api;
+mod search_api;
 mod sites_api;
 #[cfg(test)]
 mod tests;
+mod totp_api;
 mod verify_api;
 
 pub use health::{Health, Probe, waiting};
@@ -60,6 +64,15 @@ pub trait Registrar: Send + Sync {
     fn delete(&self, id: AccountId) -> BoxFuture<'_, Result<(), accounts::Error>>;
 }
 
+/// The index of mail.
+#[derive(Clone)]
+pub struct Index {
+    /// What is published.
+    pub segments: segments::Segments,
+    /// Answers from it.
+    pub searcher: shard::Searcher,
+}
+
 /// What the admin listener works on.
 #[derive(Clone)]
 pub struct Admin {
@@ -71,6 +84,8 @@ pub struct Admin {
     pub mail: mail::Store,
     /// The queue.
     pub spool: Spool,
+    /// The index of mail.
+    pub index: Index,
     /// The nodes, and the feature level that they write by.
     pub leases: leases::Leases,
     /// The rows of the store, as they are.

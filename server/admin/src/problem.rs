@@ -56,12 +56,14 @@ impl From<accounts::Error> for Problem {
         match error {
             E::Kv(error) => from_store(&error),
             E::NotFound(_) => Problem::not_found(error.to_string()),
-            E::AlreadyExists(_) | E::DomainInUse => Problem::new(StatusCode::CONFLICT, error.to_string()),
+            E::AlreadyExists(_) | E::DomainInUse | E::TooMany(_) | E::Level(_) => {
+                Problem::new(StatusCode::CONFLICT, error.to_string())
+            }
             E::InvalidAddress { .. } | E::Invalid(_) | E::WrongKind(_) | E::TooManyRecipients(_) => {
                 Problem::invalid(error.to_string())
             }
             E::Interrupted => Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
-            E::Key(_) | E::Record(_) | E::Hash(_) => {
+            E::Key(_) | E::Record(_) | E::Hash(_) | E::Leases(_) => {
                 tracing::error!(%error, "admin request failed");
                 Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the directory failed; see the log")
             }
@@ -77,6 +79,20 @@ impl From<mail::Error> for Problem {
             _ => {
                 tracing::error!(%error, "admin request failed");
                 Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the mail store failed; see the log")
+            }
+        }
+    }
+}
+
+impl From<segments::Error> for Problem {
+    fn from(error: segments::Error) -> Self {
+        match error {
+            segments::Error::Kv(error) => from_store(&error),
+            segments::Error::NoShard(_) => Problem::not_found(error.to_string()),
+            segments::Error::Level(_) => Problem::new(StatusCode::CONFLICT, error.to_string()),
+            _ => {
+                tracing::error!(%error, "admin request failed");
+                Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the index failed; see the log")
             }
         }
     }

@@ -7,11 +7,16 @@ use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::{delete, get, post, put};
 
-use crate::{Admin, Problem, accounts_api as accounts, auth, cluster, domains_api as domains, health};
+use crate::{
+    Admin, Problem, accounts_api as accounts, app_passwords_api as app_passwords, auth, cluster,
+    domains_api as domains, grants_api as grants, health,
+};
 use crate::{
     level_api as level, members_api as members, nodes_api as nodes, purges_api as purges, queue_api as queue,
 };
-use crate::{rows_api as rows, sites_api as sites, verify_api as verifying};
+use crate::{
+    rows_api as rows, search_api as search, sites_api as sites, totp_api as totp, verify_api as verifying,
+};
 
 /// Largest request body, in bytes.
 const BODY: usize = 64 * 1024;
@@ -24,6 +29,12 @@ pub fn router(admin: Admin) -> Router {
         .route("/accounts", get(accounts::list).post(accounts::create))
         .route("/accounts/{address}", get(accounts::show).patch(accounts::update).delete(accounts::remove))
         .route("/accounts/{address}/password", put(accounts::set_password))
+        .route("/accounts/{address}/grants", get(grants::list))
+        .route("/accounts/{address}/grants/{grant}", delete(grants::take_back))
+        .route("/accounts/{address}/totp", get(totp::show).post(totp::enroll).delete(totp::remove))
+        .route("/accounts/{address}/totp/confirm", post(totp::confirm))
+        .route("/accounts/{address}/app-passwords", get(app_passwords::list).post(app_passwords::add))
+        .route("/accounts/{address}/app-passwords/{id}", delete(app_passwords::remove))
         .route("/accounts/{address}/aliases", get(accounts::aliases).post(accounts::add_alias))
         .route("/aliases/{address}", delete(accounts::remove_alias))
         .route("/groups/{address}/members", get(members::of_group).post(members::add_to_group))
@@ -40,6 +51,9 @@ pub fn router(admin: Admin) -> Router {
         .route("/queue/{id}", get(queue::show).delete(queue::cancel))
         .route("/queue/{id}/hold", post(queue::hold))
         .route("/queue/{id}/retry", post(queue::retry))
+        .route("/search", get(search::status))
+        .route("/search/rebuild", post(search::rebuild))
+        .route("/search/explain", post(search::explain))
         .route("/sites", get(sites::list))
         .route("/sites/{kind}/{name}", put(sites::set))
         .route("/drill", get(sites::drill).put(sites::begin_drill))

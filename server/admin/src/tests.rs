@@ -70,6 +70,7 @@ impl cluster::View for Sky {
 
 struct Fixture {
     sky: Arc<parking_lot::Mutex<cluster::Observed>>,
+    segments: segments::Segments,
     leases: leases::Leases,
     router: Router,
     health: Health,
@@ -92,6 +93,9 @@ fn fixture() -> Fixture {
     let bodies: crate::Probe = Arc::new(|| Box::pin(std::future::ready(Err("away".to_owned()))));
     let health = Health::new(shutdown.clone(), Vec::new(), vec![("bodies", bodies)]);
     let leases = leases::Leases::new(db.clone(), clock.clone());
+    let segments = segments::Segments::new(db.clone(), blobs.clone(), clock.clone(), segments::SHARDS);
+    let cache = index::FileCache::new(1 << 20);
+    let searcher = shard::Searcher::new(segments.clone(), mail.clone(), cache, clock.clone());
     let spool = spool::Spool::new(db.clone(), blobs, clock, rng);
     let verifier = verify::Verifier::new(accounts.clone(), mail.clone(), spool.clone());
     let sky = Arc::default();
@@ -102,6 +106,7 @@ fn fixture() -> Fixture {
         rows: Arc::new(transfer::Direct::new(&db)),
         spool,
         verifier,
+        index: crate::Index { segments: segments.clone(), searcher },
         leases: leases.clone(),
         cluster: Arc::new(Sky(Arc::clone(&sky))),
         control: Arc::new(Helm(shutdown.clone())),
@@ -109,7 +114,7 @@ fn fixture() -> Fixture {
         password: "secret".into(),
         metrics: Arc::new(|| "up 1\n".to_owned()),
     };
-    Fixture { sky, leases, router: router(admin), health, shutdown, mail, _dir: dir }
+    Fixture { sky, segments, leases, router: router(admin), health, shutdown, mail, _dir: dir }
 }
 
 impl Fixture {
@@ -156,6 +161,12 @@ async fn accounts_are_made_changed_and_removed() {
     let password = json!({"password": "y"});
     assert_eq!(f.call("PUT", "/accounts/ann@example.test/password", password).await.0, 204);
     assert_eq!(f.call("PUT", "/accounts/ann@example.test/password", json!({"password": ""})).await.0, 400);
+    let (_, grants) = f.call("GET", "/accounts/ann@example.test/grants", Value::Null).await;
+    assert_eq!(grants["items"], json!([]));
+    for (grant, status) in [("0123456789abcdef", 404), ("x", 400)] {
+        let path = format!("/accounts/ann@example.test/grants/{grant}");
+        assert_eq!(f.call("DELETE", &path, Value::Null).await.0, status);
+    }
     assert_eq!(f.call("DELETE", "/accounts/ann@example.test", Value::Null).await.0, 204);
     let (status, problem) = f.call("GET", "/accounts/ann@example.test", Value::Null).await;
     assert_eq!((status, &problem["title"]), (404, &json!("Not Found")));
@@ -405,4 +416,27 @@ async fn the_feature_level_is_raised_when_all_nodes_support_more() {
     let (status, body) = level("POST", json!({})).await;
     assert_eq!((status, &body["current"]), (200, &json!(2)));
     assert_eq!(f.leases.join(&node("old", 1)).await, Err(leases::Error::TooOld { level: 2, supports: 1 }));
+}
+
+#[tokio::test]
+async fn the_index_is_shown_made_anew_and_explained() {
+    let f = fixture();
+    f.call("POST", "/domains", json!({"name": "example.test"})).await;
+    f.call("POST", "/accounts", json!({"address": "ann@example.test", "password": "x"})).await;
+    let (_, shards) = f.call("GET", "/search", Value::Null).await;
+    assert_eq!((shards.as_array().unwrap().len(), &shards[3]["edition"]), (16, &json!(0)));
+    let asked = json!({"account": "ann@example.test", "field": "body", "text": "x"});
+    let (_, explained) = f.call("POST", "/search/explain", asked).await;
+    assert_eq!(explained["scanned"], "no_index");
+    assert_eq!(f.call("POST", "/search/explain", json!({"account": "no", "text": "x"})).await.0, 404);
+    // Somebody who writes a shard has begun it.
+    let node = leases::Node { name: "n".into(), level_max: schema::level::SEARCH, ..Default::default() };
+    let me = f.leases.join(&node).await.unwrap();
+    let fence = f.leases.take(me, &[schema::Duty::search(3)]).await.unwrap()[0];
+    f.segments.ensure(&fence).await.unwrap();
+    assert_eq!(f.call("POST", "/search/rebuild", json!({})).await.1["begun"], json!([3]));
+    assert_eq!(f.call("POST", "/search/rebuild", json!({"shard": 3})).await.1["begun"], json!([]));
+    assert_eq!(f.call("POST", "/search/rebuild", json!({"shard": 99})).await.0, 404);
+    let (_, shards) = f.call("GET", "/search", Value::Null).await;
+    assert_eq!((&shards[3]["edition"], &shards[3]["building"]["edition"]), (&json!(1), &json!(2)));
 }

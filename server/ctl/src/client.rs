@@ -129,6 +129,15 @@ impl Client {
         Ok(self.send(Method::POST, path, &[], None::<&()>).await?.json().await?)
     }
 
+    /// Does something that is told more, and answers.
+    pub(crate) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: &impl Serialize,
+    ) -> anyhow::Result<T> {
+        Ok(self.send(Method::POST, path, &[], Some(body)).await?.json().await?)
+    }
+
     /// Does something.
     pub(crate) async fn act(
         &self,

@@ -53,6 +53,9 @@ pub enum Command {
     /// Zones and regions, and whether they serve
     #[command(subcommand)]
     Site(Site),
+    /// The index of mail
+    #[command(subcommand)]
+    Search(Search),
     /// The loss of a node, a zone or a region, rehearsed
     #[command(subcommand)]
     Drill(Drill),
@@ -172,9 +175,78 @@ pub enum Account {
         /// Its address
         address: String,
     },
+    /// Passwords of its user's applications, each for one of them
+    #[command(subcommand)]
+    AppPassword(AppPassword),
+    /// The device that makes codes, which are asked for besides the password
+    #[command(subcommand)]
+    Totp(Totp),
+    /// List what its user has allowed to OAuth clients
+    Grants {
+        /// Its address
+        address: String,
+    },
+    /// Take back what its user has allowed to an OAuth client
+    Revoke {
+        /// Its address
+        address: String,
+        /// The grant, as `account grants` lists it
+        grant: String,
+    },
     /// Remove an account; its mail goes in the background (see `account list --removed`)
     Delete {
         /// Its address
+        address: String,
+    },
+}
+
+/// `godwit account app-password …`
+#[derive(Debug, Clone, Subcommand)]
+pub enum AppPassword {
+    /// Make one and print it, this once
+    Add {
+        /// The account's address
+        address: String,
+        /// What the user calls the application
+        name: String,
+    },
+    /// List them
+    List {
+        /// The account's address
+        address: String,
+    },
+    /// Remove one; whoever has logged in with it is sent away
+    Remove {
+        /// The account's address
+        address: String,
+        /// Its id, as `list` shows it
+        id: String,
+    },
+}
+
+/// `godwit account totp …`
+#[derive(Debug, Clone, Subcommand)]
+pub enum Totp {
+    /// Make a secret, and print this once what the device reads, and codes for who has lost it
+    Add {
+        /// The account's address
+        address: String,
+    },
+    /// Have codes asked for from now on: with one that the device shows
+    Confirm {
+        /// The account's address
+        address: String,
+        /// What the device shows
+        code: String,
+    },
+    /// Show whether codes are asked for
+    Show {
+        /// The account's address
+        address: String,
+    },
+    /// Have no codes asked for any more
+    Remove {
+        /// The account's address
         address: String,
     },
 }
@@ -351,6 +423,30 @@ pub enum Site {
         /// Also if nobody would serve any more
         #[arg(long)]
         force: bool,
+    },
+}
+
+/// `godwit search …`
+#[derive(Debug, Clone, Subcommand)]
+pub enum Search {
+    /// Show the shards, and which of them are being made anew
+    Status,
+    /// Have the index made anew in the background; the old one answers until then
+    Rebuild {
+        /// Only this shard
+        #[arg(long)]
+        shard: Option<u32>,
+    },
+    /// Show how a search would be answered: by the index, or by a look at which messages
+    Explain {
+        /// What is looked for
+        query: String,
+        /// Whose mail: an address
+        #[arg(long)]
+        account: String,
+        /// Where: text (all of a message), body, or the name of a header field
+        #[arg(long, default_value = "text")]
+        field: String,
     },
 }
 

@@ -11,9 +11,11 @@ use crate::client::Client;
 use crate::cluster::cluster;
 use crate::command::{Account, Alias, Command, Connection, Domain, Group, Key, List, Queue};
 use crate::drill;
+use crate::logins::{app_password, totp};
 use crate::node::node;
 use crate::output::print;
 use crate::probe;
+use crate::search::search;
 use crate::site::site;
 
 /// Runs an operator command.
@@ -40,6 +42,7 @@ pub async fn run(command: Command, connection: &Connection) -> anyhow::Result<()
         Command::Queue(command) => queue(&client, command, connection.json).await,
         Command::Cluster(command) => cluster(&client, command, connection.json).await,
         Command::Node(command) => node(&client, command, connection.json).await,
+        Command::Search(command) => search(&client, command, connection.json).await,
         Command::Site(command) => site(&client, command, connection.json).await,
         Command::Drill(command) => drill::run(command, connection.json).await,
         Command::Key(Key::Explain { hex }) => explain(&hex),
@@ -107,8 +110,22 @@ async fn account(client: &Client, command: Account, json: bool) -> anyhow::Resul
         Account::Disable { address } => {
             update(address, api::AccountChange { enabled: Some(false), ..Default::default() }).await
         }
+        Account::AppPassword(command) => app_password(client, command, json).await,
+        Account::Totp(command) => totp(client, command, json).await,
+        Account::Grants { address } => {
+            print_grants(json, &client.all(&["accounts", &address, "grants"], &[]).await?)
+        }
+        Account::Revoke { address, grant } => {
+            client.act(Method::DELETE, &["accounts", &address, "grants", &grant], NOTHING).await
+        }
         Account::Delete { address } => client.act(Method::DELETE, &["accounts", &address], NOTHING).await,
     }
+}
+
+fn print_grants(json: bool, grants: &[api::Grant]) -> anyhow::Result<()> {
+    print(json, grants, ["GRANT", "CLIENT", "NAME", "SCOPE"], |grant| {
+        [grant.id.clone(), grant.client.clone(), grant.name.clone(), grant.scope.clone()]
+    })
 }
 
 fn print_purges(json: bool, purges: &[api::Purge]) -> anyhow::Result<()> {

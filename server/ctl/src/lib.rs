@@ -7,10 +7,12 @@ mod command;
 mod commands;
 mod drill;
 mod level;
+mod logins;
 mod node;
 mod output;
 mod probe;
 mod rows;
+mod search;
 mod site;
 
 pub use client::Client;

@@ -15,6 +15,8 @@ use spool::{BodyType, Notify, Ret};
 use crate::accept::address_of;
 use crate::report::{self, Notice, Report, Subject};
 use crate::spread::{self, Spread};
+use crate::submission::Kept;
+use crate::vacation;
 use crate::{Error, Shared};
 use content_mail::build::Action;
 
@@ -32,6 +34,10 @@ pub(crate) struct Message {
     pub(crate) relay: Option<blob::Staged>,
     /// Whether the client hears of each recipient (LMTP).
     pub(crate) per_recipient: bool,
+    /// Whether no machine may answer it.
+    pub(crate) automatic: bool,
+    /// What is kept of it, if a client of JMAP gave it.
+    pub(crate) kept: Option<Kept>,
 }
 
 /// The part of the envelope that is about the sender.
@@ -156,17 +162,36 @@ impl Outcome {
 /// Outcomes in the order of the targets.
 pub(crate) type Outcomes = Vec<Outcome>;
 
-/// What the sender of an item of a batch is told, and that as a notification.
-type Told = BTreeMap<usize, (Vec<Report>, Notice)>;
+/// What was written for items of a batch, outside of the transaction.
+#[derive(Default)]
+struct Written {
+    /// What the sender is told, and that as a notification.
+    told: BTreeMap<usize, (Vec<Report>, Notice)>,
+    /// What who is away replies.
+    replies: BTreeMap<(usize, AccountId), (vacation::Due, Notice)>,
+}
+
+/// What has to be written.
+#[derive(Debug, Default)]
+struct Unwritten {
+    told: Vec<(usize, Vec<Report>)>,
+    replies: Vec<(usize, AccountId, vacation::Due)>,
+}
+
+impl Unwritten {
+    fn is_empty(&self) -> bool {
+        self.told.is_empty() && self.replies.is_empty()
+    }
+}
 
 /// Why a pass over a batch ended without a commit.
 #[derive(Debug, thiserror::Error)]
 enum Stop {
     #[error(transparent)]
     Failed(#[from] Error),
-    /// There is something to tell and no notification of it yet: of which items, and what.
+    /// There is something to tell and no notification of it yet, or a reply to be sent: of which items, and what.
     #[error("notifications are to be written")]
-    Untold(Vec<(usize, Vec<Report>)>),
+    Unwritten(Unwritten),
 }
 
 impl From<kv::Error> for Stop {
@@ -179,7 +204,7 @@ impl TransactError for Stop {
     fn as_kv(&self) -> Option<&kv::Error> {
         match self {
             Self::Failed(error) => error.as_kv(),
-            Self::Untold(_) => None,
+            Self::Unwritten(_) => None,
         }
     }
 }
@@ -194,17 +219,24 @@ pub(crate) async fn commit(
     items: &[Item],
     patience: Duration,
 ) -> Result<Vec<Outcomes>, Error> {
-    let mut told = Told::new();
+    let mut written = Written::default();
     loop {
-        let untold = match pass(shared, items, &told, patience).await {
+        let unwritten = match pass(shared, items, &written, patience).await {
             Ok(outcomes) => return Ok(outcomes),
             Err(Stop::Failed(error)) => return Err(error),
-            Err(Stop::Untold(untold)) => untold,
+            Err(Stop::Unwritten(unwritten)) => unwritten,
         };
-        for (number, reports) in untold {
+        for (number, reports) in unwritten.told {
             let Some(Item(message)) = items.get(number) else { continue };
             let notice = message.notice(shared, &reports).await?;
-            told.insert(number, (reports, notice));
+            written.told.insert(number, (reports, notice));
+        }
+        for (number, account, due) in unwritten.replies {
+            let Some(local) = items.get(number).and_then(|Item(message)| message.local.as_ref()) else {
+                continue;
+            };
+            let notice = vacation::write(shared, &due, &local.summary).await?;
+            written.replies.insert((number, account), (due, notice));
         }
     }
 }
@@ -212,7 +244,7 @@ pub(crate) async fn commit(
 async fn pass(
     shared: &Shared,
     items: &[Item],
-    told: &Told,
+    written: &Written,
     patience: Duration,
 ) -> Result<Vec<Outcomes>, Stop> {
     let services = &shared.services;
@@ -221,24 +253,57 @@ async fn pass(
         .patient(patience, most_losses)
         .transact_versioned("delivery.commit", |txn| async move {
             let messages: Vec<&Message> = items.iter().map(|Item(message)| &**message).collect();
-            let Spread { outcomes, mut pending } = spread::all_in(shared, &txn, &messages).await?;
-            let mut untold = Vec::new();
+            for kept in messages.iter().filter_map(|message| message.kept.as_ref()) {
+                kept.claim_in(shared, &txn).await?;
+            }
+            let Spread { outcomes, mut pending, stored, queued } =
+                spread::all_in(shared, &txn, &messages).await?;
+            for ((message, outcomes), queued) in messages.iter().zip(&outcomes).zip(&queued) {
+                if let Some(kept) = &message.kept {
+                    kept.write_in(shared, &txn, outcomes, queued).await?;
+                }
+            }
+            let mut unwritten = Unwritten::default();
             for (number, (message, outcome)) in messages.iter().zip(&outcomes).enumerate() {
                 let reports = message.reports(outcome);
-                match told.get(&number) {
+                match written.told.get(&number) {
                     _ if reports.is_empty() => {}
                     Some((same, notice)) if *same == reports => {
                         let to = &message.sender.return_path;
                         pending.extend(deliver_own_in(shared, &txn, to, notice).await?);
                     }
-                    _ => untold.push((number, reports)),
+                    _ => unwritten.told.push((number, reports)),
                 }
             }
-            if untold.is_empty() { Ok((outcomes, pending)) } else { Err(Stop::Untold(untold)) }
+            let answered = |(number, _): &&(usize, AccountId)| {
+                messages.get(*number).is_some_and(|message| vacation::may_be_answered(message))
+            };
+            let stored: Vec<_> = stored.iter().filter(answered).collect();
+            let away = vacation::away_in(shared, &txn, &stored.iter().map(|(_, account)| *account).collect())
+                .await?;
+            for (number, account) in stored {
+                let (Some(message), Some(reply)) = (messages.get(*number), away.get(account)) else {
+                    continue;
+                };
+                let due = vacation::due_in(shared, &txn, message, (*account, reply)).await?;
+                let Some(due) = due else { continue };
+                match written.replies.get(&(*number, *account)) {
+                    Some((same, notice)) if *same == due => {
+                        pending.extend(vacation::send_in(shared, &txn, &due, notice).await?);
+                    }
+                    _ => unwritten.replies.push((*number, *account, due)),
+                }
+            }
+            if unwritten.is_empty() { Ok((outcomes, pending)) } else { Err(Stop::Unwritten(unwritten)) }
         })
         .await?;
     for pending in &pending {
         services.mail.committed(pending, version);
+    }
+    for Item(message) in items {
+        if let Some(kept) = &message.kept {
+            services.mail.tell_objects(kept.account, version);
+        }
     }
     metrics::counter!("delivery_messages_total").increment(items.len() as u64);
     Ok(outcomes)
@@ -257,8 +322,10 @@ pub(crate) async fn deliver_own_in(
         local: Some(notice.local.clone()),
         relay: Some(notice.relay.clone()),
         per_recipient: false,
+        automatic: true,
+        kept: None,
     };
-    let Spread { outcomes, pending } = Box::pin(spread::all_in(shared, txn, &[&message])).await?;
+    let Spread { outcomes, pending, .. } = Box::pin(spread::all_in(shared, txn, &[&message])).await?;
     if outcomes.iter().flatten().any(|outcome| !outcome.is_taken()) {
         // RFC 5321 §6.1: a notification that cannot be delivered is dropped.
         tracing::info!(to, "notification cannot be delivered");
@@ -273,7 +340,10 @@ impl Message {
             return Vec::new();
         }
         // Who is told nothing by the reply, because others' was taken, is told so. LMTP tells of each.
+        let waited = self.kept.as_ref().is_some_and(|kept| kept.later.is_some());
         let told = self.per_recipient || !outcomes.iter().any(|outcome| outcome.is_taken());
+        // Nobody is there any more to be told by a reply of what was sent later.
+        let told = told && !waited;
         let report = |(target, outcome): (&Target, &Outcome)| match outcome.failure() {
             None if *outcome == Outcome::Delivered && target.notify.wants(Notify::SUCCESS) => {
                 Some(Report::new(target, Action::Delivered, "2.1.5"))

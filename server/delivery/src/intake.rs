@@ -14,6 +14,7 @@ use smtp_proto::{Enhanced, Reply};
 use crate::Error;
 use crate::accept::{Delivery, address_of};
 use crate::commit::{Item, Outcome, Sender, Target};
+use crate::submission::Kept;
 
 /// A message that streams in.
 pub(crate) struct Intake {
@@ -94,7 +95,7 @@ impl Intake {
         Ok(Self { delivery, local, relay, accounts })
     }
 
-    async fn add(&mut self, octets: &[u8]) -> Result<(), Reply> {
+    pub(crate) async fn add(&mut self, octets: &[u8]) -> Result<(), Reply> {
         let written = async {
             if let Some(copy) = &mut self.local {
                 copy.write(octets).await?;
@@ -109,18 +110,21 @@ impl Intake {
 
     async fn finish(self, session: &SessionInfo, envelope: Envelope, headers: &HeaderFacts) -> Vec<Reply> {
         let replies = if session.role == Role::Lmtp { envelope.recipients.len() } else { 1 };
-        match Box::pin(self.commit(session, envelope, headers)).await {
-            Ok(outcomes) => outcomes,
+        let per_recipient = session.role == Role::Lmtp;
+        match Box::pin(self.commit(session, envelope, headers, None)).await {
+            Ok(outcomes) => self::replies(&outcomes, per_recipient),
             Err(reply) => vec![reply; replies],
         }
     }
 
-    async fn commit(
+    /// Commits it, and with it what is kept of a submission.
+    pub(crate) async fn commit(
         self,
         session: &SessionInfo,
         envelope: Envelope,
         headers: &HeaderFacts,
-    ) -> Result<Vec<Reply>, Reply> {
+        kept: Option<Kept>,
+    ) -> Result<Vec<Outcome>, Reply> {
         let blobs = self.delivery.shared.services.mail.blobs().clone();
         let staged = async {
             let local = match self.local {
@@ -152,6 +156,8 @@ impl Intake {
             local,
             relay,
             per_recipient,
+            automatic: headers.automatic,
+            kept,
         }));
         let outcomes = self.delivery.combiner.submit(self.accounts.into_iter().collect(), bytes, item).await;
         let refused = match &outcomes {
@@ -171,7 +177,7 @@ impl Intake {
         match outcomes {
             None => Err(Reply::new(451, Enhanced::new(4, 3, 2), "Shutting down")),
             Some(Err(error)) => Err(reply_to(&error)),
-            Some(Ok(outcomes)) => Ok(replies(&outcomes, per_recipient)),
+            Some(Ok(outcomes)) => Ok(outcomes),
         }
     }
 }

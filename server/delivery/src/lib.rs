@@ -23,10 +23,13 @@ pub mod outbound;
 mod policy;
 mod report;
 mod spread;
+mod submission;
+mod vacation;
 
 pub use accept::Delivery;
 pub use combiner::CombinerLimits;
 pub use policy::OwnAddress;
+pub use submission::Submissions;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,6 +86,9 @@ pub enum Error {
     /// Its recipients led elsewhere when the message began to come in, so that the copy they need now was not written.
     #[error("recipients lead elsewhere than when the message began")]
     Rerouted,
+    /// The message was taken back, or another node has sent it.
+    #[error("the message is not to be sent any more")]
+    Withdrawn,
     /// Too much waits for the store: the sender tries again.
     #[error("the turn of the message did not come in time")]
     Late,
@@ -109,7 +115,7 @@ impl TransactError for Error {
             Error::Mail(error) => error.as_kv(),
             Error::Spool(error) => error.as_kv(),
             Error::Blob(error) => error.as_kv(),
-            Error::Rerouted | Error::Late => None,
+            Error::Rerouted | Error::Late | Error::Withdrawn => None,
         }
     }
 }

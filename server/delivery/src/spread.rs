@@ -10,7 +10,7 @@ use accounts::Status;
 use futures::future::try_join_all;
 use kv::Transaction;
 use mail::{MailboxRef, PendingAppend};
-use schema::{AccountId, Flags};
+use schema::{AccountId, Flags, QueueId};
 use spool::{NewEntry, NewRecipient};
 
 use crate::commit::{Message, Outcome, Outcomes, Target};
@@ -25,6 +25,10 @@ pub(crate) struct Spread {
     pub(crate) outcomes: Vec<Outcomes>,
     /// What was stored.
     pub(crate) pending: Vec<PendingAppend>,
+    /// Who has which message now, by its number.
+    pub(crate) stored: Vec<(usize, AccountId)>,
+    /// What was queued, of each message.
+    pub(crate) queued: Vec<Vec<QueueId>>,
 }
 
 /// Stores messages for all whom their recipients lead to here, and queues them for those elsewhere.
@@ -40,13 +44,15 @@ pub(crate) async fn all_in(
     let routed = try_join_all(routed).await?;
     let mut stores = Stores { shared, txn, taken: HashMap::new(), pending: Vec::new() };
     stores.store(&routed).await?;
-    let mut outcomes = Vec::with_capacity(messages.len());
+    let (mut outcomes, mut queued) = (Vec::with_capacity(messages.len()), Vec::with_capacity(messages.len()));
     for (number, one) in routed.iter().enumerate() {
         let (outcome, remote) = one.outcomes(|account| stores.taken.get(&(number, account)) == Some(&true));
-        enqueue_in(shared, txn, one.message, remote).await?;
+        queued.push(enqueue_in(shared, txn, one.message, remote).await?);
         outcomes.push(outcome);
     }
-    Ok(Spread { outcomes, pending: stores.pending })
+    let mut stored: Vec<_> = stores.taken.iter().filter(|(_, taken)| **taken).map(|(one, _)| *one).collect();
+    stored.sort_unstable();
+    Ok(Spread { outcomes, pending: stores.pending, stored, queued })
 }
 
 /// A message and where its recipients lead, in their order.
@@ -203,9 +209,10 @@ async fn enqueue_in(
     txn: &Transaction,
     message: &Message,
     remote: BTreeMap<String, Vec<NewRecipient>>,
-) -> Result<(), Error> {
+) -> Result<Vec<QueueId>, Error> {
+    let mut queued = Vec::new();
     if remote.is_empty() {
-        return Ok(());
+        return Ok(queued);
     }
     let staged = message.relay.as_ref().ok_or(Error::Rerouted)?;
     let sender = &message.sender;
@@ -226,8 +233,8 @@ async fn enqueue_in(
                 lifetime: shared.options.lifetime,
                 not_before: None,
             };
-            shared.services.spool.enqueue_in(txn, &entry).await?;
+            queued.push(shared.services.spool.enqueue_in(txn, &entry).await?);
         }
     }
-    Ok(())
+    Ok(queued)
 }

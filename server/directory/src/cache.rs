@@ -1,7 +1,8 @@
 //! Which passwords were verified before.
 //!
 //! What is remembered is a keyed hash over the credential's version and the password. The key is random and known
-//! to this process only; versions are random and change with each new password: a remembered hash stands for
+//! to this process only, or to the nodes of a cluster, which tell each other what they remember; versions are random
+//! and change with each new password: a remembered hash stands for
 //! nothing once the password was changed, and is of no use to anybody who finds it elsewhere.
 
 use accounts::Secret;
@@ -9,10 +10,9 @@ use parking_lot::Mutex;
 use std::collections::HashSet;
 
 /// A password that goes with one version of a credential.
-pub(crate) type Tag = [u8; 32];
+pub type Tag = [u8; 32];
 
 pub(crate) struct Cache {
-    key: [u8; 32],
     /// Each generation has at most this many.
     capacity: usize,
     generations: Mutex<Generations>,
@@ -20,8 +20,8 @@ pub(crate) struct Cache {
 
 /// New tags go into the young one. When it is full it becomes the old one, and what was not used since the last
 /// time goes.
-#[derive(Default)]
 struct Generations {
+    key: [u8; 32],
     young: HashSet<Tag>,
     old: HashSet<Tag>,
 }
@@ -29,11 +29,36 @@ struct Generations {
 impl Cache {
     /// Remembers about `capacity` passwords.
     pub(crate) fn new(key: [u8; 32], capacity: usize) -> Self {
-        Cache { key, capacity: capacity.div_ceil(2).max(1), generations: Mutex::default() }
+        let generations = Generations { key, young: HashSet::new(), old: HashSet::new() };
+        Cache { capacity: capacity.div_ceil(2).max(1), generations: Mutex::new(generations) }
+    }
+
+    /// Takes another key, and forgets everything.
+    pub(crate) fn rekey(&self, key: [u8; 32]) {
+        *self.generations.lock() = Generations { key, young: HashSet::new(), old: HashSet::new() };
+    }
+
+    /// All that is remembered.
+    pub(crate) fn all(&self) -> Vec<Tag> {
+        let generations = self.generations.lock();
+        generations.young.union(&generations.old).copied().collect()
+    }
+
+    /// Remembers what another process does that has the same key, as far as there is room for it: nothing of its own goes.
+    pub(crate) fn adopt(&self, tags: impl IntoIterator<Item = Tag>) {
+        let mut generations = self.generations.lock();
+        for tag in tags {
+            if generations.old.len() >= self.capacity {
+                return;
+            }
+            if !generations.young.contains(&tag) {
+                generations.old.insert(tag);
+            }
+        }
     }
 
     pub(crate) fn tag(&self, version: u64, password: &Secret) -> Tag {
-        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        let mut hasher = blake3::Hasher::new_keyed(&self.generations.lock().key);
         hasher.update(b"password");
         hasher.update(&version.to_le_bytes());
         hasher.update(password.expose().as_bytes());
@@ -81,6 +106,24 @@ mod tests {
         assert!(!cache.knows(&cache.tag(2, &Secret::new("secret"))));
         assert!(!cache.knows(&cache.tag(1, &Secret::new("Secret"))));
         assert_ne!(Cache::new([2; 32], 10).tag(1, &Secret::new("secret")), tag);
+    }
+
+    #[test]
+    fn what_another_remembers_is_known_under_one_key() {
+        let (here, there) = (Cache::new([1; 32], 10), Cache::new([2; 32], 10));
+        let secret = |n: u64| here.tag(n, &Secret::new("x"));
+        (0..5).for_each(|n| here.remember(secret(n)));
+        there.adopt(here.all());
+        assert!(!there.knows(&there.tag(1, &Secret::new("x"))), "another key");
+        there.rekey([1; 32]);
+        assert_eq!(there.all(), Vec::<Tag>::new());
+        there.remember(secret(9));
+        there.adopt(here.all());
+        assert!((0..5).all(|n| there.knows(&there.tag(n, &Secret::new("x")))));
+        // No more than there is room for, and what is its own stays.
+        there.adopt((10..100).map(secret));
+        assert!(there.knows(&secret(9)));
+        assert!(there.all().len() <= 10);
     }
 
     #[test]

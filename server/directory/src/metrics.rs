@@ -1,6 +1,6 @@
 //! What logins are counted by.
 
-use accounts::{AuthFailure, Identity};
+use accounts::AuthFailure;
 use metrics::{counter, describe_counter};
 
 const LOGINS: &str = "godwit_directory_logins_total";
@@ -10,7 +10,7 @@ pub fn describe() {
     describe_counter!(LOGINS, "Logins, by outcome (ok, invalid, disabled, unavailable, limited)");
 }
 
-pub(crate) fn count(decision: &Result<Identity, AuthFailure>) {
+pub(crate) fn count<T>(decision: &Result<T, AuthFailure>) {
     let outcome = match decision {
         Ok(_) => "ok",
         Err(AuthFailure::Invalid) => "invalid",

@@ -1,8 +1,12 @@
 //! What clients speak to: the services of each protocol, as the configuration has them.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use accounts::{Accounts, Authenticator};
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
 use delivery::{Delivery, OwnAddress};
 use kv::Database;
 use net::Protocol;
@@ -22,6 +26,7 @@ pub(crate) struct Makings {
     pub(crate) delivery: Delivery,
     pub(crate) imap: imap::Services,
     pub(crate) jmap: jmap::Services,
+    pub(crate) oauth: oauth::Services,
     pub(crate) rng: SharedRng,
 }
 
@@ -63,6 +68,7 @@ impl Makings {
         let config = smtp::Config {
             max_message: config.smtp.max_message_size.bytes(),
             max_recipients: config.smtp.max_recipients,
+            token_metadata: token_metadata(config),
             ..smtp::Config::new(role, config.hostname.clone())
         };
         let (acceptor, authenticator) = (Arc::new(self.delivery.clone()), Some(self.authenticator.clone()));
@@ -74,20 +80,47 @@ impl Makings {
             hostname: config.hostname.clone(),
             plaintext_from_loopback: config.auth.plaintext_on_loopback,
             append_limit: config.smtp.max_message_size.bytes(),
+            token_metadata: token_metadata(config),
             ..imap::Options::default()
         };
         Arc::new(imap::Imap::new(self.imap.clone(), options))
     }
+
     /// What is served by HTTP: to everybody a page, to who has logged in the rest.
     fn http(&self, config: &Config) -> Arc<dyn Protocol> {
         let guard = ::http::Guard {
             authenticator: self.authenticator.clone(),
             plaintext_from_loopback: config.auth.plaintext_on_loopback,
+            metadata: Some(oauth::RESOURCE_METADATA),
         };
         let jmap = jmap::Jmap::new(self.jmap.clone(), jmap_options(config));
-        let site = ::http::site(page::router(&config.hostname).merge(jmap.open()), jmap.private(), guard);
+        let plaintext = config.auth.plaintext_on_loopback;
+        let provider = oauth::OAuth::new(self.oauth.clone(), oauth_options(config)).routes();
+        let provider = provider.route_layer(from_fn(move |request, next| name(plaintext, request, next)));
+        let open = page::router(&config.hostname).merge(jmap.open()).merge(provider);
+        let site = ::http::site(open, jmap.private(), guard);
         Arc::new(::http::Http::new(site, ::http::Options::default()))
     }
+}
+
+/// Tells the OAuth provider who sent a request.
+async fn name(plaintext_from_loopback: bool, mut request: Request, next: Next) -> Response {
+    if let Some(client) = request.extensions().get::<::http::Client>().copied() {
+        let safe = client.tls || (plaintext_from_loopback && client.is_here());
+        request.extensions_mut().insert(oauth::Remote { address: client.peer.ip(), safe });
+    }
+    next.run(request).await
+}
+
+/// Where clients of IMAP and SMTP are told that tokens come from.
+fn token_metadata(config: &Config) -> String {
+    let own = || format!("https://{}", config.hostname);
+    let issuer = config.oauth.issuer.clone().unwrap_or_else(own);
+    format!("{issuer}{}", oauth::SERVER_METADATA)
+}
+
+fn oauth_options(config: &Config) -> oauth::Options {
+    oauth::Options { issuer: config.oauth.issuer.clone(), scopes: jmap::scopes().collect() }
 }
 
 /// The limits that clients are told, as the configuration has them.
@@ -102,5 +135,17 @@ fn jmap_options(config: &Config) -> jmap::Options {
     options.core.concurrent_upload = limits.max_concurrent_upload;
     options.core.concurrent_requests = limits.max_concurrent_requests;
     options.upload_time = limits.upload_time.get();
+    options.concurrent_listeners = limits.max_concurrent_listeners;
+    options.authorities = Arc::new(authorities(&limits.smime_authorities));
+    options.principals = limits.principals.into();
     options
+}
+
+/// Who is believed about signatures of mail: nobody without the file, so that no signature is verified.
+fn authorities(file: &Path) -> jmap::Trust {
+    let trust = std::fs::read(file).map(|pem| jmap::Trust::from_pem(&pem)).unwrap_or_default();
+    if trust.is_empty() {
+        tracing::warn!(file = %file.display(), "no authorities for S/MIME: signatures of mail can not be verified");
+    }
+    trust
 }

@@ -4,6 +4,7 @@
 //! cluster's secrets, made by the first node, and the addresses of the others.
 
 mod load;
+mod logins;
 mod sockets;
 
 use std::net::{SocketAddr, UdpSocket};
@@ -24,6 +25,7 @@ use tokio::sync::watch;
 use crate::config::Config;
 use crate::standing::{self, Company, LEVELS};
 use load::Load;
+pub(crate) use logins::Logins;
 use sockets::{Socket, Sockets};
 
 /// How often it is looked whether the cluster's keys have changed.
@@ -55,6 +57,7 @@ pub(crate) struct Base<'a> {
     pub(crate) clock: &'a SharedClock,
     pub(crate) rng: &'a SharedRng,
     pub(crate) supervisor: &'a Supervisor,
+    pub(crate) logins: &'a Logins,
 }
 
 impl Mesh {
@@ -117,16 +120,22 @@ impl Mesh {
 pub(crate) async fn join(base: Base<'_>, router: Router, charges: Vec<Charge>) -> anyhow::Result<Mesh> {
     describe_metrics();
     let roles = &base.config.cluster;
-    let charges: Vec<Charge> = charges
-        .into_iter()
-        .filter(|charge| charge.duties.iter().all(|duty| roles.has_named(duty.kind.role())))
-        .collect();
+    let charges: Vec<Charge> =
+        charges.into_iter().filter(|charge| charge.duties.iter().all(|duty| is_ours(roles, *duty))).collect();
     let mesh = match base.company {
         Company::Alone => alone(base).await?,
         Company::Shared => shared(base, router).await?,
     };
     standing::work(&mesh.ownership, mesh.membership.as_ref(), charges, base.supervisor);
+    if mesh.rpc.is_some() {
+        base.logins.recalled().await;
+    }
     Ok(mesh)
+}
+
+/// Whether this node may have a duty, by its roles and what its program knows.
+pub(crate) fn is_ours(config: &crate::config::Cluster, duty: schema::Duty) -> bool {
+    config.has_named(duty.kind.role()) && duty.level() <= *LEVELS.end()
 }
 
 fn describe_metrics() {
@@ -172,7 +181,8 @@ async fn shared(base: Base<'_>, router: Router) -> anyhow::Result<Mesh> {
     // Set once, here.
     let _ = hints.0.set(membership.clone());
     let known = Known { membership: membership.clone(), ownership: ownership.clone() };
-    let rpc = talk.calls(sockets.rpc, secrets.subscribe(), known, router)?;
+    let rpc = talk.calls(sockets.rpc, secrets.subscribe(), known, base.logins.route(router))?;
+    base.logins.begin(&secrets.borrow(), (me.node, &rpc), (&ownership, &membership), base.supervisor);
     tell_load(&membership, clock, &supervisor);
     let mesh = Mesh { leases, ownership, membership: Some(membership), rpc: Some(rpc), me, running };
     mesh.follow_secrets(secrets, keys, &supervisor);

@@ -6,7 +6,6 @@ use std::hash::{Hash, Hasher};
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use accounts::{DomainSettings, Kind, NewAccount, PasswordHash, Secret};
 use anyhow::Context;
@@ -49,6 +48,9 @@ pub(crate) struct Arguments {
     /// The DNS server that is asked where remote mail goes, as ADDRESS:PORT, instead of the system's
     #[arg(long)]
     resolver: Option<SocketAddr>,
+    /// Push also to services on this machine, whose certificates an authority in this PEM file has signed
+    #[arg(long, value_name = "FILE")]
+    push_authority: Option<PathBuf>,
     /// Also make the accounts u0 to u(N-1) with the password "secret"
     #[arg(long, default_value_t = 0)]
     users: u32,
@@ -67,6 +69,15 @@ pub(crate) struct Arguments {
     /// Names of regions: the nodes are in them by turns
     #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
     regions: Vec<String>,
+    /// What the nodes work on; everything if absent
+    #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
+    roles: Vec<config::Role>,
+    /// How long a node that ends gives its clients to finish
+    #[arg(long, default_value = "5s")]
+    drain_grace: HumanDuration,
+    /// How long it serves on before that, not ready any more, for load balancers to see it
+    #[arg(long, default_value = "0s")]
+    lb_grace: HumanDuration,
     /// It ends when its standard input does: with the process that started it
     #[arg(long, hide = true)]
     with_parent: bool,
@@ -85,6 +96,8 @@ impl Arguments {
     pub(crate) fn passed_on(&self, number: u16, port_base: u16) -> Vec<OsString> {
         let mut words = vec!["--port-base".into(), port_base.to_string().into()];
         words.extend(["--users".into(), self.users.to_string().into()]);
+        words.extend(["--drain-grace".into(), self.drain_grace.to_string().into()]);
+        words.extend(["--lb-grace".into(), self.lb_grace.to_string().into()]);
         let named = [("--store", self.store.as_ref()), ("--relay", self.relay.as_ref())];
         for (name, value) in named.into_iter().filter_map(|(name, value)| Some((name, value?))) {
             words.extend([name.into(), value.into()]);
@@ -102,6 +115,9 @@ impl Arguments {
         }
         if let Some(file) = &self.blob {
             words.extend(["--blob".into(), file.into()]);
+        }
+        if let Some(file) = &self.push_authority {
+            words.extend(["--push-authority".into(), file.into()]);
         }
         words
     }
@@ -173,18 +189,27 @@ fn configuration(arguments: &Arguments, data: &Path) -> anyhow::Result<Config> {
         data: PathBuf::from(data),
         store: arguments.store(),
         blob: blob(arguments.blob.as_deref())?,
-        cluster: config::Cluster { listen, zone, region, ..config::Cluster::default() },
+        cluster: config::Cluster {
+            listen,
+            zone,
+            region,
+            roles: arguments.roles.clone(),
+            ..config::Cluster::default()
+        },
         listeners,
         tls: config::TlsFiles::default(),
         auth: config::Auth { default_domain: Some(DOMAIN.to_owned()), plaintext_on_loopback: true },
         smtp: config::Smtp::default(),
         jmap: config::Jmap::default(),
+        push: push(arguments.push_authority.as_ref()),
+        oauth: config::OAuth::default(),
+        search: config::Search::default(),
         delivery: config::Delivery { relay: arguments.relay.clone(), resolver: arguments.resolver },
         limits: config::Limits::default(),
         probe: config::Probe::NONE,
         log: "warn".to_owned(),
-        drain_grace: HumanDuration(Duration::from_secs(5)),
-        lb_grace: HumanDuration(Duration::ZERO),
+        drain_grace: arguments.drain_grace,
+        lb_grace: arguments.lb_grace,
     })
 }
 
@@ -193,6 +218,12 @@ fn node_name(data: &Path) -> anyhow::Result<String> {
     let mut hash = std::hash::DefaultHasher::new();
     std::path::absolute(data).with_context(|| data.display().to_string())?.hash(&mut hash);
     Ok(format!("dev-{:016x}", hash.finish()))
+}
+
+fn push(authority: Option<&PathBuf>) -> config::Push {
+    let networks = authority.iter().flat_map(|_| net::Network::loopback());
+    let networks = networks.map(|network| network.to_string()).collect();
+    config::Push { networks, authorities: authority.cloned(), ..config::Push::default() }
 }
 
 fn blob(file: Option<&Path>) -> anyhow::Result<config::Blob> {

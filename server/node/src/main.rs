@@ -11,6 +11,7 @@ mod exchange;
 #[cfg(feature = "faults")]
 mod faults;
 mod http;
+mod index;
 mod leaving;
 mod observing;
 mod parent;
@@ -62,13 +63,16 @@ enum Command {
         config: PathBuf,
     },
     /// Run a demo: embedded store, loopback ports, accounts with printed passwords
-    Dev(dev::Arguments),
+    Dev(Box<dev::Arguments>),
     /// Configuration files
     #[command(subcommand)]
     Config(ConfigCommand),
     /// The store as a whole
     #[command(subcommand)]
     Store(StoreCommand),
+    /// What a node starts to read one attachment: a file in, its text out
+    #[command(hide = true)]
+    ExtractWorker,
     #[command(flatten)]
     Operator(ctl::Command),
 }
@@ -93,7 +97,11 @@ enum ConfigCommand {
 }
 
 fn main() -> ExitCode {
-    let outcome = run(Arguments::parse());
+    let arguments = Arguments::parse();
+    if matches!(arguments.command, Command::ExtractWorker) {
+        return extract::work();
+    }
+    let outcome = run(arguments);
     // Nothing of this process uses the store any more. A client that was never loaded has nothing to stop.
     kv_fdb::stop();
     match outcome {
@@ -112,7 +120,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             let read = Config::load(&config).with_context(|| config.display().to_string())?;
             runtime(true)?.block_on(serve::serve(read, config))
         }
-        Command::Dev(dev) => runtime(true)?.block_on(dev::run(dev, arguments.connection)),
+        Command::Dev(dev) => runtime(true)?.block_on(dev::run(*dev, arguments.connection)),
         Command::Config(ConfigCommand::Schema) => {
             writeln!(std::io::stdout(), "{:#}", Config::schema()).context("cannot print")
         }
@@ -126,6 +134,8 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Store(StoreCommand::Verify(verify)) => {
             runtime(false)?.block_on(verifying::run(verify, arguments.connection))
         }
+        // It is no node and has no store.
+        Command::ExtractWorker => Ok(()),
         Command::Operator(command) => runtime(false)?.block_on(ctl::run(command, &arguments.connection)),
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use admin::cluster::{
     Certificate, Changes, Connections, Disk, Duties, Health, Held, Leases, Ledger, MailProbe, Observed,
-    Probe, Seer, Slot, State, View, judge,
+    Probe, Search, Seer, Slot, State, View, judge,
 };
 use futures::future::{BoxFuture, FutureExt, try_join_all};
 use kv::Database;
@@ -21,6 +21,7 @@ use net::Gate;
 use parking_lot::Mutex;
 use runtime::{SharedClock, Shutdown, Supervisor};
 use schema::{Duty, NodeId};
+use shard::Indexer;
 use spool::Spool;
 
 use crate::cluster::Mesh;
@@ -51,6 +52,7 @@ pub(crate) struct Sights {
     /// The duties of this node's roles.
     pub(crate) duties: Vec<Duty>,
     pub(crate) looked: Looked,
+    pub(crate) indexer: Indexer,
     pub(crate) mail_probe: Arc<Mutex<Option<MailProbe>>>,
 }
 
@@ -88,6 +90,7 @@ impl Observer {
             members,
             duties,
             queue: samples.queue.clone(),
+            search: self.search(),
             store: samples.store.clone(),
             bodies: Probe { latency: None, error: sights.blobs.trouble() },
             changes: Changes { since_look },
@@ -111,6 +114,17 @@ impl Observer {
             lease: standing.is_some(),
             unrenewed: millis(mesh.ownership.unrenewed()),
             lease_time: millis(mesh.ownership.timings().lease),
+        }
+    }
+
+    /// The shards of the index that this node writes.
+    fn search(&self) -> Search {
+        let progress = self.0.sights.indexer.progress();
+        let lag = progress.values().filter_map(|one| one.lag).max();
+        Search {
+            shards: u32::try_from(progress.len()).unwrap_or(u32::MAX),
+            lag: lag.map(millis),
+            error: progress.values().find_map(|one| one.error.clone()),
         }
     }
 

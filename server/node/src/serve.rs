@@ -71,6 +71,9 @@ pub(crate) async fn start(config: Config, file: Option<PathBuf>, flavour: Flavou
     let metrics = telemetry::metrics()?;
     observing::describe_metrics();
     ::http::describe_metrics();
+    shard::describe_metrics();
+    jmap::describe_metrics();
+    oauth::describe_metrics();
     let rng = SystemRng::shared();
     #[cfg(not(feature = "faults"))]
     let clock = runtime::SystemClock::shared();
@@ -94,7 +97,11 @@ pub(crate) async fn start(config: Config, file: Option<PathBuf>, flavour: Flavou
     let supervisor = Supervisor::new(shutdown.clone());
     let (gate, proxies) = (Gate::new(reload::limits(&config)), Networks::from(reload::proxies(&config)?));
     config.body_place()?.keep(&db).await?;
-    let services = wiring::wire(&config, flavour, &db, &clock, &rng, &supervisor, incarnation)?;
+    let shards = segments::shards_of(&db).await.context("the number of shards of the index")?;
+    let directory = Accounts::new(db.clone(), clock.clone(), rng.clone(), wiring::account_options(&config));
+    let push = webpush::secret(&directory).await.context("the key that pushes are signed with")?;
+    let facts = wiring::Facts { incarnation, shards, push };
+    let services = wiring::wire(&config, flavour, &db, &clock, &rng, &supervisor, facts)?;
     let others = vec![("bodies", bodies_probe(services.mail.blobs().clone()))];
     let site = Place::default();
     let probes = vec![("store", store_probe(&db)), ("site", site.probe())];
@@ -195,6 +202,7 @@ impl Node {
             clock: &self.clock,
             rng: &self.rng,
             supervisor: &self.supervisor,
+            logins: &self.services.logins,
         };
         let charges = self.services.charges(&self.supervisor);
         let notify = &self.services.notify;
@@ -281,6 +289,10 @@ impl Node {
             spool: self.services.spool.clone(),
             rows: Arc::new(transfer::Direct::new(&self.db)),
             verifier: self.services.verifier.clone(),
+            index: admin::Index {
+                segments: self.services.index.segments.clone(),
+                searcher: self.services.index.searcher.clone(),
+            },
             leases: self.mesh()?.leases.clone(),
             cluster: Arc::new(observer),
             control: Arc::new(Helm { shutdown: self.shutdown.clone(), reloader: self.reloader.clone() }),
@@ -322,8 +334,9 @@ impl Node {
             reloader: self.reloader.clone(),
             clock: Arc::clone(&self.clock),
             shutdown: self.shutdown.clone(),
-            duties: duties.filter(|duty| config.cluster.has_named(duty.kind.role())).collect(),
+            duties: duties.filter(|duty| cluster::is_ours(&config.cluster, *duty)).collect(),
             looked: Arc::clone(&services.looked),
+            indexer: services.index.indexer.clone(),
             mail_probe: Arc::clone(&prober.outcome),
         };
         prober.spawn(self.reloader.clone(), &self.supervisor);

@@ -78,13 +78,14 @@ impl Upkeep {
         Charge { duties, worker: Arc::new(worker) }
     }
 
-    /// Forgets old changes of every account.
+    /// Forgets old changes of every account, and what its user allowed that nobody can use any more.
     async fn trim(&self) -> Result<(), String> {
         let before = (self.clock.now() - CHANGES).secs();
         let mut after: Option<String> = None;
         loop {
             let page = self.accounts.list(None, after.as_deref(), BATCH).await.map_err(|e| e.to_string())?;
             for account in page.items {
+                self.accounts.expire_grants(account.id).await.map_err(|e| e.to_string())?;
                 match self.mail.trim(account.id, before).await {
                     // A list, or removed meanwhile: it has no logs.
                     Ok(_) | Err(mail::Error::NotFound) => {}
@@ -134,6 +135,14 @@ impl Jobs {
         self.recurring(tenure.clone(), "token-expiry", OFTEN, move || {
             let db = db.clone();
             async move { db.expire_idempotency_tokens(BATCH).await.map(drop) }
+        });
+        let accounts = self.upkeep.accounts.clone();
+        self.recurring(tenure.clone(), "client-expiry", OFTEN, move || {
+            let accounts = accounts.clone();
+            async move {
+                accounts.expire_devices().await?;
+                accounts.expire_clients(BATCH).await.map(drop)
+            }
         });
         let upkeep = self.upkeep.clone();
         self.recurring(tenure, "log-trim", SELDOM, move || {

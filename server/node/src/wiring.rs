@@ -12,18 +12,21 @@ use delivery::outbound::resolver::{ResolveError, Resolver, SystemResolver};
 use delivery::outbound::route::Routing;
 use delivery::outbound::schedule::Schedule;
 use delivery::outbound::{Runner, RunnerOptions};
-use delivery::{CombinerLimits, Delivery};
+use delivery::{CombinerLimits, Delivery, Submissions};
 use directory::Directory;
 use futures::future::{BoxFuture, FutureExt};
 use kv::Database;
 use notify::Notify;
 use ownership::Charge;
 use runtime::{SharedClock, SharedRng, Supervisor};
+use schema::records::push::PushSecret;
 use smtp_proto::ClientName;
 use spool::Spool;
 
 use crate::clients::{Clients, Makings};
+use crate::cluster::Logins;
 use crate::config::Config;
+use crate::index::{self, Index};
 use crate::registrar::AccountsWithMail;
 use crate::serve::Flavour;
 use crate::store;
@@ -42,8 +45,12 @@ pub(crate) struct Services {
     pub(crate) clients: Arc<Clients>,
     pub(crate) delivery: Delivery,
     pub(crate) runner: Runner,
+    pub(crate) submissions: Submissions,
+    pusher: jmap::Pusher,
     pub(crate) notify: Notify,
+    pub(crate) logins: Logins,
     pub(crate) looked: Looked,
+    pub(crate) index: Index,
     upkeep: Upkeep,
 }
 
@@ -55,8 +62,25 @@ impl Services {
 
     /// What one node at a time does, and how.
     pub(crate) fn charges(&self, supervisor: &Supervisor) -> Vec<Charge> {
-        vec![self.runner.charge(supervisor), self.upkeep.charge(supervisor)]
+        vec![
+            self.runner.charge(supervisor),
+            self.upkeep.charge(supervisor),
+            self.index.indexer.charge(supervisor),
+            self.submissions.charge(supervisor),
+            webpush::charge(self.pusher.clone(), supervisor),
+        ]
     }
+}
+
+/// What was read of the store before anything is wired.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    /// The store's incarnation.
+    pub(crate) incarnation: u64,
+    /// Shards of the index.
+    pub(crate) shards: u32,
+    /// What pushes are signed with.
+    pub(crate) push: PushSecret,
 }
 
 /// Wires everything over an open store.
@@ -67,7 +91,7 @@ pub(crate) fn wire(
     clock: &SharedClock,
     rng: &SharedRng,
     supervisor: &Supervisor,
-    incarnation: u64,
+    facts: Facts,
 ) -> anyhow::Result<Services> {
     let blobs = bodies(config, db, clock, rng)?;
     let feed = LocalFeed::new();
@@ -79,7 +103,8 @@ pub(crate) fn wire(
     let spool = Spool::new(db.clone(), blobs.clone(), clock.clone(), rng.clone());
     let (waits, options) = (Arc::new(notify.clone()), directory::Options::default());
     let directory = Directory::new(accounts.clone(), waits, clock.clone(), rng, options);
-    let authenticator: Arc<dyn Authenticator> = Arc::new(directory.context("the cost of password hashing")?);
+    let directory = Arc::new(directory.context("the cost of password hashing")?);
+    let authenticator: Arc<dyn Authenticator> = directory.clone();
     let delivery = Delivery::new(
         delivery::Services {
             db: db.clone(),
@@ -93,7 +118,12 @@ pub(crate) fn wire(
         CombinerLimits::default(),
         supervisor.clone(),
     );
+    let (size, recipients) = (config.smtp.max_message_size.bytes(), config.smtp.max_recipients);
+    let submissions = Submissions::new(delivery.clone(), size, recipients);
     let looked = Looked::default();
+    let index = index::wire(config, &mail, clock, rng, facts.shards);
+    let (resolver, push) = (resolver(config), config.push.options(facts.push, &config.hostname)?);
+    let push = webpush::WebPush::new(push, resolver.clone(), clock.clone(), rng.clone())?;
     let makings = Makings {
         db: db.clone(),
         accounts: accounts.clone(),
@@ -105,19 +135,31 @@ pub(crate) fn wire(
             accounts: accounts.clone(),
             authenticator,
             feed: Arc::new(notify.clone()),
-            index: Arc::new(query::NoIndex),
+            index: Arc::new(index.searcher.clone()),
             clock: clock.clone(),
         },
         jmap: jmap::Services {
             mail: mail.clone(),
+            accounts: accounts.clone(),
+            submitter: Arc::new(submissions.clone()),
             blobs: blobs.clone(),
-            index: Arc::new(query::NoIndex),
+            feed: Arc::new(notify.clone()),
+            index: Arc::new(index.searcher.clone()),
+            push: Arc::new(push),
             clock: clock.clone(),
-            incarnation,
+            rng: rng.clone(),
+            incarnation: facts.incarnation,
+        },
+        oauth: oauth::Services {
+            accounts: accounts.clone(),
+            authenticator: directory.clone(),
+            rng: rng.clone(),
         },
         rng: rng.clone(),
     };
+    let pusher = jmap::Pusher::new(makings.jmap.clone(), jmap::Options::default());
     Ok(Services {
+        pusher,
         clients: Arc::new(Clients::new(makings, config)),
         upkeep: Upkeep {
             db: db.clone(),
@@ -131,6 +173,7 @@ pub(crate) fn wire(
             raise_level: config.cluster.raise_level,
         },
         looked,
+        index,
         registrar: Arc::new(AccountsWithMail {
             db: db.clone(),
             accounts: accounts.clone(),
@@ -139,8 +182,10 @@ pub(crate) fn wire(
         verifier: verify::Verifier::new(accounts.clone(), mail.clone(), spool.clone()),
         mail,
         notify,
-        runner: runner(config, flavour, &delivery)?,
+        logins: Logins::new(directory),
+        runner: runner(config, flavour, &delivery, resolver)?,
         delivery,
+        submissions,
         accounts,
         spool,
     })
@@ -191,16 +236,23 @@ fn bodies(
     Ok(blob::Store::open_at(&place, &config.data, db, clock, rng, options)?)
 }
 
-fn runner(config: &Config, flavour: Flavour, delivery: &Delivery) -> anyhow::Result<Runner> {
+fn resolver(config: &Config) -> Arc<dyn Resolver> {
+    match config.delivery.resolver.map_or_else(SystemResolver::new, SystemResolver::at) {
+        Ok(resolver) => Arc::new(resolver),
+        Err(error) => {
+            tracing::warn!(%error, "no resolver: remote mail waits in the queue, and so do pushes");
+            Arc::new(NoResolver)
+        }
+    }
+}
+
+fn runner(
+    config: &Config,
+    flavour: Flavour,
+    delivery: &Delivery,
+    resolver: Arc<dyn Resolver>,
+) -> anyhow::Result<Runner> {
     let hostname = ClientName::new(&config.hostname).context("hostname cannot be said in EHLO")?;
-    let resolver: Arc<dyn Resolver> =
-        match config.delivery.resolver.map_or_else(SystemResolver::new, SystemResolver::at) {
-            Ok(resolver) => Arc::new(resolver),
-            Err(error) => {
-                tracing::warn!(%error, "no resolver: remote mail waits in the queue");
-                Arc::new(NoResolver)
-            }
-        };
     let options = RunnerOptions {
         client: ClientOptions {
             hostname,

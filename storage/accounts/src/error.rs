@@ -41,6 +41,16 @@ pub enum Error {
     /// A list leads to more recipients than are allowed.
     #[error("more than {0} recipients")]
     TooManyRecipients(usize),
+    /// There are as many as there may be: the caller removes some first.
+    #[error("there are {0} already")]
+    TooMany(usize),
+    /// What is asked for came with a feature level, and a node that does not know it may be there: the operator must raise the level
+    /// first.
+    #[error("the cluster is at feature level {0}, this takes {needs}: `godwit cluster level raise`", needs = schema::level::LOGINS)]
+    Level(u32),
+    /// The feature level cannot be read: the operator must look.
+    #[error(transparent)]
+    Leases(#[from] leases::Error),
     /// The password could not be hashed: the operator must correct the configured cost.
     #[error(transparent)]
     Hash(#[from] HashError),
@@ -60,6 +70,8 @@ pub enum What {
     Address,
     /// A member of a group or list.
     Member,
+    /// A second factor.
+    SecondFactor,
 }
 
 impl std::fmt::Display for What {
@@ -69,6 +81,7 @@ impl std::fmt::Display for What {
             What::Account => "account",
             What::Address => "address",
             What::Member => "member",
+            What::SecondFactor => "second factor",
         })
     }
 }
@@ -77,6 +90,7 @@ impl TransactError for Error {
     fn as_kv(&self) -> Option<&kv::Error> {
         match self {
             Error::Kv(error) => Some(error),
+            Error::Leases(error) => error.as_kv(),
             _ => None,
         }
     }

@@ -11,13 +11,14 @@
 //! An address that is not there itself is looked for without its detail (`user+detail`, RFC 5233) and then goes
 //! to its domain's catch-all.
 //!
-//! Whoever uses an account hears when it is disabled or removed, or its memberships change ([`changes::Feed::standing`]): the
+//! Whoever uses an account hears when it is disabled or removed, or its memberships or passwords change ([`changes::Feed::standing`]): the
 //! transaction writes it down, and a hint follows the commit ([`Accounts::telling`]).
 //!
 //! Verbs ending in `_in` work inside the caller's transaction; all others are one transaction each.
 
 mod address;
 mod aliases;
+mod application;
 mod demo;
 mod domains;
 mod error;
@@ -26,24 +27,37 @@ mod groups;
 mod lists;
 mod login;
 mod model;
+pub mod oauth;
 mod password;
 mod principals;
-mod rights;
+mod proof;
+mod push;
 mod rows;
+mod second;
+mod shares;
 mod standing;
+pub mod testing;
 mod verify;
 
 pub use address::{Address, InvalidAddress, LOCAL_MAX, normalize_domain};
+pub use application::{APPLICATIONS, Application, ApplicationHash};
 pub use error::{Error, What};
 pub use expand::{Expansion, MAX_RECIPIENTS, Recipient, Status};
 pub use groups::{Member, SharedGroup};
-pub use login::{AuthFailure, AuthRequest, Authenticator, Credential, Identity, LoginRecord};
+pub use login::{
+    AuthFailure, AuthRequest, Authenticator, Credential, Entry, Identity, LoginRecord, Person, TokenShown,
+};
 pub use model::{
     Account, AccountChange, Domain, DomainChange, DomainSettings, Kind, NewAccount, Options, Page, Quota,
 };
 pub use password::{HashCost, HashError, PasswordHash, Secret};
-pub use rights::Rights;
+pub use proof::{Admitted, Proof};
+pub use push::{PUSHES, Subscribed, proof_of};
+pub use second::{Enrolled, Entered, RECOVERY_CODES, SecondState};
+pub use shares::{SharedAccount, SharedMailbox, SharedMailboxes};
 pub use verify::{check_row_in, of_account};
+
+pub use schema::Rights;
 
 use changes::{LocalFeed, Sink};
 use kv::Database;
@@ -121,6 +135,17 @@ pub(crate) mod tests {
         let accounts = Accounts::new(kv::memory::database(), clock, Arc::new(SeededRng::new(1)), options);
         accounts.create_domain("example.test", DomainSettings::default()).await.unwrap();
         accounts
+    }
+
+    /// Lets the store be of the newest level.
+    pub(crate) async fn raise(accounts: &Accounts) {
+        use schema::{Key, Record, keys::node::FeatureLevelKey, level, records::node::FeatureLevel};
+        let raised = accounts.db().transact("test", |txn| async move {
+            let row = FeatureLevel { level: level::LAST, raised: 1 };
+            txn.set(&FeatureLevelKey.encode(), &row.to_bytes());
+            Ok::<_, Error>(())
+        });
+        raised.await.unwrap();
     }
 
     impl Accounts {

@@ -1,8 +1,16 @@
 //! Logging in: credentials, and the port that sessions authenticate through.
 
 use crate::groups::shared_with_in;
+use crate::oauth::Bearer;
+use crate::proof::{Admitted, Proof};
 use crate::rows::{self, parse_address};
-use crate::{Account, Accounts, Address, Error, Kind, PasswordHash, Secret, SharedGroup};
+use crate::second::{self, Entered};
+use crate::shares::shares_in;
+use crate::{
+    Account, Accounts, Address, ApplicationHash, Error, Kind, PasswordHash, Secret, SharedAccount,
+    SharedGroup,
+};
+use changes::log;
 use futures::future::BoxFuture;
 use kv::Transaction;
 use schema::keys::account::CredentialKey;
@@ -12,7 +20,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 /// The password's number among an account's credentials.
-const PASSWORD: u32 = 0;
+pub(crate) const PASSWORD: u32 = 0;
 
 /// Somebody who wants to log in.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +35,18 @@ pub struct AuthRequest<'a> {
     pub remote: IpAddr,
 }
 
-/// Somebody who is logged in.
+/// Somebody who comes with a token.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenShown<'a> {
+    /// The token.
+    pub token: &'a Secret,
+    /// Whose the client says that it is, if it says so: a login name.
+    pub login: Option<&'a str>,
+    /// The client's address.
+    pub remote: IpAddr,
+}
+
+/// Who somebody is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The account.
@@ -38,6 +57,26 @@ pub struct Identity {
     pub display_name: String,
     /// The groups whose mailboxes it sees.
     pub groups: Vec<SharedGroup>,
+    /// What others share with it.
+    pub shares: Vec<SharedAccount>,
+}
+
+/// A person who has just logged in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// Who.
+    pub identity: Identity,
+    /// The version of the password that was shown.
+    pub credential: u64,
+}
+
+/// What comes of a password that is right.
+#[derive(Clone, Debug)]
+pub enum Entry {
+    /// That was all.
+    Person(Person),
+    /// A code is asked for as well, with which this has to be shown.
+    Code(Secret),
 }
 
 /// Why somebody is not logged in.
@@ -60,23 +99,42 @@ pub enum AuthFailure {
 /// Who says whether somebody is who they say.
 pub trait Authenticator: Send + Sync {
     /// Decides. Takes about as long for unknown users as for known ones.
-    fn authenticate<'a>(&'a self, request: AuthRequest<'a>) -> BoxFuture<'a, Result<Identity, AuthFailure>>;
+    fn authenticate<'a>(&'a self, request: AuthRequest<'a>) -> BoxFuture<'a, Result<Admitted, AuthFailure>>;
 
     /// Decides by a token that was given out (RFC 6750). Where none is given out, none is good.
-    fn bearer<'a>(
-        &'a self,
-        _token: &'a Secret,
-        _remote: IpAddr,
-    ) -> BoxFuture<'a, Result<Identity, AuthFailure>> {
+    fn bearer<'a>(&'a self, _shown: TokenShown<'a>) -> BoxFuture<'a, Result<Bearer, AuthFailure>> {
         Box::pin(async { Err(AuthFailure::Invalid) })
     }
 
-    /// Resolves when who has logged in to the account may not stay: it was disabled or removed. A session holds it as long as it
-    /// lasts, so it is small.
-    fn revoked(&self, account: AccountId) -> BoxFuture<'static, ()>;
+    /// Decides about a person who is there and reads a page: what that allows to clients goes by the password that was shown.
+    fn person<'a>(&'a self, _request: AuthRequest<'a>) -> BoxFuture<'a, Result<Entry, AuthFailure>> {
+        Box::pin(async { Err(AuthFailure::Invalid) })
+    }
+
+    /// Decides about a person who was asked for a code: `word` is what [`Entry::Code`] has said.
+    fn code<'a>(
+        &'a self,
+        _word: &'a Secret,
+        _code: &'a str,
+        _remote: IpAddr,
+    ) -> BoxFuture<'a, Result<Entered, AuthFailure>> {
+        Box::pin(async { Err(AuthFailure::Invalid) })
+    }
+
+    /// Counts something that anybody may ask for, and that costs, as a failure of the client's address.
+    ///
+    /// # Errors
+    /// [`AuthFailure::RateLimited`].
+    fn count(&self, _remote: IpAddr) -> Result<(), AuthFailure> {
+        Ok(())
+    }
+
+    /// Resolves when who has logged in to the account may not stay: it was disabled or removed, or what was shown is not good any
+    /// more. A session holds it as long as it lasts, so it is small.
+    fn revoked(&self, account: AccountId, proof: Proof) -> BoxFuture<'static, ()>;
 }
 
-/// What proves that somebody is the account's user.
+/// The account's own password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credential {
     /// Another number with every change.
@@ -90,10 +148,16 @@ pub struct Credential {
 pub struct LoginRecord {
     /// The account; it may be disabled.
     pub account: Account,
-    /// Any of these will do.
+    /// The account's own password, if it has one.
     pub credentials: Vec<Credential>,
+    /// Whether the account's own password is not enough, and of no use to programs.
+    pub second: bool,
+    /// Passwords of applications, by their version.
+    pub applications: Vec<(u64, ApplicationHash)>,
     /// The groups whose mailboxes it sees.
     pub groups: Vec<SharedGroup>,
+    /// What others share with it.
+    pub shares: Vec<SharedAccount>,
 }
 
 impl Accounts {
@@ -106,25 +170,17 @@ impl Accounts {
                 let id = AccountId(target.account);
                 let account = rows::account(&txn, id).await?.filter(|account| account.kind == Kind::Person);
                 let Some(account) = account else { return Ok(None) };
-                let credentials = credentials(&txn, id).await?;
-                Ok(Some(LoginRecord { account, credentials, groups: shared_with_in(&txn, id).await? }))
+                let Credentials { own, applications, second } = credentials(&txn, id).await?;
+                let (groups, shares) = (shared_with_in(&txn, id).await?, shares_in(&txn, id).await?);
+                let credentials = own.into_iter().collect();
+                Ok(Some(LoginRecord { account, credentials, second, applications, groups, shares }))
             })
             .await
     }
 
     /// Who a person that is logged in is by now, with the groups it sees; none once the account is disabled or gone.
     pub async fn identity(&self, id: AccountId) -> Result<Option<Identity>, Error> {
-        self.db()
-            .read("accounts.identity", |txn| async move {
-                let account = rows::account(&txn, id).await?;
-                let Some(account) = account.filter(|a| a.kind == Kind::Person && a.enabled) else {
-                    return Ok(None);
-                };
-                let groups = shared_with_in(&txn, id).await?;
-                let (address, display_name) = (account.address, account.display_name);
-                Ok(Some(Identity { account: id, address, display_name, groups }))
-            })
-            .await
+        self.db().read("accounts.identity", |txn| async move { identity_in(&txn, id).await }).await
     }
 
     /// Sets a person's password. Every later login needs it at once, on every node.
@@ -135,13 +191,14 @@ impl Accounts {
 
     /// The same, with a hash that was computed already.
     pub async fn set_password_hash(&self, id: AccountId, hash: &PasswordHash) -> Result<(), Error> {
-        self.db()
-            .transact("accounts.set_password", |txn| async move {
-                rows::account_of_kind(&txn, id, Kind::Person).await?;
-                self.set_credential(&txn, id, hash);
-                Ok(())
-            })
-            .await
+        let set = self.db().transact_versioned("accounts.set_password", |txn| async move {
+            rows::account_of_kind(&txn, id, Kind::Person).await?;
+            self.set_credential(&txn, id, hash);
+            Ok::<_, Error>(())
+        });
+        let version = set.await?.1;
+        self.tell_standing(id, version);
+        Ok(())
     }
 
     /// Hashes a password off the async workers.
@@ -153,11 +210,15 @@ impl Accounts {
 
     pub(crate) fn set_credential(&self, txn: &Transaction, account: AccountId, hash: &PasswordHash) {
         let (version, phc) = (self.rng().u64(), hash.as_str().to_owned());
-        let record = records::Credential { version, phc, changed: self.now() };
+        let changed = self.now();
+        let record = records::Credential { version, phc, changed, ..records::Credential::default() };
         txn.set(&CredentialKey { account, number: PASSWORD }.encode(), &record.to_bytes());
+        // Who came in by the former one and stays is looked at again.
+        log::touch_standing_in(txn, account);
     }
 
-    fn login_address(&self, login: &str) -> Option<Address> {
+    /// The address that a login name stands for.
+    pub(crate) fn login_address(&self, login: &str) -> Option<Address> {
         match (login.contains('@'), &self.options().default_domain) {
             (true, _) => parse_address(login).ok(),
             (false, Some(domain)) => parse_address(&format!("{login}@{domain}")).ok(),
@@ -166,16 +227,49 @@ impl Accounts {
     }
 }
 
-async fn credentials(txn: &Transaction, account: AccountId) -> Result<Vec<Credential>, Error> {
+pub(crate) async fn identity_in(txn: &Transaction, id: AccountId) -> Result<Option<Identity>, Error> {
+    let account = rows::account(txn, id).await?;
+    let Some(account) = account.filter(|a| a.kind == Kind::Person && a.enabled) else { return Ok(None) };
+    let (groups, shares) = (shared_with_in(txn, id).await?, shares_in(txn, id).await?);
+    let (address, display_name) = (account.address, account.display_name);
+    Ok(Some(Identity { account: id, address, display_name, groups, shares }))
+}
+
+/// What of an account may be shown at a login.
+#[derive(Default)]
+pub(crate) struct Credentials {
+    /// Its own password.
+    pub(crate) own: Option<Credential>,
+    /// Passwords of applications, by their version.
+    pub(crate) applications: Vec<(u64, ApplicationHash)>,
+    /// Whether its own password is not enough.
+    pub(crate) second: bool,
+}
+
+impl Credentials {
+    /// Whether one of them has this version, and lets a program in by itself.
+    pub(crate) fn admit(&self, version: u64) -> bool {
+        let own = self.own.as_ref().is_some_and(|own| own.version == version);
+        (own && !self.second) || self.applications.iter().any(|(one, _)| *one == version)
+    }
+}
+
+pub(crate) async fn credentials(txn: &Transaction, account: AccountId) -> Result<Credentials, Error> {
     let (begin, end) = CredentialKey::range(account);
-    let mut credentials = Vec::new();
-    for (_, value) in txn.range(&begin, &end).collect().await? {
-        let record = records::Credential::from_bytes(&value)?;
-        if let Some(hash) = PasswordHash::from_phc(&record.phc) {
-            credentials.push(Credential { version: record.version, hash });
+    let rows = async { Ok::<_, Error>(txn.range(&begin, &end).collect().await?) };
+    let (rows, second) = futures::try_join!(rows, second::in_force_in(txn, account))?;
+    let mut found = Credentials { second, ..Credentials::default() };
+    for (key, value) in rows {
+        let (number, record) =
+            (CredentialKey::decode(&key)?.number, records::Credential::from_bytes(&value)?);
+        if number != PASSWORD {
+            let hash = ApplicationHash::from_bytes(&record.hash);
+            found.applications.extend(hash.map(|hash| (record.version, hash)));
+        } else if let Some(hash) = PasswordHash::from_phc(&record.phc) {
+            found.own = Some(Credential { version: record.version, hash });
         }
     }
-    Ok(credentials)
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Accounts: made, found, listed, changed and deleted.
 
 use crate::rows::{self, parse_address};
-use crate::standing;
 use crate::{Account, AccountChange, Accounts, Address, Error, Kind, NewAccount, Page};
+use crate::{push, standing};
 use kv::Transaction;
 use schema::keys::account::{AddressKey, AliasKey, GroupMemberKey, LastIdKey, MemberOfKey, principal_range};
 use schema::records::account::AddressTarget;
@@ -155,8 +155,10 @@ impl Accounts {
             let GroupMemberKey { group, member } = GroupMemberKey::decode(&key)?;
             txn.clear(&MemberOfKey { member, group }.encode());
         }
+        self.forget_shares_in(txn, id).await?;
         let (begin, end) = principal_range(id);
         txn.clear_range(&begin, &end);
+        push::forget_in(txn, id);
         if account.kind == Kind::Person {
             standing::touch_in(txn, &account);
         }

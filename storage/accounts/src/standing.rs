@@ -7,7 +7,7 @@ use schema::AccountId;
 use smallvec::SmallVec;
 
 impl Accounts {
-    /// After a commit that disabled, enabled or removed an account, or changed its memberships: tells who uses it. Verbs that are
+    /// After a commit that disabled, enabled or removed an account, or changed its memberships or passwords: tells who uses it. Verbs that are
     /// a transaction of their own do so by themselves. A hint: what is not told is found by a look.
     pub fn tell_standing(&self, account: AccountId, version: Versionstamp) {
         let (mailboxes, kinds) = (SmallVec::new(), Kinds::STANDING);
@@ -82,6 +82,15 @@ mod tests {
         assert_eq!(w.heard().await, (true, true));
         w.accounts.delete_account(w.alice).await.unwrap();
         assert_eq!(w.heard().await, (true, true));
+    }
+
+    #[tokio::test]
+    async fn another_password_is_told() {
+        let mut w = World::new().await;
+        for text in ["one", "two"] {
+            w.accounts.set_password(w.alice, &crate::Secret::new(text)).await.unwrap();
+            assert_eq!(w.heard().await, (true, true));
+        }
     }
 
     #[tokio::test]

@@ -1,16 +1,22 @@
 //! Looks whether the directory fits together, and mends what does not.
 
+use crate::login::PASSWORD;
 use crate::rows::{self, parse_address};
-use crate::{Account, Accounts, Address, DomainSettings, Error, Kind as AccountKind, Quota};
+use crate::second::SECRET;
+use crate::shares;
+use crate::{Account, Accounts, Address, ApplicationHash, DomainSettings, Error, Kind as AccountKind, Quota};
 use findings::{Finding, Kind, Mended, Report};
 use kv::Transaction;
 use schema::keys::account::{
-    AddressKey, AliasKey, CredentialKey, DomainKey, GroupMemberKey, LastIdKey, ListMemberKey, MemberOfKey,
-    PrincipalKey, principal_range,
+    AddressKey, AliasKey, CredentialKey, DomainKey, GrantKey, GroupMemberKey, LastIdKey, ListMemberKey,
+    MemberOfKey, PrincipalKey, SecondFactorKey, principal_range,
 };
 use schema::keys::mail::QuotaLimitKey;
+use schema::keys::push::{PushKey, PushRateKey, PushSecretKey, PushSlotKey};
+use schema::keys::share::{ShareKey, SharedKey};
 use schema::records::account::{self as records, AddressTarget, LastId, Membership, Principal};
 use schema::records::mail::QuotaLimitRecord;
+use schema::records::push::{PushRate, PushRecord, PushSecret};
 use schema::{AccountId, DomainId, Key, Record};
 
 /// What does not fit of a row of the directory.
@@ -23,6 +29,10 @@ pub async fn check_row_in(txn: &Transaction, key: &[u8], value: &[u8]) -> Result
         check_address(txn, &address, value, &mut report).await?;
     } else if LastIdKey::decode(key).is_ok() {
         report.record::<LastId>(value);
+    } else if PushSecretKey::decode(key).is_ok() {
+        report.record::<PushSecret>(value);
+    } else if PushSlotKey::decode(key).is_ok() {
+        report.bytes::<10>(value);
     } else if let Ok(PrincipalKey { account }) = PrincipalKey::decode(key) {
         check_principal(txn, account, value, &mut report).await?;
     } else if let Some((account, check)) = part(key) {
@@ -38,22 +48,40 @@ pub async fn check_row_in(txn: &Transaction, key: &[u8], value: &[u8]) -> Result
 
 /// A row of what belongs to an account.
 enum Part {
-    Credential,
+    Credential(u32),
+    SecondFactor,
     Member(GroupMemberKey),
     MemberOf(MemberOfKey),
     ListMember,
     Alias(AliasKey),
+    Push,
+    PushRate,
+    Grant,
+    /// Whether it is the owner's half.
+    Share(ShareKey, bool),
 }
 
 fn part(key: &[u8]) -> Option<(AccountId, Part)> {
     if let Ok(key) = CredentialKey::decode(key) {
-        Some((key.account, Part::Credential))
+        Some((key.account, Part::Credential(key.number)))
+    } else if let Ok(key) = SecondFactorKey::decode(key) {
+        Some((key.account, Part::SecondFactor))
     } else if let Ok(key) = GroupMemberKey::decode(key) {
         Some((key.group, Part::Member(key)))
     } else if let Ok(key) = MemberOfKey::decode(key) {
         Some((key.member, Part::MemberOf(key)))
     } else if let Ok(key) = ListMemberKey::decode(key) {
         Some((key.list, Part::ListMember))
+    } else if let Ok(key) = PushKey::decode(key) {
+        Some((key.account, Part::Push))
+    } else if let Ok(key) = PushRateKey::decode(key) {
+        Some((key.account, Part::PushRate))
+    } else if let Ok(key) = GrantKey::decode(key) {
+        Some((key.account, Part::Grant))
+    } else if let Ok(key) = ShareKey::decode(key) {
+        Some((key.owner, Part::Share(key, true)))
+    } else if let Ok(key) = SharedKey::decode(key) {
+        Some((key.principal, Part::Share(key.other(), false)))
     } else {
         AliasKey::decode(key).ok().map(|key| (key.account, Part::Alias(key)))
     }
@@ -186,10 +214,31 @@ fn limit_of(principal: &Principal) -> QuotaLimitRecord {
     QuotaLimitRecord { octets: limit(principal.quota_bytes), messages: limit(principal.quota_messages) }
 }
 
+/// No code is right by a secret that is none: its user is locked out of the page.
+fn check_second(value: &[u8], report: &mut Report) {
+    let Some(row) = report.record::<records::SecondFactor>(value) else { return };
+    if row.secret.len() != SECRET {
+        report.add_here(Kind::SecondFactorLost, "it is no secret");
+    }
+}
+
+/// A password of an application has a hash, or nobody can log in with it.
+fn check_credential(number: u32, value: &[u8], report: &mut Report) {
+    let Some(row) = report.record::<records::Credential>(value) else { return };
+    if number != PASSWORD && ApplicationHash::from_bytes(&row.hash).is_none() {
+        report.add_here(Kind::CredentialStale, "it is no hash");
+    }
+}
+
 async fn check_part(txn: &Transaction, part: Part, value: &[u8], report: &mut Report) -> Result<(), Error> {
     match part {
-        Part::Credential => drop(report.record::<records::Credential>(value)),
+        Part::SecondFactor => check_second(value, report),
+        Part::Credential(number) => check_credential(number, value, report),
         Part::ListMember => drop(report.bytes::<0>(value)),
+        Part::Push => drop(report.record::<PushRecord>(value)),
+        Part::Share(key, is_owners) => shares::check_in(txn, (key, is_owners), value, report).await?,
+        Part::PushRate => drop(report.record::<PushRate>(value)),
+        Part::Grant => crate::oauth::check_grant_in(txn, value, report).await?,
         Part::Member(GroupMemberKey { group, member }) => {
             report.record::<Membership>(value);
             let other = MemberOfKey { member, group }.encode();
@@ -230,7 +279,7 @@ async fn check_part(txn: &Transaction, part: Part, value: &[u8], report: &mut Re
 
 /// The keys of an account in the directory: one by one, and as ranges.
 pub async fn of_account(txn: &Transaction, account: AccountId) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
-    let mut ranges = vec![principal_range(account)];
+    let mut ranges = vec![principal_range(account), PushKey::of_account(account)];
     let (begin, end) = AliasKey::range(account);
     let mut addresses = Vec::new();
     for (key, _) in txn.range(&begin, &end).collect().await? {
@@ -265,7 +314,7 @@ impl Accounts {
     async fn mend_in(&self, txn: &Transaction, finding: &Finding, drop_lost: bool) -> Result<Mended, Error> {
         let key = finding.key.as_slice();
         match finding.kind {
-            Kind::AddressStale | Kind::AliasStale => {
+            Kind::AddressStale | Kind::AliasStale | Kind::GrantStale | Kind::CredentialStale => {
                 txn.clear(key);
                 Ok(Mended::done("it was cleared"))
             }
@@ -278,6 +327,7 @@ impl Accounts {
                 Ok(Mended::done("it was cleared"))
             }
             Kind::MembershipUneven => membership_in(txn, finding).await,
+            Kind::ShareUneven => shares::mend_in(txn, finding).await,
             Kind::AddressMissing => address_in(txn, finding).await,
             Kind::LastIdLow => last_id_in(txn, finding).await,
             Kind::DomainLost => self.domain_again_in(txn, DomainKey::decode(key)?.name).await,

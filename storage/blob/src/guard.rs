@@ -1,5 +1,8 @@
-//! What stands before an object store that is reached over a network: a deadline for each operation, a circuit breaker
-//! that says no at once while the store is away, and metrics.
+//! What stands before an object store that is reached over a network: a deadline for each operation, circuit breakers
+//! that say no at once while the store is away, and metrics.
+//!
+//! Writing has a breaker of its own: a store may take nothing and still give, and then what is there can be read, and a
+//! reading says nothing of the next write.
 //!
 //! ```text
 //! closed ── TRIP failures in a row ──▶ open ── after the pause ──▶ one operation may try ── succeeds ──▶ closed
@@ -29,32 +32,34 @@ const READ: u32 = 4;
 /// §4.5.3.2.6: 10 minutes).
 const WRITE: Duration = Duration::from_secs(300);
 
-/// An object store behind a breaker.
+/// An object store behind breakers.
 pub(crate) struct Guarded<O> {
     objects: O,
     /// One request.
     timeout: Duration,
-    breaker: Arc<Breaker>,
+    writing: Arc<Breaker>,
+    reading: Arc<Breaker>,
 }
 
 impl<O: Objects> Guarded<O> {
-    pub(crate) fn new(objects: O, timeout: Duration, clock: SharedClock) -> Self {
-        Guarded { objects, timeout, breaker: Arc::new(Breaker { clock, state: Mutex::default() }) }
+    pub(crate) fn new(objects: O, timeout: Duration, clock: &SharedClock) -> Self {
+        let breaker = |of| Arc::new(Breaker { of, clock: Arc::clone(clock), state: Mutex::default() });
+        Guarded { objects, timeout, writing: breaker("writing"), reading: breaker("reading") }
     }
 
     async fn run<T>(
         &self,
         operation: &'static str,
-        limit: Duration,
+        (breaker, limit): (&Arc<Breaker>, Duration),
         work: BoxFuture<'_, Result<T, Error>>,
     ) -> Result<T, Error> {
-        let admitted = self.breaker.admit().inspect_err(|_| count(operation, "refused"))?;
-        let start = self.breaker.clock.monotonic();
+        let admitted = breaker.admit().inspect_err(|_| count(operation, "refused"))?;
+        let start = breaker.clock.monotonic();
         let result = tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
             let source = io::Error::new(io::ErrorKind::TimedOut, "the object store took too long");
             Err(Error::Io { action: operation, object: "object".to_owned(), source })
         });
-        let took = self.breaker.clock.monotonic().saturating_sub(start);
+        let took = breaker.clock.monotonic().saturating_sub(start);
         metrics::histogram!("blob_operation_seconds", "operation" => operation).record(took.as_secs_f64());
         // That there is no such object is an answer like any other.
         let answered = result.as_ref().err().is_none_or(|error| error.is_absent() || !error.is_io());
@@ -70,19 +75,19 @@ fn count(operation: &'static str, outcome: &'static str) {
 
 impl<O: Objects> Objects for Guarded<O> {
     fn put<'a>(&'a self, name: &'a ObjectName, bytes: Pending) -> BoxFuture<'a, Result<(), Error>> {
-        self.run("put", WRITE, self.objects.put(name, bytes)).boxed()
+        self.run("put", (&self.writing, WRITE), self.objects.put(name, bytes)).boxed()
     }
 
     fn get<'a>(&'a self, name: &'a ObjectName, range: Range<u64>) -> BoxFuture<'a, Result<Bytes, Error>> {
-        self.run("get", self.timeout * READ, self.objects.get(name, range)).boxed()
+        self.run("get", (&self.reading, self.timeout * READ), self.objects.get(name, range)).boxed()
     }
 
     fn delete<'a>(&'a self, name: &'a ObjectName) -> BoxFuture<'a, Result<(), Error>> {
-        self.run("delete", self.timeout * READ, self.objects.delete(name)).boxed()
+        self.run("delete", (&self.writing, self.timeout * READ), self.objects.delete(name)).boxed()
     }
 
     fn list(&self, shard: u8) -> BoxFuture<'_, Result<Vec<ObjectName>, Error>> {
-        self.run("list", WRITE, self.objects.list(shard)).boxed()
+        self.run("list", (&self.reading, WRITE), self.objects.list(shard)).boxed()
     }
 
     fn ahead(&self) -> usize {
@@ -90,12 +95,16 @@ impl<O: Objects> Objects for Guarded<O> {
     }
 
     fn trouble(&self) -> Option<String> {
-        let state = self.breaker.state.lock();
-        state.open.map(|_| state.reason.clone())
+        [&self.writing, &self.reading].into_iter().find_map(|breaker| {
+            let state = breaker.state.lock();
+            state.open.map(|_| format!("{}: {}", breaker.of, state.reason))
+        })
     }
 }
 
 struct Breaker {
+    /// What it is before, in a word.
+    of: &'static str,
     clock: SharedClock,
     state: Mutex<State>,
 }
@@ -135,8 +144,8 @@ impl Breaker {
     fn succeeded(&self) {
         let mut state = self.state.lock();
         if state.open.is_some() {
-            tracing::info!("the object store answers again");
-            metrics::gauge!("blob_store_away").set(0.0);
+            tracing::info!(of = self.of, "the object store answers again");
+            metrics::gauge!("blob_store_away", "of" => self.of).set(0.0);
         }
         *state = State::default();
     }
@@ -151,8 +160,8 @@ impl Breaker {
             Some(_) => return,
             None if state.failures < TRIP => return,
             None => {
-                tracing::warn!(%error, "the object store does not answer; larger bodies wait");
-                metrics::gauge!("blob_store_away").set(1.0);
+                tracing::warn!(%error, of = self.of, "the object store does not answer; larger bodies wait");
+                metrics::gauge!("blob_store_away", "of" => self.of).set(1.0);
                 PAUSE
             }
         };
@@ -243,7 +252,8 @@ mod tests {
 
     fn world() -> World {
         let (moody, clock) = (Arc::new(Moody::default()), Arc::new(ManualClock::new(Timestamp(0))));
-        let guarded = Guarded::new(Arc::clone(&moody), Duration::from_secs(1), clock.clone());
+        let guarded =
+            Guarded::new(Arc::clone(&moody), Duration::from_secs(1), &(clock.clone() as SharedClock));
         World { moody, guarded, clock }
     }
 
@@ -276,6 +286,24 @@ mod tests {
         world.moody.away.store(false, Ordering::Relaxed);
         assert_eq!(world.get().await.unwrap(), "x");
         assert_eq!(world.get().await.unwrap(), "x");
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_written_can_be_read() {
+        let world = world();
+        let put = || world.guarded.put(&NAME, Pending::Memory(Bytes::from_static(b"x")));
+        put().await.unwrap();
+        world.moody.away.store(true, Ordering::Relaxed);
+        for _ in 0..TRIP {
+            put().await.unwrap_err();
+        }
+        world.moody.away.store(false, Ordering::Relaxed);
+        assert_eq!(world.get().await.unwrap(), "x");
+        assert!(matches!(put().await, Err(Error::Unavailable)), "a reading says nothing of it");
+        assert!(world.guarded.trouble().is_some());
+        world.clock.advance(PAUSE);
+        put().await.unwrap();
+        assert_eq!(world.guarded.trouble(), None);
     }
 
     #[tokio::test]

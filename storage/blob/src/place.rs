@@ -127,11 +127,9 @@ impl Place {
                 Arc::new(LocalObjects::new(blobs, spill.to_owned()))
             }
             Place::Chunks => Arc::new(ChunkObjects::new(db.clone())),
-            Place::S3(place) => {
-                Arc::new(Guarded::new(RemoteObjects::s3(place, timeout)?, timeout, clock.clone()))
-            }
+            Place::S3(place) => Arc::new(Guarded::new(RemoteObjects::s3(place, timeout)?, timeout, clock)),
             Place::Azblob(place) => {
-                Arc::new(Guarded::new(RemoteObjects::azblob(place, timeout)?, timeout, clock.clone()))
+                Arc::new(Guarded::new(RemoteObjects::azblob(place, timeout)?, timeout, clock))
             }
         })
     }

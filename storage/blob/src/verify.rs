@@ -15,8 +15,10 @@ use schema::keys::blob::{
 };
 use schema::keys::mail::{EmailKey, MembershipKey};
 use schema::keys::queue::QueueEntryKey;
+use schema::keys::search::ManifestKey;
 use schema::records::blob::{BlobMeta, Unreferenced};
 use schema::records::mail::EmailRecord;
+use schema::records::search::Manifest;
 use schema::{BlobHash, Key, Record};
 
 /// Bytes before the payload of a block: a row of one is longer.
@@ -165,6 +167,14 @@ async fn check_reference(
             }
             None => false,
         },
+        BlobOwner::Index { shard, edition } => {
+            match txn.get(&ManifestKey { shard, edition }.encode()).await? {
+                Some(value) => Manifest::from_bytes(&value).map_or(true, |manifest| {
+                    manifest.segments.iter().flat_map(|s| &s.bodies).any(|body| body.hash == hash.0)
+                }),
+                None => false,
+            }
+        }
         BlobOwner::Upload { account, expires } => {
             let expiry = BlobUploadExpiryKey { expires, account, hash }.encode();
             if txn.get(&expiry).await?.is_none() {

@@ -27,6 +27,8 @@ impl Kinds {
     pub const SUBSCRIPTIONS: Kinds = Kinds(16);
     /// Who uses the account, or how, is another matter: it was disabled or removed, or its memberships changed.
     pub const STANDING: Kinds = Kinds(32);
+    /// What the account has besides mail changed: identities, submissions, the automatic reply.
+    pub const OBJECTS: Kinds = Kinds(64);
 
     /// Whether any of `other` is in the set.
     pub const fn intersects(self, other: Kinds) -> bool {
@@ -130,6 +132,12 @@ impl Subscription {
             }
             notified.await;
         }
+    }
+
+    /// Takes the hint that there is, if any, so that [`Subscription::changed`] waits for the next. Says whether there was one.
+    pub fn take(&mut self) -> bool {
+        let generation = self.slot.generation.load(Ordering::Acquire);
+        std::mem::replace(&mut self.seen, generation) != generation
     }
 
     /// Whether [`Subscription::changed`] would return at once; the hint stays.

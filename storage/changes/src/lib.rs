@@ -16,4 +16,4 @@ mod poll;
 
 pub use error::Error;
 pub use feed::{Change, Feed, Kinds, LocalFeed, Sink, Subscription};
-pub use poll::{POLL, Poll};
+pub use poll::{POLL, Poll, Slots, slots};

@@ -52,29 +52,36 @@ pub struct Entries {
 
 /// The entries after `since`; about `limit` of them, since those of one commit are not parted.
 pub async fn read(db: &Database, account: AccountId, since: ModSeq, limit: usize) -> Result<Entries, Error> {
-    db.read("changes.read", |txn| async move {
-        if since < floor_in(&txn, account).await? {
-            return Err(Error::CannotCalculate);
+    db.read("changes.read", |txn| async move { read_in(&txn, account, since, limit).await }).await
+}
+
+/// The same, for who reads something else at the same moment.
+pub async fn read_in(
+    txn: &Transaction,
+    account: AccountId,
+    since: ModSeq,
+    limit: usize,
+) -> Result<Entries, Error> {
+    if since < floor_in(txn, account).await? {
+        return Err(Error::CannotCalculate);
+    }
+    let state = ModSeq(state_in(txn, account).await?.version());
+    let (begin, end) = ChangeKey::after(account, since);
+    let mut rows = txn.range(&begin, &end).snapshot();
+    let mut found = Entries { entries: Vec::new(), upto: state.max(since), more: false };
+    while let Some((key, value)) = rows.try_next().await? {
+        let stamp = Versionstamp::from_bytes(ChangeKey::decode(&key)?.stamp);
+        if let Some((last, _)) = found.entries.last()
+            && found.entries.len() >= limit
+            && last.version() != stamp.version()
+        {
+            found.upto = ModSeq(last.version());
+            found.more = true;
+            break;
         }
-        let state = ModSeq(state_in(&txn, account).await?.version());
-        let (begin, end) = ChangeKey::after(account, since);
-        let mut rows = txn.range(&begin, &end).snapshot();
-        let mut found = Entries { entries: Vec::new(), upto: state.max(since), more: false };
-        while let Some((key, value)) = rows.try_next().await? {
-            let stamp = Versionstamp::from_bytes(ChangeKey::decode(&key)?.stamp);
-            if let Some((last, _)) = found.entries.last()
-                && found.entries.len() >= limit
-                && last.version() != stamp.version()
-            {
-                found.upto = ModSeq(last.version());
-                found.more = true;
-                break;
-            }
-            found.entries.push((stamp, ChangeRecord::from_bytes(&value)?));
-        }
-        Ok(found)
-    })
-    .await
+        found.entries.push((stamp, ChangeRecord::from_bytes(&value)?));
+    }
+    Ok(found)
 }
 
 /// Up to where the log was trimmed; zero if it is whole.

@@ -24,8 +24,8 @@ pub const POLL: Duration = Duration::from_secs(1);
 /// Accounts looked at in one transaction.
 const BATCH: usize = 500;
 
-/// Versions by slot.
-type Slots = BTreeMap<ChangeSlotKey, Versionstamp>;
+/// The last change of each slot.
+pub type Slots = BTreeMap<ChangeSlotKey, Versionstamp>;
 
 /// Looks for changes in a store, for those who wait at a feed.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl Poll {
         if due.is_empty() && standings.is_empty() {
             return Ok(0);
         }
-        let slots = self.slots().await?;
+        let slots = slots(&self.db).await?;
         {
             let seen = self.seen.lock();
             let changed = |key: ChangeSlotKey| slots.get(&key) != seen.get(&key);
@@ -72,18 +72,6 @@ impl Poll {
         Ok(found)
     }
 
-    async fn slots(&self) -> Result<Slots, Error> {
-        let (begin, end) = &ChangeSlotKey::range();
-        let rows = self.db.read("changes.slots", |txn| async move {
-            Ok::<_, Error>(txn.range(begin, end).snapshot().collect().await?)
-        });
-        let row = |(key, value): &kv::Row| {
-            let stamp = Versionstamp::from_slice(value).unwrap_or(Versionstamp::ZERO);
-            Ok((ChangeSlotKey::decode(key)?, stamp))
-        };
-        rows.await?.iter().map(row).collect()
-    }
-
     async fn last_changes(&self, accounts: &[AccountId]) -> Result<Vec<Option<u64>>, Error> {
         let keys: Vec<_> =
             accounts.iter().map(|account| LastChangeKey { account: *account }.encode()).collect();
@@ -94,6 +82,22 @@ impl Poll {
         let stamp = |value: Option<_>| value.as_deref().and_then(Versionstamp::from_slice);
         Ok(values.await?.into_iter().map(|value| stamp(value).map(|stamp| stamp.version())).collect())
     }
+}
+
+/// The last change of each slot, of mail and of standing, by one short range.
+///
+/// # Errors
+/// The store's.
+pub async fn slots(db: &Database) -> Result<Slots, Error> {
+    let (begin, end) = &ChangeSlotKey::range();
+    let rows = db.read("changes.slots", |txn| async move {
+        Ok::<_, Error>(txn.range(begin, end).snapshot().collect().await?)
+    });
+    let row = |(key, value): &kv::Row| {
+        let stamp = Versionstamp::from_slice(value).unwrap_or(Versionstamp::ZERO);
+        Ok((ChangeSlotKey::decode(key)?, stamp))
+    };
+    rows.await?.iter().map(row).collect()
 }
 
 #[cfg(test)]

@@ -22,14 +22,22 @@ pub fn parse(text: &str) -> Option<i64> {
 
 /// A time in seconds since the epoch as RFC 5322 §3.3 writes it, in UTC: `Thu, 01 Jan 1970 00:00:00 +0000`.
 pub fn rfc5322(seconds: i64) -> String {
-    // Years have four digits.
-    let seconds = seconds.clamp(-62_135_596_800, 253_402_300_799);
+    rfc5322_in(seconds, 0)
+}
+
+/// The same in a zone that is so many minutes ahead of UTC.
+pub fn rfc5322_in(seconds: i64, offset: i16) -> String {
+    // Years have four digits, zones two for hours.
+    let offset = offset.clamp(-5_999, 5_999);
+    let seconds = (seconds + i64::from(offset) * 60).clamp(-62_135_596_800, 253_402_300_799);
+    let (sign, minutes) = if offset < 0 { ('-', -offset) } else { ('+', offset) };
+    let zone = format!("{sign}{:02}{:02}", minutes / 60, minutes % 60);
     let (days, rest) = (seconds.div_euclid(DAY), seconds.rem_euclid(DAY));
     let (year, month, day) = civil(days);
     let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
     let name = DAYS[usize::try_from(days.rem_euclid(7)).unwrap_or(0)];
     let month = MONTHS[usize::try_from(month - 1).unwrap_or(0) % 12];
-    format!("{name}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} +0000")
+    format!("{name}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} {zone}")
 }
 
 /// Year, month and day of a number of days since the epoch, in the Gregorian calendar: counted in years

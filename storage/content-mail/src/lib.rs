@@ -7,7 +7,7 @@
 //!
 //! Where to start reading: [`summary`] and [`part`] (what is kept), [`scan`] (how it is found),
 //! [`address`] (the one address parser), [`decode`] (transfer encodings, charsets, encoded words),
-//! [`build`] (trace header fields and delivery status notifications).
+//! [`build`] (trace header fields and delivery status notifications), [`compose`] (messages of clients).
 //!
 //! Invariants
 //! - Nothing fails: any sequence of bytes has a structure, and its ranges lie inside the message and nest.
@@ -17,6 +17,7 @@
 
 pub mod address;
 pub mod build;
+pub mod compose;
 pub mod date;
 pub mod decode;
 mod envelope;
@@ -30,6 +31,7 @@ mod mime;
 pub mod part;
 mod preview;
 pub mod scan;
+pub mod smime;
 pub mod subject;
 pub mod summary;
 

@@ -1,10 +1,11 @@
 //! Where a row belongs.
 
 use schema::keys::account::{
-    AliasKey, CredentialKey, GroupMemberKey, ListMemberKey, MemberOfKey, PrincipalKey,
+    AliasKey, CredentialKey, GrantKey, GroupMemberKey, ListMemberKey, MemberOfKey, PrincipalKey,
 };
-use schema::keys::job::{EmptyKey, PurgeKey};
+use schema::keys::job::{EmptyKey, LaterKey, PurgeKey};
 use schema::keys::mail::*;
+use schema::keys::push::{PushKey, PushRateKey};
 use schema::{AccountId, Key, KeyReader, MailboxId, Uid};
 
 /// Where a row belongs, as far as its key says.
@@ -57,6 +58,9 @@ fn uid_of(key: &[u8]) -> Option<Uid> {
 }
 
 fn of_job(key: &[u8]) -> Place {
+    if let Ok(LaterKey { account, .. }) = LaterKey::decode(key) {
+        return Place { account: Some(account), ..Place::default() };
+    }
     if let Ok(PurgeKey { account }) = PurgeKey::decode(key) {
         return Place { account: Some(account), ..Place::default() };
     }
@@ -76,6 +80,9 @@ fn of_principal(key: &[u8]) -> Option<AccountId> {
         .or_else(|_| GroupMemberKey::decode(key).map(|key| key.group))
         .or_else(|_| MemberOfKey::decode(key).map(|key| key.member))
         .or_else(|_| ListMemberKey::decode(key).map(|key| key.list))
+        .or_else(|_| PushKey::decode(key).map(|key| key.account))
+        .or_else(|_| PushRateKey::decode(key).map(|key| key.account))
+        .or_else(|_| GrantKey::decode(key).map(|key| key.account))
         .ok()
 }
 
@@ -98,6 +105,7 @@ mod tests {
         let bare = Place { mailbox: None, ..boxed };
         assert_eq!(place_of(&EmailKey { account, email }.encode()), bare);
         assert_eq!(place_of(&PrincipalKey { account }.encode()), bare);
+        assert_eq!(place_of(&PushKey { account, id: schema::PushId(1) }.encode()), bare);
         for none in [&b""[..], b"Qn", b"A", b"Si"] {
             assert_eq!(place_of(none), Place::default());
         }

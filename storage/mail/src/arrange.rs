@@ -7,7 +7,7 @@ use schema::records::mail::ChangeKind;
 use schema::{AccountId, Key, MailboxId, Record};
 
 use crate::mailbox::{Named, mailbox_of, record_in, with_role_in};
-use crate::{Error, Mailbox, MailboxPath, MailboxRef, Role, Store, removal};
+use crate::{Error, Mailbox, MailboxPath, MailboxRef, Role, ShareEdit, Store, removal};
 
 /// A mailbox that is to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,10 @@ pub struct NewMailbox {
     pub sort_order: u32,
     /// Whether its owner wants to see it.
     pub subscribed: bool,
+    /// Who else may use it.
+    pub shares: Option<ShareEdit>,
+    /// Who makes it, if that is not the owner: those who may use the mailbox that it lies in may use it as well.
+    pub made_by: Option<AccountId>,
 }
 
 /// What of a mailbox is to be another; none for what stays.
@@ -37,6 +41,8 @@ pub struct MailboxEdit {
     pub sort_order: Option<u32>,
     /// Whether its owner wants to see it.
     pub subscribed: Option<bool>,
+    /// Who else may use it.
+    pub shares: Option<ShareEdit>,
 }
 
 impl Store {
@@ -46,7 +52,7 @@ impl Store {
     /// [`Error::NotFound`] for the parent, [`Error::AlreadyExists`], [`Error::Reserved`] for a role that another mailbox
     /// has, [`Error::Invalid`] for a name; else the store's.
     pub async fn make_mailbox(&self, account: AccountId, new: &NewMailbox) -> Result<Mailbox, Error> {
-        let (made, version) = self
+        let ((made, told), version) = self
             .db
             .transact_versioned("mail.make", |txn| async move {
                 removal::alive_in(&txn, account).await?;
@@ -55,10 +61,17 @@ impl Store {
                 self.subscribe_in(&txn, account, &path.to_string(), new.subscribed);
                 let edit = MailboxEdit { sort_order: Some(new.sort_order), ..MailboxEdit::default() };
                 self.rewrite_mailbox_in(&txn, account, made.id, &edit).await?;
-                by_id_in(&txn, account, made.id).await
+                let at = MailboxRef { account, mailbox: made.id };
+                let told = match (&new.shares, new.made_by, new.parent) {
+                    (Some(edit), _, _) => self.share_in(&txn, at, edit).await?,
+                    (None, Some(by), Some(parent)) => self.inherit_in(&txn, at, parent, by).await?,
+                    (None, _, _) => Vec::new(),
+                };
+                Ok::<_, Error>((by_id_in(&txn, account, made.id).await?, told))
             })
             .await?;
         self.tell(account, &[made.id], version, Kinds::MAILBOXES | Kinds::SUBSCRIPTIONS);
+        self.tell_standing(&told, version);
         Ok(made)
     }
 
@@ -73,13 +86,14 @@ impl Store {
         id: MailboxId,
         edit: &MailboxEdit,
     ) -> Result<(), Error> {
-        let ((), version) = self
+        let (told, version) = self
             .db
             .transact_versioned("mail.edit_mailbox", |txn| async move {
                 self.edit_mailbox_in(&txn, account, id, edit).await
             })
             .await?;
         self.tell(account, &[id], version, Kinds::MAILBOXES | Kinds::SUBSCRIPTIONS);
+        self.tell_standing(&told, version);
         Ok(())
     }
 
@@ -89,7 +103,7 @@ impl Store {
         account: AccountId,
         id: MailboxId,
         edit: &MailboxEdit,
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<AccountId>, Error> {
         let old = by_id_in(txn, account, id).await?;
         let parent = edit.parent.unwrap_or(old.parent);
         let name = edit.name.as_deref().unwrap_or(&old.name);
@@ -110,7 +124,10 @@ impl Store {
         }
         self.rewrite_mailbox_in(txn, account, id, edit).await?;
         self.log_tree_in(txn, account, ChangeKind::MailboxUpdated, id);
-        Ok(())
+        match &edit.shares {
+            Some(edit) => self.share_in(txn, MailboxRef { account, mailbox: id }, edit).await,
+            None => Ok(Vec::new()),
+        }
     }
 
     /// Changes what is in its record alone.

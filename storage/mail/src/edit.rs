@@ -44,6 +44,8 @@ pub struct EmailEdit {
     pub flags: Option<FlagChange>,
     /// Where it is to be.
     pub place: Place,
+    /// The mailboxes whose copies are meant: to whoever asks there are no others, and they stay as they are. None for all.
+    pub within: Option<BTreeSet<MailboxId>>,
 }
 
 /// Why an email stays as it is.
@@ -217,10 +219,15 @@ impl<'a> Page<'a> {
         let Some(email) = email_in(self.txn, self.account, edit.email).await? else {
             return Ok(Err(Refusal::NotFound));
         };
-        let mut rows = Vec::new();
+        let (mut rows, mut elsewhere) = (Vec::new(), BTreeSet::new());
         for row in copies_in(self.txn, self.account, edit.email).await? {
-            if self.live.is_in(self.txn, self.at(row.mailbox)).await? {
+            if !self.live.is_in(self.txn, self.at(row.mailbox)).await? {
+                continue;
+            }
+            if edit.within.as_ref().is_none_or(|within| within.contains(&row.mailbox)) {
                 rows.push(row);
+            } else {
+                elsewhere.insert(row.mailbox);
             }
         }
         let seen = |row: &&Row| !row.record.system.contains(SystemFlags::DELETED);
@@ -232,7 +239,9 @@ impl<'a> Page<'a> {
             Ok(there) => there,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let more: Vec<MailboxId> = there.difference(&here).copied().collect();
+        // No second copy where there is one that is not meant.
+        let more: Vec<MailboxId> =
+            there.difference(&here).filter(|id| !elsewhere.contains(id)).copied().collect();
         let mut missing = Vec::new();
         for mailbox in &more {
             if !self.live.is_in(self.txn, self.at(*mailbox)).await? {

@@ -40,6 +40,8 @@ pub struct EmailCopy {
     pub uid: u32,
     /// Its flags there.
     pub flags: Flags,
+    /// When it came there, seconds since the epoch.
+    pub saved: i64,
 }
 
 impl Email {
@@ -58,7 +60,8 @@ impl Email {
         self.seen().fold(Flags::none(), |all, copy| all.union(&copy.flags))
     }
 
-    fn seen(&self) -> impl Iterator<Item = &EmailCopy> {
+    /// The copies that are seen.
+    pub fn seen(&self) -> impl Iterator<Item = &EmailCopy> {
         self.copies.iter().filter(|copy| !copy.flags.has(SystemFlags::DELETED))
     }
 }
@@ -87,16 +90,17 @@ impl Store {
         ids: &[ThreadId],
     ) -> Result<Vec<(ThreadId, Vec<Email>)>, Error> {
         let mut all = Vec::with_capacity(ids.len());
-        for thread in ids {
-            let emails = self
-                .db
-                .read("mail.thread", |txn| async move { thread_in(&txn, account, *thread).await })
-                .await?;
-            if !emails.is_empty() {
-                all.push((*thread, emails));
-            }
+        for some in ids.chunks(THREADS) {
+            let found = try_join_all(some.iter().map(|thread| self.thread(account, *thread))).await?;
+            let there = some.iter().copied().zip(found).filter(|(_, emails)| !emails.is_empty());
+            all.extend(there);
         }
         Ok(all)
+    }
+
+    /// In a transaction of its own: how long a thread is senders decide.
+    async fn thread(&self, account: AccountId, thread: ThreadId) -> Result<Vec<Email>, Error> {
+        self.db.read("mail.thread", |txn| async move { thread_in(&txn, account, thread).await }).await
     }
 
     /// The account's state: the commit of its last change.
@@ -114,6 +118,8 @@ impl Store {
 
 /// Emails read by one transaction.
 const PAGE: usize = 500;
+/// Threads read at once.
+const THREADS: usize = 8;
 /// Most emails of a thread that are told: senders decide how many there are.
 const THREAD: usize = 5_000;
 
@@ -128,7 +134,11 @@ async fn thread_in(txn: &Transaction, account: AccountId, thread: ThreadId) -> R
     Ok(emails)
 }
 
-async fn emails_in(txn: &Transaction, account: AccountId, ids: &[EmailId]) -> Result<Vec<Email>, Error> {
+pub(crate) async fn emails_in(
+    txn: &Transaction,
+    account: AccountId,
+    ids: &[EmailId],
+) -> Result<Vec<Email>, Error> {
     let (mut live, mut names, mut all) = (Live::default(), Names::default(), Vec::with_capacity(ids.len()));
     for window in ids.chunks(pace::WINDOW) {
         let found = try_join_all(window.iter().map(|id| async move {
@@ -143,7 +153,7 @@ async fn emails_in(txn: &Transaction, account: AccountId, ids: &[EmailId]) -> Re
             for Row { mailbox, uid, record } in rows {
                 if live.is_in(txn, MailboxRef { account, mailbox }).await? {
                     let flags = names.flags(txn, account, record.system, &record.keywords).await?;
-                    copies.push(EmailCopy { mailbox, uid: uid.get(), flags });
+                    copies.push(EmailCopy { mailbox, uid: uid.get(), flags, saved: record.save_date });
                 }
             }
             let (thread, blob) = (ThreadId(record.thread), record.blob_hash()?);

@@ -64,6 +64,16 @@ impl Store {
         rows.iter().map(|(key, _)| Ok(read(key)?)).collect()
     }
 
+    /// Whether the account has such mailboxes: what was in them is seen no longer, and the log does not tell yet.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn is_emptying(&self, account: AccountId) -> Result<bool, Error> {
+        self.db
+            .read("mail.emptying", |txn| async move { Ok(!under_way_in(&txn, account).await?.is_empty()) })
+            .await
+    }
+
     /// Removes the next messages of a deleted mailbox. Repeat it until [`Step::Finished`], with pauses: others want the
     /// store too.
     ///
@@ -107,6 +117,7 @@ impl Store {
             if alive { clearing::next_rows(txn, range, &job.cursor, heavy).await? } else { Vec::new() };
         let (mut messages, mut octets) = (0, 0);
         let mut farewell = Farewell::default();
+        farewell.note_hidden();
         let mut taken = 0;
         for (key, value) in &rows {
             if taken > 0 && pace::is_spent(txn) {

@@ -187,6 +187,11 @@ impl Farewell {
         note(&mut self.updated, record);
     }
 
+    /// Notes that those that stay may be seen no longer: what went was seen.
+    pub(crate) fn note_hidden(&mut self) {
+        self.updated.shows_or_hides = true;
+    }
+
     /// Takes over what another has noted.
     pub(crate) fn merge(&mut self, other: Farewell) {
         for (log, more) in [(&mut self.updated, other.updated), (&mut self.destroyed, other.destroyed)] {

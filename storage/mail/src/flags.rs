@@ -167,6 +167,7 @@ impl Page {
         let before = flag_numbers(record.system, &record.keywords);
         update_flags_in(txn, at, uid, &before, &flag_numbers(new.system, &numbers));
         self.counters.add(moved(record.system, new.system));
+        self.log.shows_or_hides |= old.has(SystemFlags::DELETED) != new.has(SystemFlags::DELETED);
         txn.clear(&OrderKey { account, mailbox: at.mailbox, stamp: record.stamp, uid }.encode());
         record.system = new.system;
         record.keywords = numbers;

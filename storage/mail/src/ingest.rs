@@ -185,6 +185,7 @@ impl Store {
             threads: vec![thread.0],
             mailboxes: vec![at.mailbox.0],
             threads_ended_or_begun: if begun { vec![thread.0] } else { Vec::new() },
+            ..ChangeRecord::default()
         };
         changes::log::record_in(txn, account, email.0, &change);
         let uid_validity = record.uid_validity;

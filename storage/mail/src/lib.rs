@@ -10,10 +10,11 @@
 //! - Counters equal what they count, pages equal rows, indexes equal rows: [`verify`] recounts.
 //! - Every verb that writes reads what the removal of its account clears, so that one of the two conflicts: nothing is
 //!   written for an account that is gone, and what was written before is purged.
-//! - A cache is never trusted: keyword names are looked up in the transaction that uses them, and a [`Listing`] is
-//!   brought up to the moment of each use.
+//! - A cache is never trusted: keyword names are looked up in the transaction that uses them, and a [`Listing`] of a mailbox
+//!   and the [`Catalog`] of an account are brought up to the moment of each use.
 
 mod arrange;
+mod catalog;
 mod clearing;
 mod convert;
 mod copy;
@@ -30,6 +31,7 @@ mod keywords;
 mod listing;
 mod mailbox;
 mod messages;
+mod objects;
 mod open;
 mod pace;
 mod path;
@@ -37,6 +39,7 @@ mod purge;
 mod quota;
 mod removal;
 mod rename;
+mod sharing;
 mod since;
 mod subscriptions;
 mod tally;
@@ -48,8 +51,10 @@ mod trim;
 mod uidset;
 mod uploads;
 mod verify;
+mod whereabouts;
 
 pub use arrange::{MailboxEdit, NewMailbox};
+pub use catalog::{Catalog, Ranked, Remembered, RowSet, Traits};
 pub use clearing::Step;
 pub use copy::Copied;
 pub use edit::{Edited, EmailEdit, Place, Refusal};
@@ -62,10 +67,12 @@ pub use ingest::{Appended, Incoming, NewMessage, PendingAppend};
 pub use listing::{Gathering, Listing};
 pub use mailbox::{Mailbox, Role};
 pub use messages::{MessageRow, Page};
+pub use objects::{ObjectChange, write_object_in};
 pub use open::{Opened, Status};
 pub use path::MailboxPath;
 pub use purge::Purge;
 pub use quota::Usage;
+pub use sharing::{Lists, SHARE_NOTIFICATIONS, ShareEdit};
 pub use since::Delta;
 pub use tally::Tally;
 pub use uidset::UidSet;
@@ -97,6 +104,7 @@ pub struct Store {
     clock: SharedClock,
     rng: SharedRng,
     listings: listing::Listings,
+    catalogs: catalog::Catalogs,
 }
 
 impl Store {
@@ -108,7 +116,8 @@ impl Store {
         clock: SharedClock,
         rng: SharedRng,
     ) -> Self {
-        Self { db, blobs, sink, clock, rng, listings: listing::Listings::new() }
+        let (listings, catalogs) = (listing::Listings::new(), catalog::Catalogs::new());
+        Self { db, blobs, sink, clock, rng, listings, catalogs }
     }
 
     /// Where the bodies are.

@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use moka::sync::Cache;
-use schema::{Flags, ModSeq, ThreadId};
+use schema::{EmailId, Flags, ModSeq, ThreadId};
 
 use crate::since::Delta;
 use crate::{Error, MailboxRef, MessageRow, Store, UidSet};
@@ -35,6 +35,7 @@ struct Brief {
     set: u32,
     modseq: ModSeq,
     thread: ThreadId,
+    email: EmailId,
 }
 
 /// Listings of many mailboxes; those not used for long make room.
@@ -64,6 +65,12 @@ impl Listing {
         self.rows.iter().filter_map(|row| Some((row.thread, self.sets.get(row.set as usize)?)))
     }
 
+    /// The UIDs of those of the emails that are there; these are in order.
+    pub(crate) fn uids_of(&self, emails: &[EmailId]) -> UidSet {
+        let there = |row: &&Brief| emails.binary_search(&row.email).is_ok();
+        self.rows.iter().filter(there).map(|row| row.uid).collect()
+    }
+
     fn bytes(&self) -> usize {
         self.rows.len() * size_of::<Brief>()
     }
@@ -71,7 +78,7 @@ impl Listing {
     /// Adds or replaces a message.
     fn put(&mut self, row: &MessageRow) {
         let set = self.number(&row.flags);
-        let brief = Brief { uid: row.uid, set, modseq: row.modseq, thread: row.thread };
+        let brief = Brief { uid: row.uid, set, modseq: row.modseq, thread: row.thread, email: row.email };
         if self.rows.last().is_none_or(|last| last.uid < row.uid) {
             self.rows.push(brief);
             return;

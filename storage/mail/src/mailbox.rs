@@ -324,6 +324,7 @@ impl Store {
         if let Some(role) = found.role {
             txn.clear(&RoleKey { account, role: role as u8 }.encode());
         }
+        self.unshare_in(txn, at).await?;
         self.log_tree_in(txn, account, ChangeKind::MailboxDestroyed, at.mailbox);
         let (begin, end) = MessageKey::range(account, at.mailbox, 1, u32::MAX);
         let emptied = txn.range(&begin, &end).first().await?.is_none();

@@ -48,6 +48,12 @@ pub struct Page<T> {
     pub next: Option<u32>,
 }
 
+/// UIDs that lie so close, on average, are read with those between them.
+const DENSE: usize = 4;
+
+/// Summaries read at once.
+const SUMMARIES: usize = 100;
+
 /// Largest piece of a structure record: below the store's limit of a value.
 const PIECE: usize = 90_000;
 
@@ -82,6 +88,37 @@ impl Store {
             .await
     }
 
+    /// Those of a mailbox's messages that have these UIDs, which are in order: no more than a page of them.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn messages_at(&self, at: MailboxRef, uids: &[u32]) -> Result<Vec<MessageRow>, Error> {
+        let (Some(first), Some(last)) = (uids.first(), uids.last()) else { return Ok(Vec::new()) };
+        let span = usize::try_from(last - first).unwrap_or(usize::MAX);
+        if span / DENSE <= uids.len() {
+            let mut rows = self.messages(at, *first..=*last, usize::MAX - 1).await?.rows;
+            rows.retain(|row| uids.binary_search(&row.uid).is_ok());
+            return Ok(rows);
+        }
+        self.db
+            .read("mail.messages_at", |txn| async move {
+                let key = |uid: Uid| MessageKey { account: at.account, mailbox: at.mailbox, uid }.encode();
+                let keys: Vec<_> = uids.iter().filter_map(|uid| Uid::new(*uid)).collect();
+                let read = keys.iter().map(|uid| {
+                    let (txn, key) = (&txn, key(*uid));
+                    async move { txn.get_snapshot(&key).await }
+                });
+                let (mut names, mut rows) = (Names::default(), Vec::with_capacity(keys.len()));
+                for (uid, value) in keys.iter().zip(try_join_all(read).await?) {
+                    if let Some(value) = value {
+                        rows.push(row(&txn, at.account, *uid, &value, &mut names).await?);
+                    }
+                }
+                Ok(rows)
+            })
+            .await
+    }
+
     /// One message.
     ///
     /// # Errors
@@ -101,6 +138,35 @@ impl Store {
                 Ok(Arc::new(convert::from_record(structure_in(&txn, account, email).await?)))
             })
             .await
+    }
+
+    /// What is known of emails without reading their bodies, in the order asked for; none of those that are not there.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn summaries(
+        &self,
+        account: AccountId,
+        emails: &[EmailId],
+    ) -> Result<Vec<Option<Arc<Summary>>>, Error> {
+        let mut all = Vec::with_capacity(emails.len());
+        for page in emails.chunks(SUMMARIES) {
+            let read = self.db.read("mail.summaries", |txn| async move {
+                let txn = &txn;
+                let one = |email: &EmailId| {
+                    let email = *email;
+                    async move {
+                        match structure_in(txn, account, email).await {
+                            Err(Error::NotFound) => Ok(None),
+                            record => Ok::<_, Error>(Some(record?)),
+                        }
+                    }
+                };
+                try_join_all(page.iter().map(one)).await
+            });
+            all.extend(read.await?.into_iter().map(|record| record.map(convert::from_record).map(Arc::new)));
+        }
+        Ok(all)
     }
 
     /// Octets of a body.

@@ -69,8 +69,10 @@ impl Store {
         // Any other change of the tree conflicts: what lies below is read without conflicts.
         txn.get(&TreeKey { account }.encode()).await?;
         let tree = tree_in(txn, account).await?;
-        let moved = tree.iter().filter(|one| one.id == old.id || one.path.is_below(from)).collect();
-        self.show_at_in(txn, account, moved, from, to).await?;
+        let moved: Vec<&Mailbox> =
+            tree.iter().filter(|one| one.id == old.id || one.path.is_below(from)).collect();
+        self.show_at_in(txn, account, &moved, from, to).await?;
+        self.note_subscriptions_in(txn, account, &moved, from, to).await?;
         let parent = match to.parent() {
             None => None,
             Some(above) => match resolve_in(txn, account, &above).await? {
@@ -99,7 +101,7 @@ impl Store {
         &self,
         txn: &Transaction,
         account: AccountId,
-        moved: Vec<&Mailbox>,
+        moved: &[&Mailbox],
         from: &MailboxPath,
         to: &MailboxPath,
     ) -> Result<(), Error> {

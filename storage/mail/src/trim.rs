@@ -1,12 +1,23 @@
 //! Logs are kept for a time: the account's change log, and each mailbox's log of expunges.
 
-use schema::keys::mail::{VanishedFloorKey, VanishedKey};
-use schema::{AccountId, Key, ModSeq, Uid};
+use schema::keys::mail::{ObjectKey, ObjectKind, VanishedFloorKey, VanishedKey};
+use schema::records::object::{ShareNotificationRecord, SubmissionRecord};
+use schema::{AccountId, Key, ModSeq, Record, Uid};
 
+use crate::objects::{ObjectChange, write_object_in};
 use crate::{Error, MailboxRef, Store, mailbox, removal};
 
 /// Entries of the change log that one transaction forgets.
 const STEP: usize = 10_000;
+/// Submissions that one transaction looks at.
+const SUBMISSIONS: usize = 50;
+
+/// Objects of a kind that were made before a time, in seconds since the epoch.
+fn made_before(account: AccountId, kind: ObjectKind, before: i64) -> (Vec<u8>, Vec<u8>) {
+    // Ids begin with the time at which they were made.
+    let upto = u64::try_from(before).unwrap_or(0).saturating_mul(1_000) << 20;
+    (ObjectKey::range(account, kind).0, ObjectKey { account, kind, id: upto }.encode())
+}
 
 impl Store {
     /// Forgets changes made before `before`, in seconds since the epoch. Who asks from an earlier moment is told to
@@ -16,6 +27,8 @@ impl Store {
     /// # Errors
     /// [`Error::NotFound`] if the account is gone; else the store's.
     pub async fn trim(&self, account: AccountId, before: i64) -> Result<bool, Error> {
+        self.trim_submissions(account, before).await?;
+        self.trim_notifications(account, before).await?;
         let mut floor = None;
         while let Some(step) = self.trim_changes(account, before).await? {
             floor = Some(step);
@@ -36,6 +49,48 @@ impl Store {
             .transact("mail.trim", |txn| async move {
                 removal::alive_in(&txn, account).await?;
                 Ok(changes::log::trim_in(&txn, account, before, STEP).await?)
+            })
+            .await
+    }
+
+    /// Forgets submissions that were given before then, but for those that still wait.
+    async fn trim_submissions(&self, account: AccountId, before: i64) -> Result<(), Error> {
+        let kind = ObjectKind::Submission;
+        let (begin, end) = made_before(account, kind, before);
+        let (begin, end) = (&begin, &end);
+        self.db
+            .transact("mail.trim", |txn| async move {
+                removal::alive_in(&txn, account).await?;
+                for (key, value) in txn.range(begin, end).limit(SUBMISSIONS).collect().await? {
+                    let (id, record) = (ObjectKey::decode(&key)?.id, SubmissionRecord::from_bytes(&value)?);
+                    if record.sending || record.canceled {
+                        let gone = ObjectChange::<SubmissionRecord>::Destroyed;
+                        write_object_in(&txn, (account, kind, id), &gone, self.now_secs());
+                    }
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    /// Forgets that rights were changed before then (RFC 9670 §3): nobody has to dismiss what is old.
+    async fn trim_notifications(&self, account: AccountId, before: i64) -> Result<(), Error> {
+        let kind = ObjectKind::ShareNotification;
+        let (begin, end) = made_before(account, kind, before);
+        let (begin, end) = (&begin, &end);
+        self.db
+            .transact("mail.trim", |txn| async move {
+                removal::alive_in(&txn, account).await?;
+                for (key, _) in txn.range(begin, end).collect().await? {
+                    let gone = ObjectChange::<ShareNotificationRecord>::Destroyed;
+                    write_object_in(
+                        &txn,
+                        (account, kind, ObjectKey::decode(&key)?.id),
+                        &gone,
+                        self.now_secs(),
+                    );
+                }
+                Ok(())
             })
             .await
     }

@@ -32,7 +32,8 @@ async fn email(w: &World, id: EmailId) -> Option<Email> {
 }
 
 async fn edit(w: &World, email: EmailId, flags: Option<FlagChange>, place: Place) -> Result<(), Refusal> {
-    let edited = w.store.edit_emails(ACCOUNT, &[EmailEdit { email, flags, place }]).await.unwrap();
+    let edited =
+        w.store.edit_emails(ACCOUNT, &[EmailEdit { email, flags, place, within: None }]).await.unwrap();
     edited.outcomes.into_iter().next().unwrap()
 }
 
@@ -149,6 +150,8 @@ async fn mailboxes_are_arranged() {
         role: None,
         sort_order: 7,
         subscribed: true,
+        shares: None,
+        made_by: None,
     };
     let a = w.store.make_mailbox(ACCOUNT, &new(None, "a")).await.unwrap();
     let b = w.store.make_mailbox(ACCOUNT, &new(Some(a.id), "b")).await.unwrap();

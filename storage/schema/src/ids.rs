@@ -4,6 +4,8 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::str::FromStr;
 
+use crate::level;
+
 /// A text is not an id of the expected kind: the client must send one it was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not an id of this kind")]
@@ -29,6 +31,21 @@ pub struct EmailId(pub u64);
 /// A thread within its account: the number of the email that began it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ThreadId(pub u64);
+
+/// Somebody to send as, within an account; 0 is the account itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IdentityId(pub u64);
+
+/// What was given to be sent, within its account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SubmissionId(pub u64);
+
+/// Somewhere to push to, within the account of who subscribed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PushId(pub u64);
+/// What a client was allowed by an account's user, within that account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GrantId(pub u64);
 
 /// A queue entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -103,6 +120,23 @@ impl Duty {
     pub const CERTIFICATE_RENEWAL: Duty = Duty::job(4);
     /// Work left over by others: purges, emptied mailboxes.
     pub const UPKEEP: Duty = Duty::job(5);
+
+    /// Sending what was to be sent later.
+    pub const DELAYED_SEND: Duty = Duty::job(6);
+
+    /// Sending the pushes of a slot of accounts.
+    pub const fn push(slot: u32) -> Duty {
+        Duty::job(64 + slot)
+    }
+
+    /// The feature level from which on programs know it; 0 for what all of them do.
+    pub const fn level(self) -> u32 {
+        match self.kind {
+            DutyKind::Search => level::SEARCH,
+            DutyKind::Job if self.number >= Duty::DELAYED_SEND.number => level::SEARCH,
+            DutyKind::Queue | DutyKind::Job => 0,
+        }
+    }
 
     /// A slot of the queue.
     pub const fn queue(slot: u32) -> Duty {
@@ -242,6 +276,45 @@ impl FromStr for EmailId {
     type Err = InvalidId;
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         parse(text, 'M').map(EmailId)
+    }
+}
+
+impl fmt::Display for IdentityId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        render(f, 'I', self.0)
+    }
+}
+
+impl FromStr for IdentityId {
+    type Err = InvalidId;
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        parse(text, 'I').map(IdentityId)
+    }
+}
+
+impl fmt::Display for SubmissionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        render(f, 'S', self.0)
+    }
+}
+
+impl FromStr for SubmissionId {
+    type Err = InvalidId;
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        parse(text, 'S').map(SubmissionId)
+    }
+}
+
+impl fmt::Display for PushId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        render(f, 'P', self.0)
+    }
+}
+
+impl FromStr for PushId {
+    type Err = InvalidId;
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        parse(text, 'P').map(PushId)
     }
 }
 

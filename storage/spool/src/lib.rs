@@ -31,6 +31,7 @@ mod entry;
 mod error;
 #[cfg(test)]
 mod level_tests;
+mod link;
 mod rewrite;
 mod settle;
 #[cfg(test)]

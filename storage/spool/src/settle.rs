@@ -63,6 +63,7 @@ impl Spool {
             let number = u32::try_from(*number).map_err(|_| Error::Recipients)?;
             txn.set_bytes(QueueRecipientKey { id, number }.encode(), recipient.to_bytes());
         }
+        self.tell_submission_in(txn, id, &recipients, outcomes).await?;
         entry.delay_reported |= delay_reported;
         if recipients.iter().all(|r| r.state != PENDING) {
             entry.wish = WISH_GONE;

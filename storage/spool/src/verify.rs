@@ -5,7 +5,8 @@ use futures::future::try_join;
 use kv::Transaction;
 use schema::keys::blob::{BlobMetaKey, BlobOwner, BlobReferenceKey};
 use schema::keys::queue::{
-    QueueClaimKey, QueueDueKey, QueueEntryKey, QueueRecipientKey, QueueWakeKey, SLOTS, TAG, slot_of,
+    QueueClaimKey, QueueDueKey, QueueEntryKey, QueueLinkKey, QueueRecipientKey, QueueWakeKey, SLOTS, TAG,
+    slot_of,
 };
 use schema::records::blob::BlobMeta;
 use schema::records::queue as records;
@@ -26,6 +27,11 @@ pub async fn check_row_in(txn: &Transaction, key: &[u8], value: &[u8]) -> Result
         check_entry(txn, id, value, &mut report).await?;
     } else if let Ok(QueueRecipientKey { id, .. }) = QueueRecipientKey::decode(key) {
         report.record::<records::Recipient>(value);
+        if txn.get(&QueueEntryKey { id }.encode()).await?.is_none() {
+            report.add_here(Kind::RecipientStale, "there is no such entry");
+        }
+    } else if let Ok(QueueLinkKey { id }) = QueueLinkKey::decode(key) {
+        report.record::<records::Link>(value);
         if txn.get(&QueueEntryKey { id }.encode()).await?.is_none() {
             report.add_here(Kind::RecipientStale, "there is no such entry");
         }

@@ -9,7 +9,7 @@ use schema::keys::system::{
     BodyPlaceKey, CHANGE_SLOTS, ChangeSlotKey, DemoKey, IncarnationKey, SealKey, TransferKey,
     TransferPieceKey,
 };
-use schema::keys::{account, blob as bodies, job, mail as mails, node, queue, system};
+use schema::keys::{account, blob as bodies, job, mail as mails, node, oauth, queue, search, system};
 use schema::records::job::RewriteJob;
 use schema::records::system::{BodyPlace, Demo, Incarnation, Seal, Transfer, TransferPiece};
 use schema::{AccountId, Key};
@@ -38,8 +38,10 @@ pub(crate) async fn check_row_in(txn: &Transaction, key: &[u8], value: &[u8]) ->
         }
         Some(&bodies::TAG) => Ok(blob::check_row_in(txn, key, value).await?),
         Some(&account::TAG) => Ok(accounts::check_row_in(txn, key, value).await?),
+        Some(&oauth::TAG) => Ok(accounts::oauth::check_row(key, value)),
         Some(&node::TAG) => Ok(leases::check_row_in(txn, key, value).await?),
         Some(&queue::TAG) => Ok(spool::check_row_in(txn, key, value).await?),
+        Some(&search::TAG) => Ok(segments::check_row_in(txn, key, value).await?),
         Some(&system::TAG) => Ok(check_system(key, value)),
         Some(&idempotency::TAG) => Ok(check_token(key, value)),
         _ => Ok(Report::of(key).unknown()),

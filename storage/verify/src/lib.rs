@@ -60,6 +60,9 @@ pub enum Error {
     /// The queue.
     #[error(transparent)]
     Spool(#[from] spool::Error),
+    /// The index of mail.
+    #[error(transparent)]
+    Segments(#[from] segments::Error),
     /// A body: where bodies lie may be away.
     #[error(transparent)]
     Blob(#[from] blob::Error),
@@ -76,6 +79,7 @@ impl TransactError for Error {
             Error::Accounts(error) => error.as_kv(),
             Error::Leases(error) => error.as_kv(),
             Error::Spool(error) => error.as_kv(),
+            Error::Segments(error) => error.as_kv(),
             Error::Blob(error) => error.as_kv(),
             Error::Key(_) => None,
         }

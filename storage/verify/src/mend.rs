@@ -8,6 +8,7 @@ use schema::keys::account::PrincipalKey;
 use schema::keys::blob::{BlobMetaKey, TAG as BODIES};
 use schema::keys::mail::{EmailKey, RoleKey, TAG as MAIL};
 use schema::keys::queue::TAG as QUEUE;
+use schema::keys::search::TAG as SEARCH;
 use schema::keys::{account, job, node};
 use schema::records::account::Principal;
 use schema::{AccountId, BlobHash, Key, Record};
@@ -32,6 +33,7 @@ impl Verifier {
             (_, Some(&BODIES)) => Ok(self.mail.blobs().mend(finding).await?),
             (_, Some(&account::TAG)) => Ok(self.accounts.mend(finding, drop_lost).await?),
             (_, Some(&node::TAG)) => self.mend_node(finding).await,
+            (_, Some(&SEARCH)) => self.mend_index(finding).await,
             (_, Some(&QUEUE)) => Ok(self.spool.mend(finding, drop_lost).await?),
             _ => Ok(Mended::kept("nothing says what it was")),
         }
@@ -66,6 +68,7 @@ impl Verifier {
                     BlobOwner::Email(account, email) => {
                         self.mail.drop_lost(EmailKey { account, email }).await?
                     }
+                    BlobOwner::Index { shard, .. } => self.anew(shard).await?,
                     BlobOwner::Queue(id) => self.spool.drop_entry(id).await?,
                     // It ends by itself.
                     BlobOwner::Upload { .. } => Mended::Gone,
@@ -84,6 +87,21 @@ impl Verifier {
         } else {
             Mended::done(done.join("; "))
         })
+    }
+
+    async fn mend_index(&self, finding: &Finding) -> Result<Mended, Error> {
+        let blobs = self.mail.blobs();
+        let mended = self
+            .db
+            .transact("verify.mend", |txn| async move { segments::mend_in(&txn, blobs, finding).await });
+        Ok(mended.await?)
+    }
+
+    /// Has the index of a shard made anew that misses a file.
+    async fn anew(&self, shard: u32) -> Result<Mended, Error> {
+        let mended =
+            self.db.transact("verify.mend", |txn| async move { segments::anew_in(&txn, shard).await });
+        Ok(mended.await?)
     }
 
     async fn mend_node(&self, finding: &Finding) -> Result<Mended, Error> {

@@ -67,6 +67,53 @@ fn nobody_logs_in_with_a_wrong_password_and_a_disabled_account_is_out_at_once() 
     Ok(())
 }
 
+/// RFC 9425: what becomes of quotas is told to the number, with each change of mail and of limits.
+#[test]
+fn quotas_follow_mail_and_limits() -> anyhow::Result<()> {
+    let node = node()?;
+    let session = jmap::ask(&node, Some("alice"), ("GET", "/jmap/session"), "", b"")?;
+    let session: Value = serde_json::from_slice(&session.body)?;
+    let account = session["primaryAccounts"]["urn:ietf:params:jmap:quota"].clone();
+    let call = |name: &str, more: Value| {
+        let mut arguments = json!({"accountId": account});
+        for (name, value) in more.as_object().into_iter().flatten() {
+            arguments[name.as_str()] = value.clone();
+        }
+        let using = ["core", "mail", "quota"].map(|name| format!("urn:ietf:params:jmap:{name}"));
+        let request = json!({"using": using, "methodCalls": [[name, arguments, "0"]]}).to_string();
+        let fields = "Content-Type: application/json\r\n";
+        let answer = jmap::ask(&node, Some("alice"), ("POST", "/jmap"), fields, request.as_bytes())?;
+        let answer: Value = serde_json::from_slice(&answer.body)?;
+        anyhow::Ok(answer["methodResponses"][0][1].clone())
+    };
+    let limit = |octets: &str| {
+        let words = ["account", "quota", "alice@example.test", octets, "--data"];
+        let done = Command::new(harness::binary()?).args(words).arg(node.data()).output()?;
+        anyhow::ensure!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        Ok(())
+    };
+    let first = call("Quota/get", json!({"ids": null}))?;
+    limit("1000000")?;
+    let changes = call("Quota/changes", json!({"sinceState": first["state"]}))?;
+    assert_eq!((&changes["created"], &changes["updatedProperties"]), (&json!(["octets"]), &Value::Null));
+    let second = call("Quota/get", json!({"ids": null}))?;
+    let quota = &second["list"][0];
+    assert_eq!((&quota["resourceType"], &quota["hardLimit"]), (&json!("octets"), &json!(1_000_000)));
+    assert_eq!((&quota["scope"], &quota["types"]), (&json!("account"), &json!(["Email"])));
+    harness::script::deliver(&node, "alice", 1)?;
+    let changes = call("Quota/changes", json!({"sinceState": second["state"]}))?;
+    assert_eq!((&changes["updated"], &changes["updatedProperties"]), (&json!(["octets"]), &json!(["used"])));
+    let third = call("Quota/get", json!({"ids": ["octets"], "properties": ["used"]}))?;
+    assert!(third["list"][0]["used"].as_u64() > quota["used"].as_u64(), "{third}");
+    assert_eq!(changes["newState"], third["state"]);
+    let moved = call("Quota/queryChanges", json!({"sinceQueryState": first["state"]}))?;
+    assert_eq!(moved["added"], json!([{"id": "octets", "index": 0}]));
+    limit("0")?;
+    let changes = call("Quota/changes", json!({"sinceState": third["state"]}))?;
+    assert_eq!(changes["destroyed"], json!(["octets"]));
+    Ok(())
+}
+
 /// A13: what is deep, or grows, is refused, and the node goes on.
 #[test]
 fn what_is_too_much_is_refused() -> anyhow::Result<()> {

@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use harness::traffic::{Found, Mix, Traffic};
-use harness::{Fleet, Smtp, binary, previous_binary, wait};
+use harness::{Fleet, NodeOptions, Smtp, binary, previous_binary, wait};
+use schema::level::LAST;
 use serde_json::Value;
 
 const USERS: usize = 4;
@@ -31,12 +32,18 @@ fn submit(fleet: &Fleet, numbers: std::ops::Range<usize>) {
 #[test]
 fn nodes_are_upgraded_rolled_back_and_the_level_raised_under_load() {
     let (new, old) = (binary().unwrap(), previous_binary().unwrap());
-    let Some(mut fleet) = Fleet::start(old.clone(), USERS as u32, Some(NOWHERE.to_owned())).unwrap() else {
+    let options = NodeOptions {
+        users: USERS as u32,
+        relay: Some(NOWHERE.to_owned()),
+        program: Some(old.clone()),
+        ..NodeOptions::default()
+    };
+    let Some(mut fleet) = Fleet::start(options).unwrap() else {
         return;
     };
     let pause = Duration::from_millis(20);
-    let mix = Mix { senders: 3, readers: 3, listeners: 6, users: USERS, pause };
-    let traffic = Traffic::start(fleet.listener("smtp"), fleet.listener("imap"), mix);
+    let mix = Mix { senders: 3, readers: 3, listeners: 6, askers: 2, users: USERS, pause };
+    let traffic = Traffic::start(["smtp", "imap", "http"].map(|name| fleet.listener(name)), mix);
     let flows = |traffic: &Traffic| {
         let before = traffic.tally();
         wait::until("mail to flow", || {
@@ -71,7 +78,7 @@ fn nodes_are_upgraded_rolled_back_and_the_level_raised_under_load() {
         flows(&traffic);
     }
     let before = level(&fleet);
-    assert_eq!((&before["current"], &before["supported"]), (&1.into(), &2.into()), "{before}");
+    assert_eq!((&before["current"], &before["supported"]), (&1.into(), &LAST.into()), "{before}");
     fleet.hold_queue().unwrap();
     fleet.command(0, &["cluster", "level", "raise"]).unwrap();
     submit(&fleet, 9..12);
@@ -80,18 +87,18 @@ fn nodes_are_upgraded_rolled_back_and_the_level_raised_under_load() {
         Ok((!level["rewriting"]["finished"].is_null()).then_some(level))
     })
     .unwrap();
-    assert_eq!(rewritten["current"], 2);
+    assert_eq!(rewritten["current"], LAST);
     assert_eq!(rewritten["rewriting"]["rewritten"], 9, "{rewritten}");
     flows(&traffic);
 
     // Who does not know the level does not come in, and says why.
     let refused = format!("{:#}", fleet.start_one_more(old.clone()).unwrap_err());
     assert!(
-        refused.contains("the cluster is at feature level 2, this program supports 1 at most"),
+        refused.contains(&format!("the cluster is at feature level {LAST}, this program supports 1 at most")),
         "{refused}"
     );
     let refused = format!("{:#}", fleet.replace(2, old).unwrap_err());
-    assert!(refused.contains("the cluster is at feature level 2"), "{refused}");
+    assert!(refused.contains(&format!("the cluster is at feature level {LAST}")), "{refused}");
     flows(&traffic);
 
     // All remote mail is in the queue once; who submitted it is known of what came after the raise.

@@ -1,7 +1,7 @@
 //! F11: a rolling upgrade, rolled back, done again, and the feature level raised, under load (three nodes on PostgreSQL, HAProxy).
 //!
 //! Criterion: no message that was acknowledged is lost or there twice, no reading lacks what was acknowledged before it; sessions end
-//! politely (421, BYE) and in no other way; who listens (IDLE) is back within 5 s; the slowest hundredth of messages takes at most
+//! politely (421, BYE, 503) and in no other way; who listens (IDLE) is back within 5 s; the slowest hundredth of messages takes at most
 //! twice as long as before, while a node is exchanged. Until the level is raised the old version may come back; after it, it
 //! is refused and says why, and every record of the former format is written anew.
 //!
@@ -13,18 +13,28 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use harness::traffic::{Found, Mix, Traffic};
 use harness::wait::until;
-use harness::{Fleet, Smtp, binary, previous_binary};
+use harness::{Fleet, NodeOptions, Smtp, binary, previous_binary};
+use schema::level::LAST;
 
 use crate::Options;
 use crate::backend::Kind;
 use crate::table::Table;
 
-const USERS: u32 = 16;
+/// Accounts, at least.
+const USERS: usize = 16;
+/// Sessions in IDLE that an account has: whoever has more has all of them told of each message.
+const DEVICES: usize = 4;
 const READERS: usize = 8;
+/// Of a client between two requests: nobody waits for a processor that is all theirs.
+const PAUSE: Duration = Duration::from_millis(20);
+/// Clients of JMAP.
+const ASKERS: usize = 8;
 /// Remote mail that waits, of each phase.
 const QUEUED: usize = 50;
 /// Where nobody listens.
 const NOWHERE: &str = "127.0.0.1:1";
+/// For balancers and for clients, as nodes have them that are not told otherwise.
+const GRACES: (&str, &str) = ("10s", "1m");
 /// Within which who listens is back.
 const BACK: Duration = Duration::from_secs(5);
 
@@ -33,14 +43,30 @@ pub(crate) fn run(options: &Options, table: &mut Table) -> anyhow::Result<()> {
         return Ok(());
     }
     let (new, old) = (binary()?, previous_binary()?);
-    let Some(mut fleet) = Fleet::start(old.clone(), USERS, Some(NOWHERE.to_owned()))? else {
+    let users = USERS.max(options.idle / DEVICES);
+    let nodes = NodeOptions {
+        users: u32::try_from(users)?,
+        relay: Some(NOWHERE.to_owned()),
+        program: Some(old.clone()),
+        graces: Some(GRACES),
+        ..NodeOptions::default()
+    };
+    let Some(mut fleet) = Fleet::start(nodes)? else {
         table.skip("postgres", "everything", "HAProxy or PostgreSQL is not installed");
         return Ok(());
     };
-    let (senders, listeners) = (options.senders, options.idle);
-    let mix = Mix { senders, readers: READERS, listeners, users: USERS as usize, pause: Duration::ZERO };
-    let traffic = Traffic::start(fleet.listener("smtp"), fleet.listener("imap"), mix);
-    until("listeners", || Ok((traffic.listening() == listeners).then_some(())))?;
+    let mix = Mix {
+        senders: options.senders,
+        readers: READERS,
+        listeners: options.idle,
+        askers: ASKERS,
+        users,
+        pause: PAUSE,
+    };
+    let traffic = Traffic::start(["smtp", "imap", "http"].map(|name| fleet.listener(name)), mix);
+    until("listeners", || Ok((traffic.listening() == options.idle).then_some(())))?;
+    // All come at once to nodes that know none of them: what that is like is F14's.
+    let coming = traffic.tally().failures.len();
     let drill = Drill { options, traffic: &traffic };
     let before = drill.phase("as it is", || Ok(()))?;
     submit(&fleet, 0)?;
@@ -59,9 +85,11 @@ pub(crate) fn run(options: &Options, table: &mut Table) -> anyhow::Result<()> {
     table.row("postgres", "lost 0, duplicates 0", &figure, well);
     let figure = format!("{} readings, {} stale {:?}", tally.read, tally.stale.len(), tally.stale.first());
     table.row("postgres", "every reading has what was acknowledged before", &figure, tally.stale.is_empty());
+    let failures = tally.failures.get(coming..).unwrap_or_default();
+    let (polite, first) = (tally.polite, failures.first());
     let figure =
-        format!("{} polite, {} otherwise {:?}", tally.polite, tally.failures.len(), tally.failures.first());
-    table.row("postgres", "sessions end politely or not at all", &figure, tally.failures.is_empty());
+        format!("{polite} polite, {} otherwise {first:?}; {coming} put off at first", failures.len());
+    table.row("postgres", "sessions end politely or not at all", &figure, failures.is_empty());
     let (p50, p99, last) = (tally.away(0.5), tally.away(0.99), tally.away(1.0));
     let figure =
         format!("{} came back after p50 {p50:.1?}, p99 {p99:.1?}, last {last:.1?}", tally.came_back());
@@ -113,19 +141,21 @@ fn raise(fleet: &Fleet, table: &mut Table, old: &Path) -> anyhow::Result<()> {
     fleet.hold_queue()?;
     let begun = Instant::now();
     fleet.command(0, &["cluster", "level", "raise"])?;
-    let told = until("old records to be rewritten", || {
-        let told = fleet.command(0, &["cluster", "level"])?;
-        Ok(told.contains("all are of the current format").then_some(told))
-    })?;
+    let mut told = String::new();
+    until("old records to be rewritten", || {
+        told = fleet.command(0, &["cluster", "level"])?;
+        Ok(told.contains("all are of the current format").then_some(()))
+    })
+    .with_context(|| told.clone())?;
     let line = told.lines().find(|line| line.starts_with("old records")).unwrap_or_default();
     let figure = format!("{line} after {:.1?}", begun.elapsed());
     let all = format!("{} of {}", 2 * QUEUED, 2 * QUEUED);
     table.row("postgres", "the level is raised, and old records are rewritten", &figure, line.contains(&all));
     let refused = fleet.start_one_more(old.to_owned()).map(drop);
     let why = refused.as_ref().err().map(|error| format!("{error:#}")).unwrap_or_default();
-    let said = "the cluster is at feature level 2, this program supports 1 at most";
-    let at = why.find(said).map_or("it came in, or said something else", |_| said);
-    table.row("postgres", "the version before is refused, and says why", at, why.contains(said));
+    let said = format!("the cluster is at feature level {LAST}, this program supports 1 at most");
+    let at = why.find(&said).map_or("it came in, or said something else", |_| &said);
+    table.row("postgres", "the version before is refused, and says why", at, why.contains(&said));
     Ok(())
 }
 

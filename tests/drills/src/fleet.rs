@@ -190,12 +190,18 @@ impl Fleet {
 
     /// Waits until each node sends remote mail on.
     pub(crate) fn wait_for_remote(&self, since: Instant) -> anyhow::Result<()> {
+        let mut idle = Vec::new();
         until("remote mail by all nodes", || {
             let events = self.sinks.since(since);
             // What is put off again and again shows nothing of the rest.
             let sends = |event: &Event| !event.domain.starts_with(HELD);
             let works = |node| events.iter().any(|event| event.node == node && sends(event));
-            Ok((0..self.nodes.len()).all(works).then_some(()))
+            idle = (0..self.nodes.len()).filter(|node| !works(*node)).collect();
+            Ok(idle.is_empty().then_some(()))
+        })
+        .with_context(|| {
+            let health: Vec<_> = (0..self.nodes.len()).map(|node| self.health(node)).collect();
+            format!("none by nodes {idle:?}; their health: {health:?}")
         })
     }
 

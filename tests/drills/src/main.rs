@@ -22,6 +22,7 @@ mod f5;
 mod f6;
 mod f7;
 mod f8;
+mod f9;
 mod fleet;
 mod message;
 mod net;
@@ -98,7 +99,7 @@ struct Options {
     /// all of it, so that both should have more than the log that is read back at most (a sixteenth of memory, up to 1 GiB)
     #[arg(long, default_value_t = 3_000)]
     megabytes: u64,
-    /// F4, F5, F7, F8, F11: how long each fault, or phase, lasts at least, in seconds
+    /// F4, F5, F7, F8, F9, F11: how long each fault, or phase, lasts at least, in seconds
     #[arg(long, default_value_t = 12)]
     seconds: u64,
     /// F11: connections that send
@@ -154,7 +155,7 @@ impl Options {
 /// A drill: its name, what it does, and how it is run.
 type Drill = (&'static str, &'static str, fn(&Options, &mut Table) -> anyhow::Result<()>);
 
-const DRILLS: [Drill; 18] = [
+const DRILLS: [Drill; 19] = [
     ("F1", "a node of three killed at all points, and started again", f1::run),
     ("F2", "power cuts and failing syncs under the embedded store", f2::run),
     ("F3", "a node of three without its store, or without the others", f3::run),
@@ -163,6 +164,7 @@ const DRILLS: [Drill; 18] = [
     ("F6", "the disk is full, and then it is not", f6::run),
     ("F7", "the store of bodies down, slow and wrong", f7::run),
     ("F8", "a DNS that is down, fails, is late, and goes in circles", f8::run),
+    ("F9", "the index: its writer paused and killed, made anew under load", f9::run),
     ("F10", "gossip lost, a node there twice, a node that slept", f10::run),
     ("F11", "a rolling upgrade, rolled back, done again, and the feature level raised", f11::run),
     ("F12", "the datacenter that leads is lost under load, and comes back", f12::run),

@@ -37,7 +37,7 @@ const NAME: &str = "mail.example.test";
 /// Scenes so far: each has a DNS of its own, at the one port that resolvers ask at.
 static SCENES: AtomicU8 = AtomicU8::new(0);
 /// Listeners of HAProxy.
-const LISTENERS: usize = 6;
+const LISTENERS: usize = 8;
 /// Accounts u0 to u(N−1) for others, and one more for the drill.
 pub(crate) const USERS: u32 = 4;
 

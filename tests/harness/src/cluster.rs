@@ -31,6 +31,8 @@ pub struct ClusterOptions {
     pub zones: Vec<String>,
     /// `--regions A,B`: the nodes are in them by turns.
     pub regions: Vec<String>,
+    /// `--push-authority FILE`: who has signed the certificates of push services on this machine.
+    pub push_authority: Option<PathBuf>,
     /// `--port-base N`; 0 for free ports.
     pub port_base: u16,
     /// `--restart`.
@@ -95,6 +97,9 @@ impl Cluster {
             if !names.is_empty() {
                 command.args([option, &names.join(",")]);
             }
+        }
+        if let Some(file) = &options.push_authority {
+            command.arg("--push-authority").arg(file);
         }
         if options.restart {
             command.arg("--restart");

@@ -34,21 +34,15 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Three nodes of the program, with the accounts u0 to u(N−1), whose remote mail goes to `relay`. `None`, with a word on
-    /// standard error, where PostgreSQL or HAProxy is not installed.
+    /// Three nodes, on one PostgreSQL and behind the balancer. `None`, with a word on standard error, where PostgreSQL or HAProxy is
+    /// not installed.
     ///
     /// # Errors
     /// When a node does not start.
-    pub fn start(program: PathBuf, users: u32, relay: Option<String>) -> anyhow::Result<Option<Self>> {
+    pub fn start(options: NodeOptions) -> anyhow::Result<Option<Self>> {
         let Some(store) = PostgreSql::start(QUICK) else { return Ok(None) };
-        let options = NodeOptions {
-            users,
-            relay,
-            store: Some(store.url()),
-            program: Some(program),
-            proxy: Some(format!("{SOURCE}/32")),
-            ..NodeOptions::default()
-        };
+        let options =
+            NodeOptions { store: Some(store.url()), proxy: Some(format!("{SOURCE}/32")), ..options };
         let nodes: Vec<Node> = (0..3).map(|_| Node::start(options.clone())).collect::<anyhow::Result<_>>()?;
         let three: &[Node; 3] = nodes.as_slice().try_into().context("three nodes")?;
         let Some(balancer) = HaProxy::start(three.each_ref().map(|node| &node.announced.listeners)) else {

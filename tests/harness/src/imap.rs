@@ -67,6 +67,17 @@ impl Imap {
         Ok(imap)
     }
 
+    /// AUTHENTICATE OAUTHBEARER (RFC 7628) with an initial response.
+    ///
+    /// # Errors
+    /// When the server refuses it.
+    pub fn bearer(&mut self, token: &str) -> anyhow::Result<()> {
+        use base64::Engine as _;
+        let shown = format!("n,,\u{1}auth=Bearer {token}\u{1}\u{1}");
+        let shown = base64::engine::general_purpose::STANDARD.encode(shown);
+        self.must(&format!("AUTHENTICATE OAUTHBEARER {shown}")).map(drop)
+    }
+
     /// Sends a command and reads to its tagged line.
     ///
     /// # Errors

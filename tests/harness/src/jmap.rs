@@ -5,6 +5,7 @@
 //! ! deliver alice 2          hands the node two small messages for alice by LMTP
 //! ! imap alice SELECT INBOX  a command of IMAP by alice, which must succeed; several in one session with ` ; ` between
 //! ! user bob                 who asks from here on; alice if nobody is named
+//! ! ctl group create team@example.test     a command of an operator
 //! > Mailbox/get {"accountId": "{{account}}", "ids": null}
 //! < Mailbox/get {"list": [{"name": "INBOX", "id": "{{inbox}}"}, "..."]}
 //! >> GET /jmap/session       a request of HTTP; with a type and a body: `>> POST /jmap application/json {}`
@@ -15,7 +16,7 @@
 //! Calls that follow each other are one request; their ids are 0, 1, … and answers are matched in their order. An answer
 //! fits if it has at least what is written: members that are not named do not matter, lists are whole unless they end in
 //! `"..."`. In texts `{{any}}` stands for whatever is there, and `{{name}}` is remembered the first time and the same later.
-//! `{{account}}` is the account of who asks, `{{password:USER}}` a password.
+//! `{{account}}` is the account of who asks, `{{account:NAME}}` another that he sees, `{{password:USER}}` a password.
 
 use std::collections::BTreeMap;
 
@@ -25,17 +26,28 @@ use serde_json::{Map, Value, json};
 
 use crate::line::Line;
 use crate::node::Node;
+use crate::place::{DOMAIN, Place};
 use crate::{Imap, script};
 
 /// What requests use unless they say otherwise.
-const USING: [&str; 2] = ["urn:ietf:params:jmap:core", "urn:ietf:params:jmap:mail"];
+const USING: [&str; 8] = [
+    "urn:ietf:params:jmap:core",
+    "urn:ietf:params:jmap:mail",
+    "urn:ietf:params:jmap:submission",
+    "urn:ietf:params:jmap:vacationresponse",
+    "urn:ietf:params:jmap:blob",
+    "urn:ietf:params:jmap:quota",
+    "urn:ietf:params:jmap:mdn",
+    "urn:ietf:params:jmap:principals",
+];
 
-/// Plays a transcript against a node.
+/// Plays a transcript at a place.
 ///
 /// # Errors
 /// At the first line that does not come as written, with its number.
-pub fn play(node: &Node, text: &str) -> anyhow::Result<()> {
-    let mut player = Player::of(node);
+pub fn play(place: &dyn Place, text: &str) -> anyhow::Result<()> {
+    let mut player = Player::of(place);
+    let text = text.replace(DOMAIN, place.domain());
     for (index, line) in text.lines().enumerate() {
         player.step(line).with_context(|| format!("line {}: {line}", index + 1))?;
     }
@@ -45,7 +57,7 @@ pub fn play(node: &Node, text: &str) -> anyhow::Result<()> {
 }
 
 struct Player<'a> {
-    node: &'a Node,
+    place: &'a dyn Place,
     user: String,
     calls: Vec<Value>,
     answers: Vec<Value>,
@@ -70,17 +82,49 @@ pub struct Answer {
 pub fn ask(
     node: &Node,
     user: Option<&str>,
+    request: (&str, &str),
+    fields: &str,
+    body: &[u8],
+) -> anyhow::Result<Answer> {
+    ask_as(node, user, request, fields, body)
+}
+
+/// The same at any place.
+///
+/// # Errors
+/// When there is no answer.
+pub fn ask_as(
+    place: &dyn Place,
+    user: Option<&str>,
+    request: (&str, &str),
+    fields: &str,
+    body: &[u8],
+) -> anyhow::Result<Answer> {
+    let mut fields = fields.to_owned();
+    if let Some(user) = user {
+        let login = format!("{user}@{}:{}", place.domain(), place.password(user));
+        fields += &authorization(&login);
+    }
+    ask_at(&place.listener("https"), request, &fields, body)
+}
+
+/// The field for a login, `name:password`.
+fn authorization(login: &str) -> String {
+    format!("Authorization: Basic {}\r\n", base64::engine::general_purpose::STANDARD.encode(login))
+}
+
+/// One request over HTTPS to `host:port`, on a connection of its own.
+///
+/// # Errors
+/// When there is no answer.
+pub fn ask_at(
+    address: &str,
     (method, path): (&str, &str),
     fields: &str,
     body: &[u8],
 ) -> anyhow::Result<Answer> {
-    let mut line = Line::connect_tls(node.listener("https"))?;
+    let mut line = Line::connect_tls(address)?;
     let mut head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{fields}");
-    if let Some(user) = user {
-        let login = format!("{user}@example.test:{}", node.password(user));
-        let token = base64::engine::general_purpose::STANDARD.encode(login);
-        head += &format!("Authorization: Basic {token}\r\n");
-    }
     head += &format!("Content-Length: {}\r\n\r\n", body.len());
     line.send(&[head.as_bytes(), body].concat())?;
     let mut answer = line.read_to_end()?;
@@ -92,9 +136,9 @@ pub fn ask(
 }
 
 impl<'a> Player<'a> {
-    fn of(node: &'a Node) -> Self {
+    fn of(place: &'a dyn Place) -> Self {
         Player {
-            node,
+            place,
             user: "alice".to_owned(),
             calls: Vec::new(),
             answers: Vec::new(),
@@ -130,13 +174,18 @@ impl<'a> Player<'a> {
             }
             "deliver" => {
                 let (user, count) = rest.split_once(' ').unwrap_or((rest, "1"));
-                script::deliver(self.node, user, count.parse()?)
+                let address = format!("{user}@{}", self.place.domain());
+                script::deliver_to(&self.place.listener("lmtp"), &address, count.parse()?)
             }
             "imap" => {
                 let (user, commands) = rest.split_once(' ').context("a command of IMAP")?;
-                let login = format!("{user}@example.test");
-                let mut imap = Imap::login(self.node.listener("imap"), &login, self.node.password(user))?;
+                let login = format!("{user}@{}", self.place.domain());
+                let mut imap = Imap::login(&self.place.listener("imap"), &login, &self.place.password(user))?;
                 commands.split(" ; ").try_for_each(|command| imap.must(command).map(drop))
+            }
+            "ctl" => {
+                let words: Vec<&str> = rest.split(' ').collect();
+                self.place.command(&words)
             }
             _ => bail!("an unknown directive"),
         }
@@ -150,6 +199,12 @@ impl<'a> Player<'a> {
         Ok(())
     }
 
+    /// One request by who asks, on a connection of its own.
+    fn ask(&self, request: (&str, &str), fields: &str, body: &[u8]) -> anyhow::Result<Answer> {
+        let user = Some(self.user.as_str()).filter(|user| *user != "nobody");
+        ask_as(self.place, user, request, fields, body)
+    }
+
     /// Sends the calls that wait.
     fn flush(&mut self) -> anyhow::Result<()> {
         if self.calls.is_empty() {
@@ -157,7 +212,7 @@ impl<'a> Player<'a> {
         }
         let request = json!({"using": USING, "methodCalls": std::mem::take(&mut self.calls)}).to_string();
         let fields = "Content-Type: application/json\r\n";
-        let answer = ask(self.node, Some(&self.user), ("POST", "/jmap"), fields, request.as_bytes())?;
+        let answer = self.ask(("POST", "/jmap"), fields, request.as_bytes())?;
         let body = String::from_utf8_lossy(&answer.body).into_owned();
         ensure!(answer.status == 200, "{} {body}", answer.status);
         let response: Value = serde_json::from_str(&body)?;
@@ -184,8 +239,7 @@ impl<'a> Player<'a> {
         let (method, path) = (words.next().context("a method")?, words.next().context("a path")?);
         let fields = words.next().map(|kind| format!("Content-Type: {kind}\r\n")).unwrap_or_default();
         let body = words.next().unwrap_or_default().replace("\\r\\n", "\r\n");
-        let user = Some(self.user.as_str()).filter(|user| *user != "nobody");
-        self.last = Some(ask(self.node, user, (method, path), &fields, body.as_bytes())?);
+        self.last = Some(self.ask((method, path), &fields, body.as_bytes())?);
         Ok(())
     }
 
@@ -224,10 +278,13 @@ impl<'a> Player<'a> {
 
     fn value_of(&mut self, hole: &str) -> anyhow::Result<String> {
         if let Some(user) = hole.strip_prefix("password:") {
-            return Ok(self.node.password(user).to_owned());
+            return Ok(self.place.password(user));
         }
         if hole == "account" {
             return self.account();
+        }
+        if let Some(name) = hole.strip_prefix("account:") {
+            return self.account_of(name);
         }
         let value = self.variables.get(hole).with_context(|| format!("{hole} has no value yet"))?;
         Ok(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
@@ -237,13 +294,22 @@ impl<'a> Player<'a> {
     fn account(&mut self) -> anyhow::Result<String> {
         let name = format!("account of {}", self.user);
         if !self.variables.contains_key(&name) {
-            let answer = ask(self.node, Some(&self.user), ("GET", "/jmap/session"), "", b"")?;
+            let answer = self.ask(("GET", "/jmap/session"), "", b"")?;
             let session: Value = serde_json::from_slice(&answer.body)?;
             let account = session.pointer("/primaryAccounts/urn:ietf:params:jmap:mail").cloned();
             self.variables.insert(name.clone(), account.context("no account")?);
         }
         let account = self.variables.get(&name).and_then(Value::as_str);
         Ok(account.context("no account")?.to_owned())
+    }
+
+    /// An account that who asks sees, by its name.
+    fn account_of(&self, name: &str) -> anyhow::Result<String> {
+        let answer = self.ask(("GET", "/jmap/session"), "", b"")?;
+        let session: Value = serde_json::from_slice(&answer.body)?;
+        let accounts = session.get("accounts").and_then(Value::as_object).context("no accounts")?;
+        let named = |(_, account): &(&String, &Value)| account.get("name").is_some_and(|one| *one == name);
+        accounts.iter().find(named).map(|(id, _)| id.clone()).with_context(|| format!("no account {name}"))
     }
 
     fn fits(&mut self, wanted: &Value, came: &Value) -> anyhow::Result<()> {

@@ -121,6 +121,23 @@ impl Line {
         }
     }
 
+    /// What comes up to some bytes, without them; `None` at the end of the stream.
+    ///
+    /// # Errors
+    /// When the peer says nothing for [`PATIENCE`].
+    pub fn read_until(&mut self, end: &[u8]) -> anyhow::Result<Option<Vec<u8>>> {
+        loop {
+            if let Some(at) = self.buffer.windows(end.len()).position(|w| w == end) {
+                let mut block: Vec<u8> = self.buffer.drain(..at + end.len()).collect();
+                block.truncate(at);
+                return Ok(Some(block));
+            }
+            if !self.fill()? {
+                return Ok(None);
+            }
+        }
+    }
+
     /// Exactly `n` bytes, of a literal say.
     ///
     /// # Errors

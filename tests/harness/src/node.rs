@@ -40,8 +40,14 @@ pub struct NodeOptions {
     pub region: Option<String>,
     /// `--resolver ADDRESS:PORT`: the DNS server that is asked.
     pub resolver: Option<String>,
+    /// `--push-authority FILE`: who has signed the certificates of push services on this machine.
+    pub push_authority: Option<PathBuf>,
     /// `--listen NAME=ADDRESS`: where listeners are, instead of on free ports.
     pub listen: Vec<String>,
+    /// `--lb-grace` and `--drain-grace`: how long it goes on when it ends, and how long clients have then.
+    pub graces: Option<(&'static str, &'static str)>,
+    /// `--roles A,B,…`: what it works on, if not on everything.
+    pub roles: Option<&'static str>,
     /// Whether it has the same ports again when it is started again.
     pub same_ports: bool,
 }
@@ -202,9 +208,15 @@ impl Node {
         Ok(())
     }
 
-    /// Where its listeners are, as `--listen` takes it.
+    /// Where its listeners are, as `--listen` takes it; what is not announced stays where it was to be.
     fn addresses(&self) -> Vec<String> {
-        self.announced.listeners.iter().map(|(name, address)| format!("{name}={address}")).collect()
+        let announced = &self.announced.listeners;
+        let silent = |listen: &&String| {
+            let (name, _) = listen.split_once('=').unwrap_or_default();
+            !announced.iter().any(|(known, _)| known == name)
+        };
+        let told = announced.iter().map(|(name, address)| format!("{name}={address}"));
+        self.options.listen.iter().filter(silent).cloned().chain(told).collect()
     }
 
     /// Resident memory in bytes, from /proc.
@@ -301,6 +313,15 @@ fn command(options: &NodeOptions, data: &Path) -> anyhow::Result<Command> {
     }
     if let Some(server) = &options.resolver {
         command.args(["--resolver", server]);
+    }
+    if let Some(roles) = options.roles {
+        command.args(["--roles", roles]);
+    }
+    if let Some((balancers, clients)) = options.graces {
+        command.args(["--lb-grace", balancers, "--drain-grace", clients]);
+    }
+    if let Some(file) = &options.push_authority {
+        command.arg("--push-authority").arg(file);
     }
     if !options.listen.is_empty() {
         command.args(["--listen", &options.listen.join(",")]);

@@ -305,15 +305,22 @@ fn hex(text: &str) -> anyhow::Result<Vec<u8>> {
 /// # Errors
 /// When one is not taken.
 pub fn deliver(node: &Node, user: &str, count: u32) -> anyhow::Result<()> {
-    let mut lmtp = Smtp::connect_lmtp(node.listener("lmtp"))?;
+    deliver_to(node.listener("lmtp"), &format!("{user}@example.test"), count)
+}
+
+/// The same to a listener for LMTP, and for any address.
+///
+/// # Errors
+/// When one is not taken.
+pub fn deliver_to(listener: &str, address: &str, count: u32) -> anyhow::Result<()> {
+    let mut lmtp = Smtp::connect_lmtp(listener)?;
     for n in 1..=count {
         let message = format!(
-            "From: Carol <carol@example.org>\r\nTo: <{user}@example.test>\r\nSubject: Message {n}\r\n\
+            "From: Carol <carol@example.org>\r\nTo: <{address}>\r\nSubject: Message {n}\r\n\
              Date: Sat, 21 Nov 2026 10:0{}:00 +0000\r\nMessage-ID: <m{n}@example.org>\r\n\r\nBody {n}\r\n",
             n % 10
         );
-        let (code, text) =
-            lmtp.send("carol@example.org", &[&format!("{user}@example.test")], message.as_bytes())?;
+        let (code, text) = lmtp.send("carol@example.org", &[address], message.as_bytes())?;
         anyhow::ensure!(code == 250, "{code} {text:?}");
     }
     Ok(())

@@ -1,6 +1,7 @@
-//! Clients that go on whatever happens to the nodes behind their balancer: senders, readers and listeners (IDLE).
+//! Clients that go on whatever happens to the nodes behind their balancer: senders, readers, listeners (IDLE) and clients of
+//! JMAP.
 //!
-//! A connection may end politely (421, BYE): then the client comes back at once. Every other end is counted as a failure. Each
+//! A connection may end politely (421, BYE, `Connection: close`): then the client comes back at once. Every other end is counted as a failure. Each
 //! message is sent once, under an id of its own, and noted when it was acknowledged.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +14,8 @@ use anyhow::{Context, bail};
 
 use crate::imap::Imap;
 use crate::smtp::Smtp;
+
+mod asker;
 
 /// Before a client comes back that was not let in.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -28,6 +31,8 @@ pub struct Mix {
     pub readers: usize,
     /// Connections in IDLE.
     pub listeners: usize,
+    /// Connections that ask by JMAP.
+    pub askers: usize,
     /// The accounts u0 to u(N−1).
     pub users: usize,
     /// The pause of a sender between two messages.
@@ -101,6 +106,7 @@ struct Shared {
     mix: Mix,
     smtp: String,
     imap: String,
+    http: String,
     next: AtomicUsize,
     stop: AtomicBool,
     /// In IDLE at present.
@@ -127,6 +133,20 @@ impl Shared {
 
     fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+
+    fn acknowledged_for(&self, user: usize) -> usize {
+        self.lock().acknowledged.values().filter(|to| **to == user).count()
+    }
+
+    /// Notes a reading: as many have to be found as were acknowledged before it.
+    fn compare(&self, by: &str, user: usize, before: usize, found: Option<u64>) {
+        let mut tally = self.lock();
+        tally.read += 1;
+        match found {
+            Some(found) if found >= before as u64 => {}
+            found => tally.stale.push(format!("{by}: u{user}: {found:?} where {before} were acknowledged")),
+        }
     }
 
     /// One session after the other until the end.
@@ -197,18 +217,12 @@ impl Shared {
             if self.stopped() {
                 break;
             }
-            let before = self.lock().acknowledged.values().filter(|to| **to == user).count();
+            let before = self.acknowledged_for(user);
             let Some(status) = polite(&mut imap, "STATUS INBOX (MESSAGES)")? else { return Ok(End::Polite) };
             let found = status
                 .iter()
-                .find_map(|line| line.split_once("MESSAGES ")?.1.trim_end_matches(')').parse::<usize>().ok());
-            let mut tally = self.lock();
-            tally.read += 1;
-            match found {
-                Some(found) if found >= before => {}
-                found => tally.stale.push(format!("u{user}: {found:?} where {before} were acknowledged")),
-            }
-            drop(tally);
+                .find_map(|line| line.split_once("MESSAGES ")?.1.trim_end_matches(')').parse().ok());
+            self.compare("IMAP", user, before, found);
             if polite(&mut imap, "SELECT INBOX")?.is_none() || polite(&mut imap, "FETCH * (FLAGS)")?.is_none()
             {
                 return Ok(End::Polite);
@@ -285,12 +299,13 @@ fn polite(imap: &mut Imap, command: &str) -> anyhow::Result<Option<Vec<String>>>
 }
 
 impl Traffic {
-    /// Begins, through a balancer that listens there.
-    pub fn start(smtp: String, imap: String, mix: Mix) -> Self {
+    /// Begins, through a balancer that listens there for SMTP, IMAP and HTTP.
+    pub fn start([smtp, imap, http]: [String; 3], mix: Mix) -> Self {
         let shared = Arc::new(Shared {
             mix,
             smtp,
             imap,
+            http,
             next: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
             listening: AtomicUsize::new(0),
@@ -306,6 +321,9 @@ impl Traffic {
         }
         for number in 0..mix.readers {
             spawn(Box::new(move |shared| shared.client("reader", || shared.read(number))));
+        }
+        for number in 0..mix.askers {
+            spawn(Box::new(move |shared| shared.client("asker", || shared.ask(number))));
         }
         for number in 0..mix.listeners {
             let since = Mutex::new(None);

@@ -194,6 +194,9 @@ impl Cluster {
             .arg("-L")
             .arg(&folder)
             .args(["--knob_disable_posix_kernel_aio=1", "--memory", "2GiB", "--cache-memory", "256MiB"])
+            // A disk that is 95 % full stops a cluster in production; a test's few megabytes still fit.
+            .args(["--knob_min_available_space_ratio=0.001", "--knob_min_available_space=50000000"])
+            .args(["--knob_target_available_space_ratio=0.002"])
             .current_dir(&folder)
             .stdin(Stdio::null())
             .stdout(log)

@@ -11,7 +11,7 @@ use crate::process::{Process, free_ports};
 pub const SOURCE: &str = "127.0.0.2";
 
 /// The listeners that it stands before.
-const LISTENERS: [&str; 6] = ["smtp", "submission", "submissions", "lmtp", "imap", "imaps"];
+const LISTENERS: [&str; 8] = ["smtp", "submission", "submissions", "lmtp", "imap", "imaps", "http", "https"];
 
 /// HAProxy; it ends with this value.
 #[derive(Debug)]
@@ -33,11 +33,11 @@ impl HaProxy {
         Self::start_at(nodes, ports)
     }
 
-    /// The same, on these ports: smtp, submission, submissions, lmtp, imap, imaps.
+    /// The same, on these ports: smtp, submission, submissions, lmtp, imap, imaps, http, https.
     ///
     /// # Panics
     /// As [`HaProxy::start`].
-    pub fn start_at(nodes: [&Node; 3], ports: [u16; 6]) -> Option<Self> {
+    pub fn start_at(nodes: [&Node; 3], ports: [u16; LISTENERS.len()]) -> Option<Self> {
         Self::start_on(Ipv4Addr::LOCALHOST, nodes, ports)
     }
 
@@ -45,7 +45,7 @@ impl HaProxy {
     ///
     /// # Panics
     /// As [`HaProxy::start`].
-    pub fn start_on(address: Ipv4Addr, nodes: [&Node; 3], ports: [u16; 6]) -> Option<Self> {
+    pub fn start_on(address: Ipv4Addr, nodes: [&Node; 3], ports: [u16; LISTENERS.len()]) -> Option<Self> {
         let Some(program) = installed() else {
             eprintln!("skipped: no HAProxy");
             return None;

@@ -1,5 +1,5 @@
 //! SEARCH (RFC 9051 §6.4.4) with ESEARCH (RFC 4731), SEARCHRES (RFC 5182), WITHIN (RFC 5032), MODSEQ
-//! (RFC 7162 §3.1.5), OBJECTID (RFC 8474 §6), SAVEDATE (RFC 8514 §4.3).
+//! (RFC 7162 §3.1.5), OBJECTID (RFC 8474 §6), SAVEDATE (RFC 8514 §4.3), FUZZY (RFC 6203).
 
 use std::num::NonZeroU32;
 
@@ -23,7 +23,8 @@ pub struct Search {
     pub key: SearchKey,
 }
 
-/// `search-return-opt = "MIN" / "MAX" / "ALL" / "COUNT" / "SAVE"` (RFC 9051 §6.4.4, RFC 4731 §3.1, RFC 5182 §2)
+/// `search-return-opt = "MIN" / "MAX" / "ALL" / "COUNT" / "SAVE" / "RELEVANCY"` (RFC 9051 §6.4.4, RFC 4731 §3.1,
+/// RFC 5182 §2, RFC 6203 §6)
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[allow(missing_docs)] // named as on the wire
 pub struct SearchReturn {
@@ -32,6 +33,7 @@ pub struct SearchReturn {
     pub all: bool,
     pub count: bool,
     pub save: bool,
+    pub relevancy: bool,
 }
 
 /// `CHARSET` of a search. Strings are UTF-8 here; with another charset the command is to be answered
@@ -53,6 +55,8 @@ pub enum SearchKey {
     And(Vec<SearchKey>),
     Or(Box<SearchKey>, Box<SearchKey>),
     Not(Box<SearchKey>),
+    /// What is much like it matches too (RFC 6203 §3).
+    Fuzzy(Box<SearchKey>),
     /// Message sequence numbers, or the saved result.
     Sequence(SequenceSet),
     Uid(SequenceSet),
@@ -132,6 +136,7 @@ pub(super) fn return_options(cursor: &mut Cursor<'_>) -> Result<SearchReturn> {
             "ALL" => returns.all = true,
             "COUNT" => returns.count = true,
             "SAVE" => returns.save = true,
+            "RELEVANCY" => returns.relevancy = true, // RFC 6203 §4
             _ => return Err(Problem::Syntax("unknown RETURN option")),
         }
         Ok(())
@@ -174,6 +179,11 @@ fn key(cursor: &mut Cursor<'_>, left: &mut usize) -> Result<SearchKey> {
                 "NOT" => {
                     cursor.space()?;
                     cursor.nested(|cursor| key(cursor, left)).map(|inner| SearchKey::Not(Box::new(inner)))
+                }
+                // `search-key =/ "FUZZY" SP search-key` (RFC 6203 §6)
+                "FUZZY" => {
+                    cursor.space()?;
+                    cursor.nested(|cursor| key(cursor, left)).map(|inner| SearchKey::Fuzzy(Box::new(inner)))
                 }
                 "OR" => cursor.nested(|cursor| {
                     cursor.space()?;
@@ -279,6 +289,19 @@ fn modseq(cursor: &mut Cursor<'_>) -> Result<u64> {
         cursor.space()?;
     }
     cursor.number64()
+}
+
+impl SearchKey {
+    /// Whether some of it is fuzzy.
+    pub fn is_fuzzy(&self) -> bool {
+        match self {
+            SearchKey::Fuzzy(_) => true,
+            SearchKey::And(keys) => keys.iter().any(SearchKey::is_fuzzy),
+            SearchKey::Or(a, b) => a.is_fuzzy() || b.is_fuzzy(),
+            SearchKey::Not(inner) => inner.is_fuzzy(),
+            _ => false,
+        }
+    }
 }
 
 /// `objectid = 1*255(ALPHA / DIGIT / "_" / "-")` (RFC 8474 §7)

@@ -29,7 +29,7 @@ pub struct SortCriterion {
     pub reverse: bool,
 }
 
-/// `sort-key` (RFC 5256 §5, RFC 5957 §4)
+/// `sort-key` (RFC 5256 §5, RFC 5957 §4, RFC 6203 §6)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)] // named as on the wire
 pub enum SortKey {
@@ -42,6 +42,7 @@ pub enum SortKey {
     To,
     DisplayFrom,
     DisplayTo,
+    Relevancy,
 }
 
 /// THREAD.
@@ -128,6 +129,7 @@ fn criterion(cursor: &mut Cursor<'_>) -> Result<SortCriterion> {
         "TO" => SortKey::To,
         "DISPLAYFROM" => SortKey::DisplayFrom, // RFC 5957 §3
         "DISPLAYTO" => SortKey::DisplayTo,
+        "RELEVANCY" => SortKey::Relevancy, // RFC 6203 §5
         _ => return Err(Problem::Syntax("unknown SORT key")),
     };
     Ok(SortCriterion { key, reverse })
@@ -152,6 +154,22 @@ mod tests {
         let Ok(Body::Sort(sort)) = body("SORT RETURN (COUNT) (ARRIVAL) KOI8-R ALL") else { panic!() };
         assert_eq!(sort.charset, Charset::Unsupported("KOI8-R".into()));
         assert!(sort.returns.unwrap().count);
+    }
+
+    /// RFC 6203 §4, §5
+    #[test]
+    fn relevancy() {
+        let Ok(Body::Sort(sort)) = body("UID SORT (RELEVANCY) UTF-8 FUZZY SUBJECT \"Helo\"") else {
+            panic!()
+        };
+        assert_eq!(sort.criteria, [SortCriterion { key: SortKey::Relevancy, reverse: false }]);
+        assert_eq!(sort.key, SearchKey::Fuzzy(Box::new(SearchKey::Subject("Helo".into()))));
+        assert!(sort.key.is_fuzzy() && !SearchKey::All.is_fuzzy());
+        let Ok(Body::Search(search)) = body("SEARCH RETURN (RELEVANCY ALL) FUZZY TEXT Bananna") else {
+            panic!()
+        };
+        assert!(search.returns.is_some_and(|returns| returns.relevancy && returns.all));
+        assert!(body("SEARCH FUZZY").is_err() && body("SEARCH FUZZY FUZZY").is_err());
     }
 
     /// RFC 5256 §3

@@ -43,6 +43,8 @@ pub struct Esearch<'a> {
     pub all: Option<&'a [RangeInclusive<u32>]>,
     /// The highest mod-sequence among them (RFC 4731 §3.2).
     pub modseq: Option<u64>,
+    /// How well each fits, from 1 to 100, in the order in which they are told (RFC 6203 §4).
+    pub relevancy: Option<&'a [u8]>,
 }
 
 /// `esearch-response = "ESEARCH" [search-correlator] [SP "UID"] *(SP search-return-data)` (RFC 9051 §9)
@@ -66,6 +68,17 @@ pub fn esearch(out: &mut Vec<u8>, tag: &Tag, uid: bool, result: &Esearch<'_>) {
     if let Some(modseq) = result.modseq {
         out.extend_from_slice(b" MODSEQ ");
         number(out, modseq);
+    }
+    if let Some(scores) = result.relevancy {
+        // `search-return-data =/ "RELEVANCY" SP score-list`; `score-list = "(" [score *(SP score)] ")"` (RFC 6203 §6)
+        out.extend_from_slice(b" RELEVANCY (");
+        for (at, score) in scores.iter().enumerate() {
+            if at > 0 {
+                out.push(b' ');
+            }
+            number(out, u64::from(*score));
+        }
+        out.push(b')');
     }
     crlf(out);
 }
@@ -166,6 +179,8 @@ mod tests {
         let all = [2..=2, 10..=11];
         let hits = Esearch { all: Some(&all), modseq: Some(9), ..Esearch::default() };
         assert_eq!(text(true, &hits), "* ESEARCH (TAG \"A282\") UID ALL 2,10:11 MODSEQ 9\r\n");
+        let hits = Esearch { all: Some(&all), relevancy: Some(&[4, 99, 42]), ..Esearch::default() };
+        assert_eq!(text(false, &hits), "* ESEARCH (TAG \"A282\") ALL 2,10:11 RELEVANCY (4 99 42)\r\n");
         let none = Esearch { count: Some(0), all: Some(&[]), ..Esearch::default() };
         assert_eq!(text(true, &none), "* ESEARCH (TAG \"A282\") UID COUNT 0\r\n");
     }

@@ -1,10 +1,10 @@
-//! SEARCH (RFC 9051 §6.4.4) with ESEARCH (RFC 4731), SEARCHRES (RFC 5182) and MODSEQ (RFC 7162 §3.1.5).
+//! SEARCH (RFC 9051 §6.4.4) with ESEARCH (RFC 4731), SEARCHRES (RFC 5182), MODSEQ (RFC 7162 §3.1.5) and FUZZY (RFC 6203).
 
 use imap_proto::Tag;
 use imap_proto::command::{Search, SearchKey, SearchReturn};
 use imap_proto::render::{self, Esearch};
 use mail::UidSet;
-use query::Query;
+use query::{Query, Relevancy};
 
 use crate::command::search_filter::{check_charset, filter};
 use crate::flow::Selected;
@@ -37,8 +37,12 @@ async fn answer(session: &mut Session, tag: &Tag, search: &Search) -> Outcome {
             render::search(session.out(), numbers, modseq);
         }
         Some(returns) => {
+            let relevancy = match returns.relevancy {
+                true => Some(relevancy(session, &search.key, &found).await?),
+                false => None,
+            };
             let numbers = numbers(selected(session)?, &found, search.uid);
-            tell(session, tag, search.uid, &returns, &numbers, modseq);
+            tell(session, tag, search.uid, &returns, &numbers, (modseq, relevancy.as_deref()));
             save(session, &returns, found)?;
         }
     }
@@ -77,9 +81,9 @@ fn tell(
     uid: bool,
     returns: &SearchReturn,
     numbers: &[u32],
-    modseq: Option<u64>,
+    (modseq, relevancy): (Option<u64>, Option<&[u8]>),
 ) {
-    if !(returns.min || returns.max || returns.all || returns.count) {
+    if !(returns.min || returns.max || returns.all || returns.count || returns.relevancy) {
         return;
     }
     let ranges: Vec<_> = numbers.iter().copied().collect::<UidSet>().ranges().collect();
@@ -89,6 +93,7 @@ fn tell(
         count: returns.count.then(|| u32::try_from(numbers.len()).unwrap_or(u32::MAX)),
         all: Some(ranges.as_slice()).filter(|r| returns.all && !r.is_empty()),
         modseq,
+        relevancy,
     };
     render::esearch(session.out(), tag, uid, &result);
 }
@@ -111,12 +116,40 @@ fn save(session: &mut Session, returns: &SearchReturn, found: UidSet) -> Result<
     Ok(())
 }
 
+/// How well messages of the view fit, in their order (RFC 6203 §4).
+async fn relevancy(session: &Session, key: &SearchKey, found: &UidSet) -> Result<Vec<u8>, Stop> {
+    let scores = scores(session, key).await?;
+    let (selected, mail) = (selected(session)?, &session.services().mail);
+    let shown: UidSet = selected.view.numbers(found, true).collect();
+    let (mut all, mut left) = (Vec::new(), shown.iter().collect::<Vec<u32>>());
+    while !left.is_empty() {
+        let later = left.split_off(left.len().min(ROWS));
+        let rows = mail.messages_at(selected.mailbox, &left).await?;
+        // What has gone meanwhile is told, and fits no better than the least.
+        let email = |uid: &u32| rows.binary_search_by_key(uid, |row| row.uid).ok().map(|at| rows[at].email);
+        all.extend(left.iter().map(|uid| email(uid).map_or(1, |email| scores.score(email))));
+        left = later;
+    }
+    Ok(all)
+}
+
+/// What the index says of how well emails fit.
+pub(crate) async fn scores(session: &Session, key: &SearchKey) -> Result<Relevancy, Stop> {
+    if !key.is_fuzzy() {
+        // RFC 6203 §4, §5
+        return Err(Reply::bad("RELEVANCY is of FUZZY searches").into());
+    }
+    let (selected, services) = (selected(session)?, session.services());
+    let filter = filter(selected, key, services.clock.now().secs())?;
+    Ok(Relevancy::of(&*services.index, selected.mailbox.account, &filter).await?)
+}
+
 fn names_modseq(key: &SearchKey) -> bool {
     match key {
         SearchKey::ModSeq(_) => true,
         SearchKey::And(keys) => keys.iter().any(names_modseq),
         SearchKey::Or(a, b) => names_modseq(a) || names_modseq(b),
-        SearchKey::Not(inner) => names_modseq(inner),
+        SearchKey::Not(inner) | SearchKey::Fuzzy(inner) => names_modseq(inner),
         _ => false,
     }
 }

@@ -32,6 +32,7 @@ pub(crate) fn filter(selected: &Selected, key: &SearchKey, now: i64) -> Result<F
         SearchKey::And(keys) => Filter::And(each(keys)?),
         SearchKey::Or(a, b) => Filter::Or(vec![filter(selected, a, now)?, filter(selected, b, now)?]),
         SearchKey::Not(inner) => filter(selected, inner, now)?.negated(),
+        SearchKey::Fuzzy(inner) => fuzzy(filter(selected, inner, now)?),
         SearchKey::Sequence(set) => Filter::Uids(numbered(selected, set, false)),
         SearchKey::Uid(set) => Filter::Uids(numbered(selected, set, true)),
         SearchKey::Flag(flag) => flag_filter(flag)?,
@@ -65,6 +66,20 @@ pub(crate) fn filter(selected: &Selected, key: &SearchKey, now: i64) -> Result<F
         SearchKey::EmailId(id) => id.parse::<EmailId>().map_or_else(|_| Filter::none(), Filter::Email),
         SearchKey::ThreadId(id) => id.parse::<ThreadId>().map_or_else(|_| Filter::none(), Filter::Thread),
     })
+}
+
+/// RFC 6203 §3: where words may be anywhere, those in any of their forms are found; a text of one field is as it is.
+fn fuzzy(filter: Filter) -> Filter {
+    let each = |parts: Vec<Filter>| parts.into_iter().map(fuzzy).collect();
+    match filter {
+        Filter::And(parts) => Filter::And(each(parts)),
+        Filter::Or(parts) => Filter::Or(each(parts)),
+        Filter::Not(inner) => fuzzy(*inner).negated(),
+        Filter::Text(ref needle) | Filter::Body(ref needle) if !needle.as_str().is_empty() => {
+            Filter::Fuzzy(needle.as_str().to_owned(), Box::new(filter))
+        }
+        other => other,
+    }
 }
 
 /// RFC 9051 §6.4.4: numbers that no message has match nothing. UIDs in between that are not in the view may be in

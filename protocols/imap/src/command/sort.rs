@@ -1,12 +1,14 @@
 //! SORT and THREAD (RFC 5256).
 
+use std::collections::HashMap;
+
 use imap_proto::Tag;
 use imap_proto::command::{Sort, SortKey as WireKey, Thread, ThreadAlgorithm as WireAlgorithm};
 use imap_proto::render::{self, Esearch, ThreadNode};
 use mail::UidSet;
-use query::{Query, SortCriterion, SortKey, ThreadAlgorithm, ThreadMessage};
+use query::{Query, Relevancy, SortCriterion, SortKey, ThreadAlgorithm, ThreadMessage};
 
-use crate::command::search::{matching, selected};
+use crate::command::search::{matching, scores, selected};
 use crate::command::search_filter::check_charset;
 use crate::options::ROWS;
 use crate::reply::{Outcome, Reply, Stop};
@@ -15,6 +17,12 @@ use crate::session::Session;
 pub(crate) async fn sort(session: &mut Session, tag: &Tag, sort: Sort) -> Outcome {
     check_charset(&sort.charset)?;
     let found = matching(session, &sort.key).await?;
+    let by_relevancy = sort.criteria.iter().any(|criterion| criterion.key == WireKey::Relevancy);
+    let told = sort.returns.is_some_and(|returns| returns.relevancy);
+    let relevancy = match by_relevancy || told {
+        true => scores(session, &sort.key).await?,
+        false => Relevancy::default(),
+    };
     let selected = selected(session)?;
     let services = session.services();
     let query = Query {
@@ -27,9 +35,12 @@ pub(crate) async fn sort(session: &mut Session, tag: &Tag, sort: Sort) -> Outcom
     };
     let criteria: Vec<SortCriterion> =
         sort.criteria.iter().map(|c| SortCriterion { key: key(c.key), reverse: c.reverse }).collect();
-    let uids = query::sort(&query, &found, &criteria).await?;
+    let uids = query::sort_by_relevancy(&query, &found, &criteria, &relevancy).await?;
+    let told = if told { Some(scored(&query, &uids, &relevancy).await?) } else { None };
     let number = |uid: &u32| if sort.uid { Some(*uid) } else { selected.view.seq_of(*uid) };
     let numbers: Vec<u32> = uids.iter().filter_map(number).collect();
+    let score = |uid: &u32| number(uid).and(told.as_ref()).map(|told| told.get(uid).copied().unwrap_or(1));
+    let relevancies: Option<Vec<u8>> = told.is_some().then(|| uids.iter().filter_map(score).collect());
     match sort.returns {
         None => render::sort(session.out(), numbers),
         Some(returns) => {
@@ -41,6 +52,7 @@ pub(crate) async fn sort(session: &mut Session, tag: &Tag, sort: Sort) -> Outcom
                 count: returns.count.then(|| u32::try_from(numbers.len()).unwrap_or(u32::MAX)),
                 all: Some(all.as_slice()).filter(|a| returns.all && !a.is_empty()),
                 modseq: None,
+                relevancy: relevancies.as_deref(),
             };
             render::esearch(session.out(), tag, sort.uid, &result);
         }
@@ -59,7 +71,20 @@ fn key(key: WireKey) -> SortKey {
         WireKey::To => SortKey::To,
         WireKey::DisplayFrom => SortKey::DisplayFrom,
         WireKey::DisplayTo => SortKey::DisplayTo,
+        WireKey::Relevancy => SortKey::Relevancy,
     }
+}
+
+/// How well each of the messages fits.
+async fn scored(query: &Query<'_>, uids: &[u32], relevancy: &Relevancy) -> Result<HashMap<u32, u8>, Stop> {
+    let mut left = uids.to_vec();
+    left.sort_unstable();
+    let mut scores = HashMap::with_capacity(left.len());
+    for page in left.chunks(ROWS) {
+        let rows = query.store.messages_at(query.mailbox, page).await?;
+        scores.extend(rows.iter().map(|row| (row.uid, relevancy.score(row.email))));
+    }
+    Ok(scores)
 }
 
 pub(crate) async fn thread(session: &mut Session, thread: Thread) -> Outcome {

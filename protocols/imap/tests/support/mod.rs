@@ -5,8 +5,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use accounts::oauth::Bearer;
 use accounts::{
-    Accounts, AuthFailure, AuthRequest, Authenticator, DomainSettings, Identity, Kind, NewAccount, Rights,
+    Accounts, Admitted, AuthFailure, AuthRequest, Authenticator, DomainSettings, HashCost, Kind, NewAccount,
+    Proof, Rights, Secret, TokenShown,
 };
 use futures::future::BoxFuture;
 use godwit_imap::{Imap, Options, Services};
@@ -31,16 +33,26 @@ const PATIENCE: Duration = Duration::from_secs(20);
 struct Door(Accounts);
 
 impl Authenticator for Door {
-    fn authenticate<'a>(&'a self, request: AuthRequest<'a>) -> BoxFuture<'a, Result<Identity, AuthFailure>> {
+    fn authenticate<'a>(&'a self, request: AuthRequest<'a>) -> BoxFuture<'a, Result<Admitted, AuthFailure>> {
         let right = request.login == "alice" && request.password.expose() == "secret";
         Box::pin(async move {
             let identity = self.0.identity(ALICE).await.unwrap().filter(|_| right);
-            identity.ok_or(AuthFailure::Invalid)
+            let record = self.0.login("alice@example.test").await.unwrap();
+            let version = record.map_or(0, |record| record.credentials[0].version);
+            let proof = Proof::Password(version);
+            identity.map(|identity| Admitted { identity, proof, until: None }).ok_or(AuthFailure::Invalid)
+        })
+    }
+
+    fn bearer<'a>(&'a self, shown: TokenShown<'a>) -> BoxFuture<'a, Result<Bearer, AuthFailure>> {
+        Box::pin(async move {
+            let looked = self.0.bearer(shown.token, shown.login).await.unwrap();
+            looked.good().ok_or(AuthFailure::Invalid)
         })
     }
 
     /// Sessions of this protocol look for themselves.
-    fn revoked(&self, _: AccountId) -> BoxFuture<'static, ()> {
+    fn revoked(&self, _: AccountId, _: Proof) -> BoxFuture<'static, ()> {
         Box::pin(std::future::pending())
     }
 }
@@ -65,6 +77,7 @@ async fn directory(accounts: &Accounts) {
     for (group, _, rights) in groups {
         accounts.add_member(group, ALICE, rights).await.unwrap();
     }
+    accounts.set_password(ALICE, &Secret::new("secret")).await.unwrap();
 }
 
 /// The server.
@@ -102,7 +115,12 @@ impl World {
         let elsewhere =
             mail::Store::new(db.clone(), blobs.clone(), sink, clock.clone(), Arc::new(SeededRng::new(4)));
         let poll = changes::Poll::new(db.clone(), feed.clone());
-        let directory_elsewhere = Accounts::new(db, clock.clone(), rng, accounts::Options::default());
+        let directory_elsewhere = Accounts::new(
+            db,
+            clock.clone(),
+            rng,
+            accounts::Options { cost: HashCost::CHEAP, ..accounts::Options::default() },
+        );
         let accounts = directory_elsewhere.telling(Arc::new(feed.clone()));
         directory(&accounts).await;
         let services = Services {
@@ -114,7 +132,10 @@ impl World {
             index: Arc::new(query::NoIndex),
             clock: clock.clone(),
         };
-        let imap = Imap::new(services, Options::default());
+        let imap = Imap::new(
+            services,
+            Options { token_metadata: "https://mail.example.test/m".into(), ..Options::default() },
+        );
         World {
             imap,
             mail,

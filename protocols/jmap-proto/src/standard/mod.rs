@@ -12,7 +12,7 @@ pub use copy::{Copy, CopyAnswer};
 pub use get::{Get, GetAnswer};
 pub use query::{Query, QueryAnswer, Window};
 pub use query_changes::{Added, QueryChanges, QueryChangesAnswer};
-pub use set::{Set, SetAnswer};
+pub use set::{Edits, Set, SetAnswer};
 
 use serde_json::Value;
 

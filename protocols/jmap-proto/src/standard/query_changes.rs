@@ -82,18 +82,36 @@ impl QueryChangesAnswer {
     /// # Errors
     /// [`MethodError::TooManyChanges`] for more than `max`.
     pub fn work_out(
-        mut self,
+        self,
         changed: &BTreeSet<Id>,
         results: &[Id],
         up_to: Option<&Id>,
         max: Option<usize>,
     ) -> Result<Self, MethodError> {
+        let last = up_to.and_then(|id| results.iter().position(|one| one == id));
+        let there = results.iter().enumerate().filter(|(_, id)| changed.contains(*id));
+        let there = there.map(|(index, id)| Added { id: id.clone(), index }).collect();
+        self.of_places(changed, there, up_to.zip(last), max)
+    }
+
+    /// The same, by the places of what changed among the results, the lowest first, and that of the last result that the
+    /// client knows.
+    ///
+    /// # Errors
+    /// [`MethodError::TooManyChanges`] for more than `max`.
+    pub fn of_places(
+        mut self,
+        changed: &BTreeSet<Id>,
+        mut there: Vec<Added>,
+        up_to: Option<(&Id, usize)>,
+        max: Option<usize>,
+    ) -> Result<Self, MethodError> {
         self.removed = changed.iter().cloned().collect();
-        let known = up_to.filter(|id| !changed.contains(*id));
         // Without the client's last result nothing says what it does not want to know.
-        let end = known.and_then(|id| results.iter().position(|one| one == id)).unwrap_or(results.len());
-        let there = results.iter().enumerate().take(end).filter(|(_, id)| changed.contains(*id));
-        self.added = there.map(|(index, id)| Added { id: id.clone(), index }).collect();
+        if let Some((_, end)) = up_to.filter(|(id, _)| !changed.contains(*id)) {
+            there.retain(|one| one.index < end);
+        }
+        self.added = there;
         if max.is_some_and(|max| self.removed.len() + self.added.len() > max) {
             return Err(MethodError::TooManyChanges);
         }

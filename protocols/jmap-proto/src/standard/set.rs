@@ -24,6 +24,17 @@ pub struct Set {
     pub destroy: Vec<IdRef>,
 }
 
+/// What is asked for of records that belong to no account (RFC 8620 §7.2.2).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Edits {
+    /// What is to be made, by creation id.
+    pub create: BTreeMap<Id, Object>,
+    /// What is to be changed, each with its patch or what is wrong with that.
+    pub update: BTreeMap<IdRef, Result<Patch, SetError>>,
+    /// What is to go.
+    pub destroy: Vec<IdRef>,
+}
+
 impl Set {
     /// Reads them; what a method has of its own stays in `arguments`.
     ///
@@ -32,6 +43,17 @@ impl Set {
     pub fn read(arguments: &mut Arguments, limits: &Limits) -> Result<Set, MethodError> {
         let account = arguments.id("accountId")?;
         let if_in_state = arguments.opt_text("ifInState")?;
+        let Edits { create, update, destroy } = Edits::read(arguments, limits)?;
+        Ok(Set { account, if_in_state, create, update, destroy })
+    }
+}
+
+impl Edits {
+    /// Reads them; what a method has of its own stays in `arguments`.
+    ///
+    /// # Errors
+    /// [`MethodError::InvalidArguments`], [`MethodError::RequestTooLarge`].
+    pub fn read(arguments: &mut Arguments, limits: &Limits) -> Result<Edits, MethodError> {
         let create = arguments.opt_object("create")?.unwrap_or_default();
         let update = arguments.opt_object("update")?.unwrap_or_default();
         let mut destroy = arguments.opt_id_refs("destroy")?.unwrap_or_default();
@@ -47,7 +69,7 @@ impl Set {
         let update = update.ok_or_else(|| MethodError::invalid("update", "patches by id"))?;
         destroy.sort();
         destroy.dedup();
-        Ok(Set { account, if_in_state, create, update, destroy })
+        Ok(Edits { create, update, destroy })
     }
 }
 

@@ -1,19 +1,16 @@
-//! Conditions of a query (RFC 8621 §4.4.1), and which emails they hold for.
+//! Conditions of a query (RFC 8621 §4.4.1).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jmap_proto::date::parse_utc;
 use jmap_proto::filter::{Filter, Operator};
 use jmap_proto::{MethodError, Object};
-use mail::MailboxRef;
 use query::{Field, Needle};
-use schema::{AccountId, EmailId, Flags, MailboxId, ThreadId};
+use schema::{Flags, MailboxId};
 use serde_json::Value;
 
-use super::keywords;
-use super::query::{Candidate, Candidates};
+use super::{keywords, smime};
 use crate::call::Call;
-use crate::fail::Fail;
 
 /// What an email may have to be.
 #[derive(Debug, Clone)]
@@ -35,6 +32,12 @@ pub(crate) enum Condition {
     SomeInThread(Flags),
     NoneInThread(Flags),
     HasAttachment(bool),
+    /// Of S/MIME, or not (RFC 9219 §4.2).
+    Smime(bool),
+    /// With a signature that is verified, or not.
+    Verified(bool),
+    /// With one that was verified when it came, or not.
+    VerifiedAtDelivery(bool),
     /// A text is in a field or a body: what messages are asked for one by one.
     Text(query::Filter),
     /// All of these.
@@ -56,11 +59,13 @@ fn one(call: &Call, name: &str, value: &Value) -> Result<Condition, MethodError>
     let wrong = || MethodError::invalid("filter", "a value of another kind is wanted");
     let text = || value.as_str().ok_or_else(wrong);
     let date = || text().and_then(|text| parse_utc(text).ok_or_else(wrong)).map(|ms| ms.div_euclid(1_000));
+    let yes = || value.as_bool().ok_or_else(wrong);
     let flags = || text().and_then(|text| keywords::flag(text).ok_or_else(wrong));
     let size =
         || jmap_proto::arguments::int(value).and_then(|size| u64::try_from(size).ok()).ok_or_else(wrong);
-    let needle = || text().map(Needle::new);
-    let field = |field: Field| needle().map(|needle| Condition::Text(query::Filter::Header(field, needle)));
+    let all =
+        |make: &dyn Fn(Needle) -> query::Filter| text().map(|text| Condition::Text(all_of_text(text, make)));
+    let field = |field: Field| all(&|needle| query::Filter::Header(field.clone(), needle));
     Ok(match name {
         "inMailbox" => keywords::mailbox(call, text()?).map_or(Condition::Nothing, Condition::In),
         "inMailboxOtherThan" => {
@@ -76,9 +81,12 @@ fn one(call: &Call, name: &str, value: &Value) -> Result<Condition, MethodError>
         "allInThreadHaveKeyword" => Condition::AllInThread(flags()?),
         "someInThreadHaveKeyword" => Condition::SomeInThread(flags()?),
         "noneInThreadHaveKeyword" => Condition::NoneInThread(flags()?),
-        "hasAttachment" => Condition::HasAttachment(value.as_bool().ok_or_else(wrong)?),
-        "text" => Condition::Text(query::Filter::Text(needle()?)),
-        "body" => Condition::Text(query::Filter::Body(needle()?)),
+        "hasAttachment" => Condition::HasAttachment(yes()?),
+        "hasSmime" if smime::is_used(call) => Condition::Smime(yes()?),
+        "hasVerifiedSmime" if smime::is_used(call) => Condition::Verified(yes()?),
+        "hasVerifiedSmimeAtDelivery" if smime::is_used(call) => Condition::VerifiedAtDelivery(yes()?),
+        "text" => all(&query::Filter::Text)?,
+        "body" => all(&query::Filter::Body)?,
         "from" => field(Field::From)?,
         "to" => field(Field::To)?,
         "cc" => field(Field::Cc)?,
@@ -89,6 +97,16 @@ fn one(call: &Call, name: &str, value: &Value) -> Result<Condition, MethodError>
     })
 }
 
+/// RFC 8621 §4.4.1: words and phrases of a text, all of which are to be found.
+fn all_of_text(text: &str, make: &dyn Fn(Needle) -> query::Filter) -> query::Filter {
+    let tokens = query::tokens(text);
+    match tokens.as_slice() {
+        [] => make(Needle::new("")),
+        [one] => make(Needle::new(one)),
+        many => query::Filter::And(many.iter().map(|token| make(Needle::new(token))).collect()),
+    }
+}
+
 /// RFC 8621 §4.4.1: a name, and perhaps a text that is in the field.
 fn header(value: &Value) -> Option<Condition> {
     let parts = jmap_proto::arguments::texts(value.clone())?;
@@ -97,25 +115,8 @@ fn header(value: &Value) -> Option<Condition> {
         [name, text] => (name, text.as_str()),
         _ => return None,
     };
-    let filter = query::Filter::Header(Field::Named(name.clone()), Needle::new(text));
+    let filter = all_of_text(text, &|needle| query::Filter::Header(Field::Named(name.clone()), needle));
     jmap_proto::mail::header::is_field_name(name).then_some(Condition::Text(filter))
-}
-
-/// The one mailbox that every match is in, if the filter says so.
-pub(crate) fn only_mailbox(filter: &Filter<Condition>) -> Option<MailboxId> {
-    match filter {
-        Filter::Operator(Operator::And, parts) => parts.iter().find_map(only_mailbox),
-        Filter::Operator(..) => None,
-        Filter::Condition(condition) => only_in(condition),
-    }
-}
-
-fn only_in(condition: &Condition) -> Option<MailboxId> {
-    match condition {
-        Condition::In(id) => Some(*id),
-        Condition::All(all) => all.iter().find_map(only_in),
-        _ => None,
-    }
 }
 
 /// Whether place and match of an email follow from itself: other emails of its thread do not decide.
@@ -130,150 +131,79 @@ pub(crate) fn is_of_itself(filter: &Filter<Condition>) -> bool {
     filter.conditions().into_iter().all(of_itself)
 }
 
-/// Whether a condition asks for what only all mailboxes together say.
-pub(crate) fn is_of_all(filter: &Filter<Condition>) -> bool {
-    fn of_all(condition: &Condition) -> bool {
-        match condition {
-            Condition::AllInThread(_)
-            | Condition::SomeInThread(_)
-            | Condition::NoneInThread(_)
-            | Condition::InOther(_) => true,
-            Condition::All(all) => all.iter().any(of_all),
-            _ => false,
-        }
-    }
-    // A second mailbox is another's rows.
-    let mailboxes = filter.conditions().into_iter().filter_map(only_in).collect::<BTreeSet<_>>();
-    mailboxes.len() > 1 || filter.conditions().into_iter().any(of_all)
+/// A text of a filter.
+pub(crate) struct Text<'f> {
+    pub(crate) filter: &'f query::Filter,
+    /// Whether what has it is wanted, as opposed to what has not.
+    pub(crate) wanted: bool,
 }
 
-/// What text conditions found: for each of them, in the order in which they are met, the emails it holds for.
-pub(crate) struct Found(Vec<BTreeSet<EmailId>>);
-
-/// Asks messages for the texts of a filter; all of them share one budget.
-pub(crate) async fn look(
-    call: &Call,
-    account: AccountId,
-    filter: &Filter<Condition>,
-    candidates: &Candidates,
-) -> Result<Found, Fail> {
+/// The texts of a filter, in the order of its conditions.
+pub(crate) fn texts(filter: &Filter<Condition>) -> Vec<Text<'_>> {
     let mut texts = Vec::new();
-    for condition in filter.conditions() {
-        collect(condition, &mut texts);
-    }
-    let mut found = Vec::with_capacity(texts.len());
-    for text in texts {
-        let mut emails = BTreeSet::new();
-        for (mailbox, uids) in &candidates.uids {
-            let at = MailboxRef { account, mailbox: *mailbox };
-            let query = query::Query {
-                store: &call.services().mail,
-                index: &*call.services().index,
-                mailbox: at,
-                within: uids,
-                budget: call.server.options.query_budget,
-                clock: call.services().clock.clone(),
-            };
-            let matches = query::search(&query, text).await?;
-            emails.extend(matches.iter().filter_map(|uid| candidates.emails.get(&(*mailbox, uid)).copied()));
-        }
-        found.push(emails);
-    }
-    Ok(Found(found))
+    collect(filter, true, &mut texts);
+    texts
 }
 
-fn collect<'a>(condition: &'a Condition, texts: &mut Vec<&'a query::Filter>) {
+fn collect<'f>(filter: &'f Filter<Condition>, wanted: bool, texts: &mut Vec<Text<'f>>) {
+    match filter {
+        Filter::Operator(operator, parts) => {
+            let wanted = wanted != (*operator == Operator::Not);
+            parts.iter().for_each(|part| collect(part, wanted, texts));
+        }
+        Filter::Condition(condition) => of_condition(condition, wanted, texts),
+    }
+}
+
+fn of_condition<'f>(condition: &'f Condition, wanted: bool, texts: &mut Vec<Text<'f>>) {
     match condition {
-        Condition::Text(filter) => texts.push(filter),
-        Condition::All(all) => all.iter().for_each(|one| collect(one, texts)),
+        Condition::Text(filter) => texts.push(Text { filter, wanted }),
+        Condition::All(all) => all.iter().for_each(|one| of_condition(one, wanted, texts)),
         _ => {}
     }
 }
 
-/// What threads have in them, by keyword conditions.
-pub(crate) type Threads = BTreeMap<ThreadId, Vec<Flags>>;
-
-/// Whether a filter holds for a candidate. Texts are counted off as they are met.
-pub(crate) fn holds(
-    filter: &Filter<Condition>,
-    candidate: &Candidate,
-    threads: &Threads,
-    found: &Found,
-    attached: &BTreeSet<EmailId>,
-) -> bool {
-    let mut at = 0;
-    all_of(filter, &mut |condition| {
-        let (holds, texts) = one_holds(condition, candidate, threads, found, attached, at);
-        at += texts;
-        holds
-    })
-}
-
-/// As [`Filter::holds`], but every condition is met, so that texts are counted off alike each time.
-fn all_of(filter: &Filter<Condition>, condition: &mut dyn FnMut(&Condition) -> bool) -> bool {
-    match filter {
-        Filter::Condition(one) => condition(one),
-        Filter::Operator(operator, parts) => {
-            let mut met: Vec<bool> = Vec::with_capacity(parts.len());
-            for part in parts {
-                met.push(all_of(part, condition));
-            }
-            match operator {
-                Operator::And => met.iter().all(|yes| *yes),
-                Operator::Or => met.iter().any(|yes| *yes),
-                Operator::Not => !met.iter().any(|yes| *yes),
+impl Text<'_> {
+    /// Its words, where they may be anywhere in an email, or in its body.
+    pub(crate) fn words(&self) -> Option<String> {
+        fn words(filter: &query::Filter) -> Option<String> {
+            match filter {
+                query::Filter::Text(needle) | query::Filter::Body(needle) => Some(needle.as_str().to_owned()),
+                query::Filter::And(parts) => {
+                    Some(parts.iter().map(words).collect::<Option<Vec<_>>>()?.join(" "))
+                }
+                _ => None,
             }
         }
+        words(self.filter).filter(|words| self.wanted && !words.is_empty())
     }
 }
 
-/// Whether a condition holds, and how many texts it has.
-fn one_holds(
-    condition: &Condition,
-    email: &Candidate,
-    threads: &Threads,
-    found: &Found,
-    attached: &BTreeSet<EmailId>,
-    at: usize,
-) -> (bool, usize) {
-    let has = |flags: &Flags, wanted: &Flags| wanted.difference(flags).is_empty();
-    let thread = || threads.get(&email.thread).map(Vec::as_slice).unwrap_or_default();
-    let holds = match condition {
-        Condition::In(id) => email.mailboxes.contains(id),
-        Condition::InOther(ids) => !email.mailboxes.is_subset(ids),
-        Condition::Before(time) => email.received < *time,
-        Condition::After(time) => email.received >= *time,
-        Condition::MinSize(size) => email.size >= *size,
-        Condition::MaxSize(size) => email.size < *size,
-        Condition::Has(wanted) => has(&email.flags, wanted),
-        Condition::HasNot(wanted) => !has(&email.flags, wanted),
-        Condition::AllInThread(wanted) => thread().iter().all(|flags| has(flags, wanted)),
-        Condition::SomeInThread(wanted) => thread().iter().any(|flags| has(flags, wanted)),
-        Condition::NoneInThread(wanted) => !thread().iter().any(|flags| has(flags, wanted)),
-        Condition::HasAttachment(wanted) => attached.contains(&email.id) == *wanted,
-        Condition::Text(_) => return (found.0.get(at).is_some_and(|ids| ids.contains(&email.id)), 1),
-        Condition::Nothing => false,
-        Condition::All(all) => {
-            let (mut holds, mut texts) = (true, 0);
-            for one in all {
-                let (one, count) = one_holds(one, email, threads, found, attached, at + texts);
-                holds &= one;
-                texts += count;
-            }
-            return (holds, texts);
-        }
-    };
-    (holds, 0)
+/// What messages are asked besides whether they have texts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// Whether something is attached.
+    pub(crate) attachments: bool,
+    /// Whether they are of S/MIME.
+    pub(crate) smime: bool,
+    /// Whether their signatures are verified.
+    pub(crate) signatures: bool,
 }
 
-/// Whether summaries are asked for whether something is attached.
-pub(crate) fn asks_for_attachments(filter: &Filter<Condition>) -> bool {
-    fn asks(condition: &Condition) -> bool {
+/// What a filter asks messages.
+pub(crate) fn asked(filter: &Filter<Condition>) -> Asked {
+    fn ask(condition: &Condition, asked: &mut Asked) {
         match condition {
-            Condition::HasAttachment(_) => true,
-            Condition::All(all) => all.iter().any(asks),
-            _ => false,
+            Condition::HasAttachment(_) => asked.attachments = true,
+            Condition::Smime(_) => asked.smime = true,
+            Condition::Verified(_) | Condition::VerifiedAtDelivery(_) => {
+                (asked.smime, asked.signatures) = (true, true);
+            }
+            Condition::All(all) => all.iter().for_each(|one| ask(one, asked)),
+            _ => {}
         }
     }
-    filter.conditions().into_iter().any(asks)
+    let mut asked = Asked::default();
+    filter.conditions().into_iter().for_each(|condition| ask(condition, &mut asked));
+    asked
 }

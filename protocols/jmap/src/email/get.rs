@@ -1,6 +1,7 @@
 //! `Email/get` (RFC 8621 §4.2).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use content_mail::{Envelope, Summary};
 use futures::future::BoxFuture;
@@ -13,20 +14,18 @@ use schema::EmailId;
 use serde_json::{Value, json};
 
 use super::body::{self, Lists, Numbered};
+use super::parse::part_id;
 use super::reading::{Reading, blob_id, body_value};
-use super::{addresses, header, keywords};
+use super::{addresses, header, keywords, smime};
 use crate::call::{Answer, Call};
+use crate::download::Source;
 use crate::fail::Fail;
 
-/// Properties that are told if none are asked for (RFC 8621 §4.2).
-const DEFAULTS: [&str; 24] = [
-    "id",
-    "blobId",
-    "threadId",
-    "mailboxIds",
-    "keywords",
-    "size",
-    "receivedAt",
+/// Properties of an email that rows have (RFC 8621 §4.1.1).
+const METADATA: [&str; 7] = ["id", "blobId", "threadId", "mailboxIds", "keywords", "size", "receivedAt"];
+
+/// Properties of a message, told if none are asked for (RFC 8621 §4.2, §4.9).
+pub(super) const CONTENT: [&str; 17] = [
     "messageId",
     "inReplyTo",
     "references",
@@ -71,15 +70,18 @@ pub(crate) struct Wanted {
 impl Wanted {
     /// Reads what `Email/get` has of its own.
     pub(crate) fn read(
+        call: &Call,
         arguments: &mut Arguments,
         properties: Option<Vec<String>>,
     ) -> Result<Self, MethodError> {
-        let properties = properties.unwrap_or_else(|| DEFAULTS.map(str::to_owned).to_vec());
+        let signed: &[&str] = if smime::is_used(call) { &smime::PROPERTIES } else { &[] };
+        let properties =
+            properties.unwrap_or_else(|| METADATA.iter().chain(&CONTENT).map(ToString::to_string).collect());
         let part_properties = arguments.opt_texts("bodyProperties")?;
         let part_properties = part_properties.unwrap_or_else(|| PART_DEFAULTS.map(str::to_owned).to_vec());
         let max_value = arguments.opt_uint("maxBodyValueBytes")?.unwrap_or(0);
         Ok(Wanted {
-            headers: checked(&properties, "properties", &[&DEFAULTS, &OTHERS])?,
+            headers: checked(&properties, "properties", &[&METADATA, &CONTENT, &OTHERS, signed])?,
             part_headers: checked(&part_properties, "bodyProperties", &[&PART_DEFAULTS, &PART_OTHERS])?,
             properties,
             part_properties,
@@ -90,7 +92,7 @@ impl Wanted {
         })
     }
 
-    fn has(&self, name: &str) -> bool {
+    pub(super) fn has(&self, name: &str) -> bool {
         self.properties.iter().any(|one| one == name)
     }
 
@@ -100,8 +102,7 @@ impl Wanted {
 
     /// Whether all that is wanted is in rows, so that not even a summary is read.
     fn is_of_rows(&self) -> bool {
-        let rows = ["id", "blobId", "threadId", "mailboxIds", "keywords", "size", "receivedAt"];
-        self.properties.iter().all(|name| rows.contains(&name.as_str()))
+        self.properties.iter().all(|name| METADATA.contains(&name.as_str()))
     }
 }
 
@@ -129,26 +130,25 @@ pub(crate) fn get(call: &mut Call, arguments: Object) -> BoxFuture<'_, Answer> {
 async fn run(call: &Call, arguments: Object) -> Result<Object, Fail> {
     let mut arguments = Arguments::new(arguments);
     let get = Get::read(&mut arguments, &call.limits())?;
-    let wanted = Wanted::read(&mut arguments, get.properties)?;
+    let wanted = Wanted::read(call, &mut arguments, get.properties)?;
     arguments.end()?;
-    let (account, services) = (call.reader(&get.account)?.account, call.services());
+    let (access, services) = (call.viewer(&get.account)?, call.services());
+    let account = access.account;
     // RFC 8620 §5.1: an account has more than can be told.
     let references = get.ids.ok_or(MethodError::RequestTooLarge)?;
     let state = services.state(account).await?;
     let ids: Vec<EmailId> = references.iter().filter_map(|one| call.resolve(one)).collect();
-    let found: BTreeMap<EmailId, Email> = services
-        .mail
-        .emails(account, &ids)
-        .await?
-        .into_iter()
-        .filter(Email::is_seen)
-        .map(|email| (email.id, email))
-        .collect();
+    let found: BTreeMap<EmailId, Email> =
+        services.emails(&access, &ids).await?.into_iter().map(|email| (email.id, email)).collect();
     let mut answer = GetAnswer { account: Some(get.account), ..GetAnswer::default() };
+    let there: Vec<EmailId> = found.keys().filter(|_| !wanted.is_of_rows()).copied().collect();
+    let read = services.mail.summaries(account, &there).await?;
+    let summaries: BTreeMap<EmailId, Arc<Summary>> =
+        there.into_iter().zip(read).filter_map(|(id, summary)| Some((id, summary?))).collect();
     for reference in references {
         let email = call.resolve::<EmailId>(&reference).and_then(|id| found.get(&id));
         let told = match email {
-            Some(email) => object(services, account, email, &wanted).await?,
+            Some(email) => object(call, email, summaries.get(&email.id), &wanted).await?,
             None => None,
         };
         match told {
@@ -162,23 +162,50 @@ async fn run(call: &Call, arguments: Object) -> Result<Object, Fail> {
 
 /// An email as it is told; none for one that went meanwhile.
 async fn object(
-    services: &crate::Services,
-    account: schema::AccountId,
+    call: &Call,
     email: &Email,
+    summary: Option<&Arc<Summary>>,
     wanted: &Wanted,
 ) -> Result<Option<Object>, Fail> {
     let mut object = rows(email, wanted);
     if wanted.is_of_rows() {
         return Ok(Some(object));
     }
-    let summary = match services.mail.summary(account, email.id).await {
-        Err(mail::Error::NotFound) => return Ok(None),
-        summary => summary?,
-    };
-    let mut reading = Reading::new(&services.mail, email.blob, summary);
-    summarized(&mut object, &mut reading, wanted).await?;
-    parts(&mut object, email.id, &mut reading, wanted).await?;
+    let Some(summary) = summary else { return Ok(None) };
+    let mut reading =
+        Reading::of(call.services(), Source::stored(email.blob, email.size), Arc::clone(summary));
+    object.extend(described(&mut reading, &Naming::Email(email.id), wanted).await?);
+    smime::tell(&mut object, call, &mut reading, wanted, Some(email.received)).await?;
     Ok(Some(object))
+}
+
+/// How the parts of a message are called where they are told as blobs.
+pub(super) enum Naming {
+    /// It is this email.
+    Email(EmailId),
+    /// It is this blob.
+    Blob(String),
+}
+
+impl Naming {
+    fn part(&self, path: &[u32]) -> String {
+        match self {
+            Naming::Email(email) => blob_id(*email, Some(path)),
+            Naming::Blob(blob) => part_id(blob, path),
+        }
+    }
+}
+
+/// What the message itself says.
+pub(super) async fn described(
+    reading: &mut Reading<'_>,
+    naming: &Naming,
+    wanted: &Wanted,
+) -> Result<Object, Fail> {
+    let mut object = Object::new();
+    summarized(&mut object, reading, wanted).await?;
+    parts(&mut object, naming, reading, wanted).await?;
+    Ok(object)
 }
 
 /// What rows say.
@@ -259,7 +286,7 @@ fn envelope(object: &mut Object, summary: &Summary, wanted: &Wanted) {
 /// Parts, and their texts.
 async fn parts(
     object: &mut Object,
-    email: EmailId,
+    naming: &Naming,
     reading: &mut Reading<'_>,
     wanted: &Wanted,
 ) -> Result<(), Fail> {
@@ -267,7 +294,7 @@ async fn parts(
     let lists = body::lists(&summary.structure);
     if wanted.has("bodyStructure") {
         let root = Numbered::root(&summary.structure);
-        object.insert("bodyStructure".to_owned(), part(email, &root, reading, wanted, true).await?);
+        object.insert("bodyStructure".to_owned(), part(naming, &root, reading, wanted, true).await?);
     }
     for (name, list) in
         [("textBody", &lists.text), ("htmlBody", &lists.html), ("attachments", &lists.attachments)]
@@ -275,7 +302,7 @@ async fn parts(
         if wanted.has(name) {
             let mut told = Vec::with_capacity(list.len());
             for numbered in list {
-                told.push(part(email, numbered, reading, wanted, false).await?);
+                told.push(part(naming, numbered, reading, wanted, false).await?);
             }
             object.insert(name.to_owned(), Value::Array(told));
         }
@@ -314,7 +341,7 @@ async fn values(lists: &Lists<'_>, reading: &mut Reading<'_>, wanted: &Wanted) -
 
 /// An `EmailBodyPart` (RFC 8621 §4.1.4), with those within if `whole`.
 fn part<'a>(
-    email: EmailId,
+    naming: &'a Naming,
     numbered: &'a Numbered<'a>,
     reading: &'a mut Reading<'_>,
     wanted: &'a Wanted,
@@ -322,7 +349,7 @@ fn part<'a>(
 ) -> BoxFuture<'a, Result<Value, Fail>> {
     Box::pin(async move {
         let leaf = !numbered.is_multipart();
-        let mut object = plain_part(email, numbered, wanted);
+        let mut object = plain_part(naming, numbered, wanted);
         if wanted.has_of_part("size") {
             let size = if leaf { reading.size(numbered.part).await? } else { 0 };
             object.insert("size".to_owned(), size.into());
@@ -338,7 +365,7 @@ fn part<'a>(
         if whole && !leaf {
             let mut within = Vec::new();
             for child in numbered.children() {
-                within.push(part(email, &child, reading, wanted, true).await?);
+                within.push(part(naming, &child, reading, wanted, true).await?);
             }
             object.insert("subParts".to_owned(), Value::Array(within));
         }
@@ -347,7 +374,7 @@ fn part<'a>(
 }
 
 /// What is known of a part without reading it.
-fn plain_part(email: EmailId, numbered: &Numbered<'_>, wanted: &Wanted) -> Object {
+fn plain_part(naming: &Naming, numbered: &Numbered<'_>, wanted: &Wanted) -> Object {
     let (part, leaf) = (numbered.part, !numbered.is_multipart());
     let mut object = Object::new();
     let mut put = |name: &str, value: &dyn Fn() -> Value| {
@@ -357,7 +384,7 @@ fn plain_part(email: EmailId, numbered: &Numbered<'_>, wanted: &Wanted) -> Objec
     };
     let kind = &part.content_type;
     put("partId", &|| numbered.id().map_or(Value::Null, Value::from));
-    put("blobId", &|| if leaf { blob_id(email, Some(&numbered.path)).into() } else { Value::Null });
+    put("blobId", &|| if leaf { naming.part(&numbered.path).into() } else { Value::Null });
     put("name", &|| part.filename().map_or(Value::Null, Value::from));
     put("type", &|| format!("{}/{}", kind.kind, kind.subtype).into());
     // RFC 8621 §4.1.4: of a text that does not say it, what RFC 2046 §4.1.2 has in its place.

@@ -13,12 +13,11 @@ use mail::Incoming;
 use schema::Flags;
 use serde_json::Value;
 
-use super::keywords;
-use super::reading::blob_id;
+use super::{create, keywords};
 use crate::access::Access;
 use crate::call::{Answer, Call};
 use crate::download;
-use crate::fail::{Fail, set_error};
+use crate::fail::Fail;
 use crate::options::PIECE;
 
 pub(crate) fn import(call: &mut Call, arguments: Object) -> BoxFuture<'_, Answer> {
@@ -41,7 +40,7 @@ async fn run(call: &mut Call, arguments: Object) -> Result<Object, Fail> {
     };
     let emails: Option<BTreeMap<Id, Object>> = emails.into_iter().map(entry).collect();
     let emails = emails.ok_or_else(|| MethodError::invalid("emails", "emails by creation id are wanted"))?;
-    let access = call.writer(&account)?;
+    let access = call.editor(&account)?;
     let before = call.services().state_if(access.account, if_in_state.as_ref()).await?;
     let mut answer = SetAnswer { account: Some(account), ..SetAnswer::default() };
     answer.old_state = Some(call.services().state_text(before));
@@ -67,35 +66,19 @@ async fn run(call: &mut Call, arguments: Object) -> Result<Object, Fail> {
     Ok(object)
 }
 
-type Imported = Result<(mail::Appended, Object), SetError>;
-
-async fn one(call: &Call, access: &Access, object: &Object) -> Result<Imported, Fail> {
-    if !access.may(Rights::INSERT) {
+async fn one(call: &Call, access: &Access, object: &Object) -> Result<create::Made, Fail> {
+    if !access.may_somewhere(Rights::INSERT) {
         return Ok(Err(SetError::forbidden()));
     }
     let read = match read(call, object) {
         Ok(read) => read,
         Err(error) => return Ok(Err(error)),
     };
-    let Some(source) = download::find(call.services(), access.account, &read.blob).await? else {
+    let Some(source) = download::find(call.services(), access, &read.blob).await? else {
         return Ok(Err(SetError::new("blobNotFound").with("notFound", Value::from(vec![read.blob]))));
     };
     let incoming = incoming(call, &source).await?;
-    let mailboxes = &read.mailboxes;
-    let store = &call.services().mail;
-    let done = store.append_in_each(access.account, mailboxes, &incoming, &read.flags, read.received).await;
-    match done {
-        Ok(made) => {
-            let mut told = Object::new();
-            told.insert("id".to_owned(), made.email.to_string().into());
-            told.insert("blobId".to_owned(), blob_id(made.email, None).into());
-            told.insert("threadId".to_owned(), made.thread.to_string().into());
-            told.insert("size".to_owned(), incoming.staged.size().into());
-            Ok(Ok((made, told)))
-        }
-        Err(mail::Error::NotFound) => Ok(Err(SetError::invalid_properties(["mailboxIds"]))),
-        Err(error) => Ok(Err(set_error(error, "mailboxIds")?)),
-    }
+    create::store(call, access, &incoming, &read.mailboxes, &read.flags, read.received).await
 }
 
 /// What a client gives.
@@ -121,16 +104,18 @@ fn read(call: &Call, object: &Object) -> Result<Given, SetError> {
             millis.ok_or_else(|| SetError::invalid_properties(["receivedAt"]))?.div_euclid(1_000)
         }
     };
-    Ok(Given {
+    let given = Given {
         blob: blob.ok_or_else(|| SetError::invalid_properties(["blobId"]))?.into_string(),
         mailboxes: keywords::mailboxes(call, object.get("mailboxIds").unwrap_or(&Value::Null))?,
         flags: flags.map_or(Ok(Flags::none()), keywords::of_object)?,
         received,
-    })
+    };
+    create::few(&given.mailboxes, &given.flags)?;
+    Ok(given)
 }
 
 /// Reads a blob once more, as a message that is about to be stored.
-async fn incoming(call: &Call, source: &download::Source) -> Result<Incoming, Fail> {
+pub(super) async fn incoming(call: &Call, source: &download::Source) -> Result<Incoming, Fail> {
     let (mut writer, mut summarizer) = (call.services().blobs.writer(), Summarizer::new(Limits::default()));
     let mut at = 0;
     while at < source.size {

@@ -3,20 +3,32 @@
 mod addresses;
 mod body;
 mod changes;
+mod copy;
+mod create;
 mod filter;
 mod get;
 mod header;
 mod import;
 mod keywords;
+mod look;
 mod order;
+mod ordered;
+mod parse;
 mod query;
 mod reading;
+mod select;
 mod set;
+mod smime;
+mod snippet;
 
 use crate::registry::Method;
 
 pub(crate) use order::SORTS;
-pub(crate) use reading::{part_at, part_of, read};
+pub(crate) use parse::{answer as parse_answer, blob_ids, find, part_source, summarize};
+pub(crate) use query::run as query_emails;
+pub(crate) use reading::{Reading, body_value, part_at, part_of, read};
+pub(crate) use set::{REMOVE, further};
+pub(crate) use smime::SMIME;
 
 /// The methods of the type.
 pub(crate) const METHODS: &[Method] = &[
@@ -26,4 +38,7 @@ pub(crate) const METHODS: &[Method] = &[
     ("Email/queryChanges", query::query_changes),
     ("Email/set", set::set),
     ("Email/import", import::import),
+    ("Email/copy", copy::copy),
+    ("SearchSnippet/get", snippet::get),
+    ("Email/parse", parse::parse),
 ];

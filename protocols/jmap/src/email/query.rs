@@ -1,30 +1,33 @@
-//! `Email/query` and `Email/queryChanges` (RFC 8621 §4.4, §4.5).
+//! `Email/query` and `Email/queryChanges` (RFC 8621 §4.4, §4.5), answered off the account's catalogue.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
-use content_mail::Summary;
 use futures::future::BoxFuture;
 use jmap_proto::filter::Filter;
 use jmap_proto::sort::Comparator;
-use jmap_proto::standard::{Query, QueryAnswer, QueryChanges, QueryChangesAnswer};
+use jmap_proto::standard::{Added, Query, QueryChanges, QueryChangesAnswer, Window};
 use jmap_proto::{Arguments, Id, MethodError, Object};
-use mail::{MailboxRef, UidSet};
+use mail::{Catalog, Remembered, RowSet};
 use query::Spending;
-use schema::{AccountId, EmailId, Flags, MailboxId, SystemFlags, ThreadId};
+use schema::{EmailId, ModSeq, ThreadId};
 use serde_json::Value;
 
 use super::changes;
-use super::filter::{self, Condition, Threads};
+use super::filter::{self, Condition};
+use super::look::{self, Known};
 use super::order::{self, By};
+use super::ordered::Ordered;
+use super::select;
+use crate::access::Access;
 use crate::call::{Answer, Call};
 use crate::fail::Fail;
 use crate::options::RESULTS;
+use crate::results;
 
-/// Rows read at once.
-const ROWS: usize = 1_000;
-/// What a summary costs of the budget, in octets.
-const SUMMARY: u64 = 512;
+/// A query of more emails than this is worked out where others do not wait for it.
+const APART: usize = 50_000;
 
 pub(crate) fn query(call: &mut Call, arguments: Object) -> BoxFuture<'_, Answer> {
     Box::pin(async move { Ok(run(call, arguments).await?) })
@@ -32,26 +35,6 @@ pub(crate) fn query(call: &mut Call, arguments: Object) -> BoxFuture<'_, Answer>
 
 pub(crate) fn query_changes(call: &mut Call, arguments: Object) -> BoxFuture<'_, Answer> {
     Box::pin(async move { Ok(run_changes(call, arguments).await?) })
-}
-
-/// An email that may be a result.
-#[derive(Debug, Clone)]
-pub(crate) struct Candidate {
-    pub(crate) id: EmailId,
-    pub(crate) thread: ThreadId,
-    pub(crate) received: i64,
-    pub(crate) size: u64,
-    pub(crate) flags: Flags,
-    /// Of those that were looked through.
-    pub(crate) mailboxes: BTreeSet<MailboxId>,
-}
-
-/// All of them, and where their messages are.
-#[derive(Default)]
-pub(crate) struct Candidates {
-    by_id: BTreeMap<EmailId, Candidate>,
-    pub(crate) uids: BTreeMap<MailboxId, UidSet>,
-    pub(crate) emails: BTreeMap<(MailboxId, u32), EmailId>,
 }
 
 /// What is asked for, besides which part of it.
@@ -75,39 +58,59 @@ impl Wanted {
         })
     }
 
+    /// What fits how well is another matter whenever something is indexed.
     fn can_calculate_changes(&self) -> bool {
-        let of_itself = self.filter.as_ref().is_none_or(filter::is_of_itself);
-        of_itself && !self.collapse && !order::is_of_threads(&self.sort)
+        !order::is_by_relevance(&self.sort)
     }
 
-    /// The mailbox that all results are in, if only its rows decide.
-    fn only_mailbox(&self) -> Option<MailboxId> {
-        let filter = self.filter.as_ref()?;
-        let alone = !filter::is_of_all(filter) && !order::is_of_threads(&self.sort);
-        filter::only_mailbox(filter).filter(|_| alone)
+    /// Whether something of it is only in summaries.
+    fn wants_traits(&self) -> bool {
+        order::wants_traits(&self.sort)
+            || self.filter.as_ref().is_some_and(|filter| filter::asked(filter).attachments)
+    }
+
+    /// Whether other emails of a thread decide whether and where an email is among the results.
+    fn is_of_threads(&self) -> bool {
+        let of_itself = self.filter.as_ref().is_none_or(filter::is_of_itself);
+        !of_itself || self.collapse || order::is_of_threads(&self.sort)
     }
 }
 
-async fn run(call: &Call, arguments: Object) -> Result<Object, Fail> {
+/// What is to be read off the results.
+#[derive(Clone)]
+enum Wish {
+    Part(Window),
+    /// The places of emails that changed, and of all in these threads, and that of one email.
+    Places(BTreeSet<EmailId>, BTreeSet<ThreadId>, Option<EmailId>),
+}
+
+/// What was read off the results.
+struct Found {
+    /// Of when they are; none where some of it is of later.
+    as_of: ModSeq,
+    exact: bool,
+    total: usize,
+    /// The part that was wanted, and where it begins.
+    part: (usize, Vec<EmailId>),
+    /// What changed, where it is among the results, and where the one email is.
+    changed: BTreeSet<EmailId>,
+    places: Vec<(usize, EmailId)>,
+    last: Option<usize>,
+}
+
+/// The same for other methods.
+pub(crate) async fn run(call: &Call, arguments: Object) -> Result<Object, Fail> {
     let mut arguments = Arguments::new(arguments);
     let mut query = Query::read(&mut arguments)?;
     let wanted = Wanted::read(call, &mut arguments, std::mem::take(&mut query.filter), &query.sort)?;
     arguments.end()?;
-    let account = call.reader(&query.account)?.account;
-    let state = call.services().state(account).await?;
-    let ids = results(call, account, &wanted).await?;
-    let range = query.window.range(ids.len(), RESULTS, |id| ids.iter().position(|one| one == id))?;
-    let limited = query.window.limit.is_none_or(|limit| limit > RESULTS as u64);
-    let answer = QueryAnswer {
-        account: query.account,
-        query_state: call.services().state_text(state),
-        can_calculate_changes: wanted.can_calculate_changes(),
-        position: range.start,
-        total: query.calculate_total.then_some(ids.len()),
-        limit: (limited && ids.len() > RESULTS).then_some(RESULTS),
-        ids: ids.get(range).unwrap_or_default().to_vec(),
-    };
-    Ok(answer.into_object())
+    let access = call.viewer(&query.account)?;
+    let (wish, can_calculate_changes) = (Wish::Part(query.window.clone()), wanted.can_calculate_changes());
+    let found = found(call, &access, wanted.into(), wish).await?;
+    let state = call.services().state_text(found.as_of);
+    let (position, emails) = found.part;
+    let ids = emails.into_iter().map(Id::of).collect();
+    Ok(results::answer(query, state, can_calculate_changes, found.total, (position, ids)))
 }
 
 async fn run_changes(call: &Call, arguments: Object) -> Result<Object, Fail> {
@@ -115,157 +118,146 @@ async fn run_changes(call: &Call, arguments: Object) -> Result<Object, Fail> {
     let mut asked = QueryChanges::read(&mut arguments)?;
     let wanted = Wanted::read(call, &mut arguments, std::mem::take(&mut asked.filter), &asked.sort)?;
     arguments.end()?;
-    let account = call.reader(&asked.account)?.account;
+    let (access, wanted) = (call.viewer(&asked.account)?, Arc::new(wanted));
     if !wanted.can_calculate_changes() {
         return Err(MethodError::CannotCalculateChanges.into());
     }
-    let folded = changes::since(call.services(), account, &asked.since, None).await?;
-    if folded.more {
+    for _ in 0..results::TRIES {
+        if let Some(told) = changed_results(call, &access, &asked, &wanted).await? {
+            return Ok(told);
+        }
+    }
+    Err(MethodError::CannotCalculateChanges.into())
+}
+
+/// What became of the results; none if something changed while that was found out. Places that are told have to be those of
+/// the state that is told, or a client that goes on from there keeps what has moved in the wrong place for ever.
+async fn changed_results(
+    call: &Call,
+    access: &Access,
+    asked: &QueryChanges,
+    wanted: &Arc<Wanted>,
+) -> Result<Option<Object>, Fail> {
+    let services = call.services();
+    if services.mail.is_emptying(access.account).await? {
+        // What a mailbox had that was deleted is not among the results, and the log does not tell yet.
         return Err(MethodError::CannotCalculateChanges.into());
     }
-    let changed: BTreeSet<Id> = [&folded.created, &folded.updated, &folded.destroyed]
-        .into_iter()
-        .flatten()
-        .map(|id| Id::of(EmailId(*id)))
-        .collect();
-    let ids = results(call, account, &wanted).await?;
+    let (folded, threads) = changes::since(services, access, &asked.since, None).await?;
+    let folded = folded.whole()?;
+    let threads = if wanted.is_of_threads() { threads } else { BTreeSet::new() };
+    let changed = [&folded.created, &folded.updated, &folded.destroyed];
+    let changed = changed.into_iter().flatten().map(|id| EmailId(*id)).collect();
+    let last = asked.up_to.as_ref().and_then(|id| id.as_str().parse().ok());
+    let found = found(call, access, Arc::clone(wanted), Wish::Places(changed, threads, last)).await?;
+    if !found.exact || found.as_of != folded.upto {
+        return Ok(None);
+    }
     let answer = QueryChangesAnswer {
-        account: asked.account,
-        old_state: asked.since,
-        new_state: call.services().state_text(folded.upto),
-        total: asked.calculate_total.then_some(ids.len()),
+        account: asked.account.clone(),
+        old_state: asked.since.clone(),
+        new_state: services.state_text(folded.upto),
+        total: asked.calculate_total.then_some(found.total),
         removed: Vec::new(),
         added: Vec::new(),
     };
-    Ok(answer.work_out(&changed, &ids, asked.up_to.as_ref(), asked.max)?.into_object())
+    let changed = found.changed.into_iter().map(Id::of).collect();
+    let added = found.places.into_iter().map(|(index, email)| Added { id: Id::of(email), index });
+    let last = asked.up_to.as_ref().zip(found.last);
+    Ok(Some(answer.of_places(&changed, added.collect(), last, asked.max)?.into_object()))
 }
 
-/// All results, in order.
-async fn results(call: &Call, account: AccountId, wanted: &Wanted) -> Result<Vec<Id>, Fail> {
+/// Works out the results, and reads off them what is wished.
+async fn found(call: &Call, access: &Access, wanted: Arc<Wanted>, wish: Wish) -> Result<Found, Fail> {
     let clock = call.services().clock.clone();
     let mut spending = Spending::new(call.server.options.query_budget, clock);
-    let candidates = gather(call, account, wanted.only_mailbox(), &mut spending).await?;
-    let threads = threads(&candidates);
-    let mut matching: Vec<&Candidate> = candidates.by_id.values().collect();
-    if let Some(wanted) = &wanted.filter {
-        let attached = match filter::asks_for_attachments(wanted) {
-            true => attached(call, account, &matching, &mut spending).await?,
-            false => BTreeSet::new(),
-        };
-        let found = filter::look(call, account, wanted, &candidates).await?;
-        matching.retain(|one| filter::holds(wanted, one, &threads, &found, &attached));
-    }
-    let ordered = ordered(call, account, wanted, matching, &threads, &mut spending).await?;
-    let mut seen = HashSet::new();
-    // RFC 8621 §4.4.3: of each thread the first only.
-    let first = |one: &&&Candidate| !wanted.collapse || seen.insert(one.thread);
-    Ok(ordered.iter().filter(first).map(|one| Id::of(one.id)).collect())
-}
-
-/// Reads the rows of a mailbox, or of all.
-async fn gather(
-    call: &Call,
-    account: AccountId,
-    only: Option<MailboxId>,
-    spending: &mut Spending,
-) -> Result<Candidates, Fail> {
-    let mailboxes = match only {
-        Some(mailbox) => vec![mailbox],
-        None => call.services().mail.mailboxes(account).await?.iter().map(|one| one.id).collect(),
+    let by_relevance = order::is_by_relevance(&wanted.sort);
+    let known = match &wanted.filter {
+        Some(filter) => look::look(call, access, filter, by_relevance, &mut spending).await?,
+        None => Known::default(),
     };
-    let mut candidates = Candidates::default();
-    for mailbox in mailboxes {
-        let at = MailboxRef { account, mailbox };
-        let mut from = Some(1);
-        while let Some(first) = from {
-            let page = call.services().mail.messages(at, first..=u32::MAX, ROWS).await?;
-            for row in &page.rows {
-                spending.pay(0).await?;
-                candidates.add(mailbox, row);
+    let (looked, known) = (known.as_of, Arc::new(known));
+    for _ in 0..results::TRIES {
+        let catalog = call.services().catalog(access).await?;
+        if wanted.wants_traits() {
+            look::learn(call, access.account, &catalog, &mut spending).await?;
+        }
+        let found = off_catalog(catalog, Arc::clone(&wanted), Arc::clone(&known), wish.clone()).await?;
+        let Some(mut found) = found else { continue };
+        if let Some(looked) = looked {
+            // Messages that came after they were asked are not among the results.
+            found.exact &= looked == found.as_of;
+            found.as_of = looked.min(found.as_of);
+        }
+        return Ok(found);
+    }
+    // Each time there were new emails again, whose summaries were not read.
+    Err(MethodError::ServerUnavailable.into())
+}
+
+/// None where the catalogue lacks what summaries say.
+async fn off_catalog(
+    catalog: Arc<Remembered>,
+    wanted: Arc<Wanted>,
+    known: Arc<Known>,
+    wish: Wish,
+) -> Result<Option<Found>, Fail> {
+    let apart = catalog.read(Catalog::len) > APART;
+    let work = move || {
+        catalog.read(|catalog| {
+            if wanted.wants_traits() && catalog.traits().is_none() {
+                return Ok(None);
             }
-            from = page.next;
-        }
+            let rows = select::matching(catalog, wanted.filter.as_ref(), &known);
+            let ordered = Ordered::new(catalog, &rows, &wanted.sort, &known, wanted.collapse);
+            Found::read(catalog, wish, &ordered).map(Some)
+        })
+    };
+    if !apart {
+        return Ok(work()?);
     }
-    Ok(candidates)
+    let done = tokio::task::spawn_blocking(work).await;
+    Ok(done.map_err(|_| MethodError::ServerFail("the query failed".to_owned()))??)
 }
 
-impl Candidates {
-    fn add(&mut self, mailbox: MailboxId, row: &mail::MessageRow) {
-        if row.flags.has(SystemFlags::DELETED) {
-            return;
-        }
-        self.uids.entry(mailbox).or_default().insert(row.uid);
-        self.emails.insert((mailbox, row.uid), row.email);
-        let candidate = self.by_id.entry(row.email).or_insert_with(|| Candidate {
-            id: row.email,
-            thread: row.thread,
-            received: row.internal_date,
-            size: row.size,
-            flags: Flags::none(),
-            mailboxes: BTreeSet::new(),
-        });
-        candidate.flags = candidate.flags.union(&row.flags);
-        candidate.mailboxes.insert(mailbox);
-    }
-}
-
-/// The flags of the emails of each thread.
-fn threads(candidates: &Candidates) -> Threads {
-    let mut threads = Threads::new();
-    for one in candidates.by_id.values() {
-        threads.entry(one.thread).or_default().push(one.flags.clone());
-    }
-    threads
-}
-
-async fn attached(
-    call: &Call,
-    account: AccountId,
-    candidates: &[&Candidate],
-    spending: &mut Spending,
-) -> Result<BTreeSet<EmailId>, Fail> {
-    let mut attached = BTreeSet::new();
-    for one in candidates {
-        if summary(call, account, one.id, spending).await?.is_some_and(|summary| summary.has_attachment) {
-            attached.insert(one.id);
-        }
-    }
-    Ok(attached)
-}
-
-/// The summary of an email; none for one that went meanwhile.
-async fn summary(
-    call: &Call,
-    account: AccountId,
-    email: EmailId,
-    spending: &mut Spending,
-) -> Result<Option<Arc<Summary>>, Fail> {
-    spending.pay(SUMMARY).await?;
-    match call.services().mail.summary(account, email).await {
-        Err(mail::Error::NotFound) => Ok(None),
-        summary => Ok(Some(summary?)),
-    }
-}
-
-async fn ordered<'c>(
-    call: &Call,
-    account: AccountId,
-    wanted: &Wanted,
-    matching: Vec<&'c Candidate>,
-    threads: &Threads,
-    spending: &mut Spending,
-) -> Result<Vec<&'c Candidate>, Fail> {
-    let mut placed = Vec::with_capacity(matching.len());
-    for one in matching {
-        let summary = match order::needs_summaries(&wanted.sort) {
-            true => summary(call, account, one.id, spending).await?,
-            false => None,
+impl Found {
+    /// Reads off the results what is wished.
+    fn read(catalog: &Catalog, wish: Wish, ordered: &Ordered<'_>) -> Result<Found, MethodError> {
+        let total = ordered.len();
+        let mut found = Found {
+            as_of: catalog.as_of(),
+            exact: catalog.is_whole(),
+            total,
+            part: (0, Vec::new()),
+            changed: BTreeSet::new(),
+            places: Vec::new(),
+            last: None,
         };
-        placed.push((order::places(&wanted.sort, one, summary.as_deref(), threads), one));
+        let place = |email: EmailId| {
+            let mut one = RowSet::none(catalog.len());
+            one.insert(catalog.row_of(email)?);
+            ordered.places(&one).first().map(|(place, _)| *place)
+        };
+        match wish {
+            Wish::Part(window) => {
+                let range: Range<usize> =
+                    window.range(total, RESULTS, |id| id.as_str().parse().ok().and_then(place))?;
+                let rows = range.clone().filter_map(|place| ordered.at(place));
+                found.part = (range.start, rows.map(|row| catalog.ids()[row]).collect());
+            }
+            Wish::Places(mut changed, threads, last) => {
+                let numbers = threads.into_iter().filter_map(|thread| catalog.thread_number(thread));
+                let mut touched = RowSet::none(catalog.thread_count());
+                numbers.for_each(|number| touched.insert(number as usize));
+                let rows = RowSet::of(catalog.threads(), |thread| touched.contains(*thread as usize));
+                changed.extend(rows.iter().map(|row| catalog.ids()[row]));
+                let rows = select::among(catalog, |id| changed.contains(id), changed.first(), changed.last());
+                let places = ordered.places(&rows).into_iter();
+                found.places = places.map(|(place, row)| (place, catalog.ids()[row])).collect();
+                found.last = last.and_then(place);
+                found.changed = changed;
+            }
+        }
+        Ok(found)
     }
-    // RFC 8620 §5.5: what the comparators leave open is settled always alike; the newest first.
-    placed.sort_by(|(a, x), (b, y)| {
-        order::compare(&wanted.sort, a, b).then(y.received.cmp(&x.received)).then(x.id.cmp(&y.id))
-    });
-    Ok(placed.into_iter().map(|(_, one)| one).collect())
 }

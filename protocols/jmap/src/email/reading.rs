@@ -8,21 +8,24 @@ use content_mail::decode::{charset, guess, knows_charset, transfer};
 use content_mail::{Encoding, Part, Section, Summary};
 use schema::{BlobHash, EmailId};
 
+use crate::Services;
+use crate::download::Source;
 use crate::fail::Fail;
 use crate::options::{HEADER, MESSAGE, PIECE};
 
 /// A message that is being read.
 pub(crate) struct Reading<'a> {
-    store: &'a mail::Store,
-    blob: BlobHash,
+    services: &'a Services,
+    source: Source,
     pub(crate) summary: Arc<Summary>,
     header: Option<Bytes>,
     whole: Option<Bytes>,
 }
 
 impl<'a> Reading<'a> {
-    pub(crate) fn new(store: &'a mail::Store, blob: BlobHash, summary: Arc<Summary>) -> Self {
-        Reading { store, blob, summary, header: None, whole: None }
+    /// Of a blob that is a message.
+    pub(crate) fn of(services: &'a Services, source: Source, summary: Arc<Summary>) -> Self {
+        Reading { services, source, summary, header: None, whole: None }
     }
 
     /// The message's own header.
@@ -50,7 +53,7 @@ impl<'a> Reading<'a> {
     }
 
     /// The whole message, as far as it is looked into.
-    async fn whole(&mut self) -> Result<Bytes, Fail> {
+    pub(super) async fn whole(&mut self) -> Result<Bytes, Fail> {
         if let Some(whole) = &self.whole {
             return Ok(whole.clone());
         }
@@ -59,7 +62,7 @@ impl<'a> Reading<'a> {
     }
 
     async fn read(&self, range: Range<u64>) -> Result<Bytes, Fail> {
-        read(self.store, self.blob, range).await
+        self.source.read(self.services, range).await
     }
 
     /// Octets of a part when it is decoded (RFC 8621 §4.1.4 `size`).

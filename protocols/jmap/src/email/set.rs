@@ -1,18 +1,18 @@
-//! `Email/set` (RFC 8621 §4.6): flags and mailboxes of emails, and emails that go.
+//! `Email/set` (RFC 8621 §4.6): emails that are composed, flags and mailboxes of emails, and emails that go.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use accounts::Rights;
 use futures::future::BoxFuture;
 use jmap_proto::id::IdRef;
 use jmap_proto::patch::Patch;
 use jmap_proto::standard::{Set, SetAnswer};
-use jmap_proto::{Arguments, Id, Object, SetError};
+use jmap_proto::{Arguments, Id, MethodError, Object, SetError};
 use mail::{EmailEdit, FlagChange, Place};
-use schema::{EmailId, Flags, MailboxId, SystemFlags};
+use schema::{EmailId, Flags, MailboxId, ModSeq, SystemFlags};
 use serde_json::Value;
 
-use super::keywords;
+use super::{create, keywords};
 use crate::access::Access;
 use crate::call::{Answer, Call};
 use crate::fail::{Fail, refusal};
@@ -25,15 +25,13 @@ async fn run(call: &mut Call, arguments: Object) -> Result<Object, Fail> {
     let mut arguments = Arguments::new(arguments);
     let set = Set::read(&mut arguments, &call.limits())?;
     arguments.end()?;
-    let access = call.writer(&set.account)?;
+    let access = call.editor(&set.account)?;
     let before = call.services().state_if(access.account, set.if_in_state.as_ref()).await?;
     let mut answer = SetAnswer { account: Some(set.account.clone()), ..SetAnswer::default() };
     answer.old_state = Some(call.services().state_text(before));
-    for creation in set.create.keys() {
-        let error = SetError::forbidden().describe("messages are uploaded and imported (Email/import)");
-        answer.not_created.insert(creation.clone(), error);
-    }
-    let (references, edits) = edits(call, &access, &set, &mut answer);
+    let mut commits = create_all(call, &access, &set, &mut answer).await?;
+    let known = known(call, &access, &set).await?;
+    let (references, edits) = edits(call, &access, &known, &set, &mut answer);
     let edited = call.services().mail.edit_emails(access.account, &edits).await?;
     for ((reference, edit), outcome) in references.iter().zip(&edits).zip(&edited.outcomes) {
         let destroys = edit.place == Place::Nowhere;
@@ -50,15 +48,49 @@ async fn run(call: &mut Call, arguments: Object) -> Result<Object, Fail> {
             }
         }
     }
-    let after = call.services().state_after(access.account, before, &edited.commits).await?;
+    commits.extend(edited.commits);
+    let after = call.services().state_after(access.account, before, &commits).await?;
     answer.new_state = call.services().state_text(after);
     Ok(answer.into_object())
+}
+
+/// A call of this method that another method makes, answered behind that one (RFC 8620 §5.4).
+pub(crate) async fn further(call: &mut Call, arguments: Object) {
+    let answer = match Box::pin(run(call, arguments)).await {
+        Ok(answer) => ("Email/set", answer),
+        Err(fail) => ("error", MethodError::from(fail).to_object()),
+    };
+    call.further.push(answer);
+}
+
+/// Makes what is to be made, one by one. Returns the commits.
+async fn create_all(
+    call: &mut Call,
+    access: &Access,
+    set: &Set,
+    answer: &mut SetAnswer,
+) -> Result<Vec<ModSeq>, Fail> {
+    let mut commits = Vec::new();
+    for (creation, object) in &set.create {
+        match create::create(call, access, object).await? {
+            Ok((made, told)) => {
+                commits.push(made.modseq);
+                call.created.insert(creation.clone(), Id::of(made.email));
+                answer.created.insert(creation.clone(), told);
+            }
+            Err(error) => {
+                answer.not_created.insert(creation.clone(), error);
+            }
+        }
+    }
+    Ok(commits)
 }
 
 /// What is to become of emails; what cannot be is noted at once.
 fn edits<'s>(
     call: &Call,
     access: &Access,
+    known: &Known,
     set: &'s Set,
     answer: &mut SetAnswer,
 ) -> (Vec<&'s IdRef>, Vec<EmailEdit>) {
@@ -68,7 +100,7 @@ fn edits<'s>(
             (None, _) => Err(SetError::not_found()),
             (Some(_), Err(error)) => Err(error.clone()),
             (Some(_), Ok(_)) if set.destroy.contains(reference) => Err(SetError::will_destroy()),
-            (Some(email), Ok(patch)) => edit(call, access, email, patch),
+            (Some(email), Ok(patch)) => edit(call, access, known, email, patch),
         };
         match edit {
             Ok(edit) => {
@@ -82,13 +114,17 @@ fn edits<'s>(
     }
     for reference in &set.destroy {
         match call.resolve::<EmailId>(reference) {
-            Some(email) if access.may(Rights::DELETE_MESSAGES | Rights::EXPUNGE) => {
-                references.push(reference);
-                edits.push(EmailEdit { email, flags: None, place: Place::Nowhere });
-            }
-            found => {
-                let error = found.map_or_else(SetError::not_found, |_| SetError::forbidden());
-                answer.not_destroyed.insert(reference.to_string(), error);
+            Some(email) => match destroy(access, known, email) {
+                Ok(edit) => {
+                    references.push(reference);
+                    edits.push(edit);
+                }
+                Err(error) => {
+                    answer.not_destroyed.insert(reference.to_string(), error);
+                }
+            },
+            None => {
+                answer.not_destroyed.insert(reference.to_string(), SetError::not_found());
             }
         }
     }
@@ -96,33 +132,105 @@ fn edits<'s>(
 }
 
 /// A patch of an email: keywords and mailboxes, as a whole or one by one (RFC 8621 §4.6).
-fn edit(call: &Call, access: &Access, email: EmailId, patch: &Patch) -> Result<EmailEdit, SetError> {
+fn edit(
+    call: &Call,
+    access: &Access,
+    known: &Known,
+    email: EmailId,
+    patch: &Patch,
+) -> Result<EmailEdit, SetError> {
     let unknown: Vec<&str> =
         patch.properties().filter(|name| !["keywords", "mailboxIds"].contains(name)).collect();
     if !unknown.is_empty() {
         return Err(SetError::invalid_properties(unknown).describe("an email is what it is"));
     }
     let (flags, place) = (flags(patch)?, place(call, patch)?);
-    if let Some(change) = &flags {
-        permit_flags(access, change)?;
+    let mut needed = flags.as_ref().map_or(Rights::NONE, rights_to_change);
+    if access.is_whole() {
+        if place != Place::Same {
+            needed = needed | Rights::INSERT | REMOVE;
+        }
+        return if access.may(needed) {
+            Ok(EmailEdit { email, flags, place, within: None })
+        } else {
+            Err(SetError::forbidden())
+        };
     }
-    if place != Place::Same && !access.may(Rights::INSERT | Rights::DELETE_MESSAGES | Rights::EXPUNGE) {
-        return Err(SetError::forbidden());
+    let here = known.get(&email).ok_or_else(SetError::not_found)?;
+    // RFC 8621 §2 `maySetSeen`, `maySetKeywords`: in all mailboxes that it is in.
+    let may = |ids: &BTreeSet<MailboxId>, rights| ids.iter().all(|id| access.may_in(*id, rights));
+    let (added, removed) = moves(&place, here);
+    // One that is not seen is not there.
+    if !added.iter().all(|id| access.sees(*id)) {
+        return Err(SetError::invalid_properties(["mailboxIds"]));
     }
-    Ok(EmailEdit { email, flags, place })
+    let carried = if added.is_empty() { Rights::NONE } else { Rights::INSERT | Rights::SEEN | Rights::WRITE };
+    if may(here, needed) && may(&removed, REMOVE) && may(&added, carried) {
+        Ok(EmailEdit { email, flags, place, within: access.within() })
+    } else {
+        Err(SetError::forbidden())
+    }
+}
+
+/// `mayRemoveItems` (RFC 8621 §2).
+pub(crate) const REMOVE: Rights = Rights::DELETE_MESSAGES.with(Rights::EXPUNGE);
+
+/// The mailboxes that emails are in, of an account of which some are seen: those alone.
+type Known = BTreeMap<EmailId, BTreeSet<MailboxId>>;
+
+/// Where the emails are that a call names; nothing is looked up where all rights are the same.
+async fn known(call: &Call, access: &Access, set: &Set) -> Result<Known, Fail> {
+    if access.is_whole() {
+        return Ok(Known::new());
+    }
+    let references = set.update.keys().chain(&set.destroy);
+    let ids: Vec<EmailId> = references.filter_map(|reference| call.resolve(reference)).collect();
+    let emails = call.services().emails(access, &ids).await?;
+    Ok(emails.into_iter().map(|email| (email.id, email.mailboxes())).collect())
+}
+
+/// An email goes: to who sees some mailboxes, out of all of these.
+fn destroy(access: &Access, known: &Known, email: EmailId) -> Result<EmailEdit, SetError> {
+    let allowed = match access.is_whole() {
+        true => access.may(REMOVE),
+        false => {
+            let here = known.get(&email).ok_or_else(SetError::not_found)?;
+            here.iter().all(|id| access.may_in(*id, REMOVE))
+        }
+    };
+    let within = access.within();
+    if allowed {
+        Ok(EmailEdit { email, flags: None, place: Place::Nowhere, within })
+    } else {
+        Err(SetError::forbidden())
+    }
+}
+
+/// Where an email comes to be that is here, and where it is no more.
+fn moves(place: &Place, here: &BTreeSet<MailboxId>) -> (BTreeSet<MailboxId>, BTreeSet<MailboxId>) {
+    let (add, remove) = match place {
+        Place::Same => Default::default(),
+        Place::Change { add, remove } => (add.clone(), remove.clone()),
+        Place::Only(there) => (there.clone(), here.difference(there).copied().collect()),
+        Place::Nowhere => (BTreeSet::new(), here.clone()),
+    };
+    let added = add.difference(here).copied().collect();
+    (added, remove.intersection(here).copied().collect())
 }
 
 /// RFC 4314 §4: `\Seen` and the others are rights of their own.
-fn permit_flags(access: &Access, change: &FlagChange) -> Result<(), SetError> {
-    let (FlagChange::Add(flags) | FlagChange::Remove(flags)) = change else {
-        let all = access.may(Rights::SEEN | Rights::WRITE);
-        return if all { Ok(()) } else { Err(SetError::forbidden()) };
-    };
+pub(super) fn rights_for(flags: &Flags) -> Rights {
     let seen = Flags { system: SystemFlags::SEEN, ..Flags::none() };
-    let others = !flags.difference(&seen).is_empty();
-    let allowed =
-        (!flags.has(SystemFlags::SEEN) || access.may(Rights::SEEN)) && (!others || access.may(Rights::WRITE));
-    if allowed { Ok(()) } else { Err(SetError::forbidden()) }
+    let for_seen = if flags.has(SystemFlags::SEEN) { Rights::SEEN } else { Rights::NONE };
+    let for_others = if flags.difference(&seen).is_empty() { Rights::NONE } else { Rights::WRITE };
+    for_seen | for_others
+}
+
+fn rights_to_change(change: &FlagChange) -> Rights {
+    match change {
+        FlagChange::Add(flags) | FlagChange::Remove(flags) => rights_for(flags),
+        _ => Rights::SEEN | Rights::WRITE,
+    }
 }
 
 /// What a patch says of keywords. One that sets some and clears others says what is to be.

@@ -8,6 +8,7 @@ use jmap_proto::{Arguments, MethodError, Object};
 use mail::{Mailbox, MailboxRef};
 use schema::MailboxId;
 
+use super::sharing::{SHARE_WITH, Sharing, is_used};
 use super::{COUNTS, PROPERTIES, object};
 use crate::access::Access;
 use crate::call::{Answer, Call};
@@ -21,14 +22,15 @@ async fn run(call: &Call, arguments: Object) -> Result<Object, Fail> {
     let mut arguments = Arguments::new(arguments);
     let get = Get::read(&mut arguments, &call.limits())?;
     arguments.end()?;
-    let access = call.reader(&get.account)?;
-    let properties = get.properties.unwrap_or_else(|| PROPERTIES.map(str::to_owned).to_vec());
-    if let Some(unknown) = properties.iter().find(|name| !PROPERTIES.contains(&name.as_str())) {
+    let access = call.viewer(&get.account)?;
+    let known = || PROPERTIES.into_iter().filter(move |name| *name != SHARE_WITH || is_used(call));
+    let properties = get.properties.unwrap_or_else(|| known().map(str::to_owned).collect());
+    if let Some(unknown) = properties.iter().find(|name| !known().any(|one| one == name.as_str())) {
         tracing::trace!(%unknown, "no property of a mailbox");
         return Err(MethodError::invalid("properties", "a mailbox has no such property").into());
     }
     let state = call.services().state(access.account).await?;
-    let tree = call.services().mail.mailboxes(access.account).await?;
+    let tree = call.services().mailboxes(&access).await?;
     let mut answer = GetAnswer { account: Some(get.account), ..GetAnswer::default() };
     answer.state = call.services().state_text(state);
     let wanted: Vec<Mailbox> = match get.ids {
@@ -58,7 +60,8 @@ async fn objects(
     properties: &[String],
 ) -> Result<Vec<Object>, Fail> {
     let wanted = |name: &str| properties.iter().any(|one| one == name);
-    let subscribed = match wanted("isSubscribed") {
+    let sharing = Sharing::read(call, access, wanted(SHARE_WITH)).await?;
+    let subscribed = match wanted("isSubscribed") && access.is_whole() {
         true => call.services().mail.subscriptions(access.account).await?,
         false => BTreeSet::new(),
     };
@@ -66,14 +69,15 @@ async fn objects(
     let mut list = Vec::with_capacity(mailboxes.len());
     for mailbox in mailboxes {
         let at = MailboxRef { account: access.account, mailbox: mailbox.id };
-        let tally = match counted {
+        // What is in it is not told to who may not read it, not even how much.
+        let tally = match counted && access.reads(mailbox.id) {
             true => match call.services().mail.tally(at).await {
                 Err(mail::Error::NotFound) => Some(mail::Tally::default()),
                 tally => Some(tally?),
             },
-            false => None,
+            false => counted.then(mail::Tally::default),
         };
-        list.push(object(mailbox, access, &subscribed, tally.as_ref(), &wanted));
+        list.push(object(mailbox, access, (&subscribed, &sharing), tally.as_ref(), &wanted));
     }
     Ok(list)
 }

@@ -4,13 +4,14 @@ mod changes;
 mod get;
 mod query;
 mod set;
+pub(crate) mod sharing;
 
 use std::collections::BTreeSet;
 
-use accounts::Rights;
 use jmap_proto::Object;
 use mail::{Mailbox, Role, Tally};
-use serde_json::{Value, json};
+use serde_json::Value;
+use sharing::{SHARE_WITH, Sharing};
 
 use crate::access::Access;
 use crate::registry::Method;
@@ -25,7 +26,7 @@ pub(crate) const METHODS: &[Method] = &[
 ];
 
 /// All properties (RFC 8621 §2).
-const PROPERTIES: [&str; 11] = [
+const PROPERTIES: [&str; 12] = [
     "id",
     "name",
     "parentId",
@@ -37,6 +38,7 @@ const PROPERTIES: [&str; 11] = [
     "unreadThreads",
     "myRights",
     "isSubscribed",
+    SHARE_WITH,
 ];
 
 /// Those that change with the emails in it.
@@ -67,7 +69,7 @@ fn role_of(name: &str) -> Option<Role> {
 fn object(
     mailbox: &Mailbox,
     access: &Access,
-    subscribed: &BTreeSet<String>,
+    (subscribed, sharing): (&BTreeSet<String>, &Sharing),
     tally: Option<&Tally>,
     wanted: &dyn Fn(&str) -> bool,
 ) -> Object {
@@ -82,8 +84,17 @@ fn object(
     put("parentId", mailbox.parent.map_or(Value::Null, |parent| parent.to_string().into()));
     put("role", mailbox.role.map_or(Value::Null, |role| role_name(role).into()));
     put("sortOrder", mailbox.sort_order.into());
-    put("myRights", rights(mailbox, access));
-    put("isSubscribed", subscribed.contains(&mailbox.path.to_string()).into());
+    let rights = access.rights_in(mailbox.id);
+    put("myRights", sharing::told(rights, sharing.used, mailbox.path.is_inbox()));
+    let is_subscribed = match access.is_whole() {
+        true => subscribed.contains(&mailbox.path.to_string()),
+        // RFC 8621 §2: it is each user's own.
+        false => access.is_subscribed(mailbox.id),
+    };
+    put("isSubscribed", is_subscribed.into());
+    if sharing.used {
+        put(SHARE_WITH, sharing.share_with(access, mailbox.id));
+    }
     if let Some(tally) = tally {
         put("totalEmails", tally.emails.into());
         put("unreadEmails", tally.unread_emails.into());
@@ -91,21 +102,4 @@ fn object(
         put("unreadThreads", tally.unread_threads.into());
     }
     all
-}
-
-/// RFC 8621 §2 `myRights`, from those of RFC 4314.
-fn rights(mailbox: &Mailbox, access: &Access) -> Value {
-    let may = |rights| access.may(rights);
-    let fixed = mailbox.path.is_inbox();
-    json!({
-        "mayReadItems": may(Rights::READ),
-        "mayAddItems": may(Rights::INSERT),
-        "mayRemoveItems": may(Rights::DELETE_MESSAGES | Rights::EXPUNGE),
-        "maySetSeen": may(Rights::SEEN),
-        "maySetKeywords": may(Rights::WRITE),
-        "mayCreateChild": may(Rights::CREATE),
-        "mayRename": may(Rights::DELETE_MAILBOX) && !fixed,
-        "mayDelete": may(Rights::DELETE_MAILBOX) && !fixed,
-        "maySubmit": may(Rights::POST),
-    })
 }

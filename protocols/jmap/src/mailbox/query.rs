@@ -6,18 +6,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::BoxFuture;
 use jmap_proto::filter::Filter;
 use jmap_proto::sort::Comparator;
-use jmap_proto::standard::{Query, QueryAnswer, QueryChanges, QueryChangesAnswer};
+use jmap_proto::standard::{Query, QueryChanges};
 use jmap_proto::{Arguments, Id, MethodError, Object};
 use mail::{Mailbox, Role};
-use schema::{AccountId, MailboxId};
+use schema::MailboxId;
 use serde_json::Value;
 
-use super::changes::{id_of, told};
+use super::changes::{id_of, told, with_children};
 use super::role_of;
+use crate::access::Access;
 use crate::call::{Answer, Call};
 use crate::fail::Fail;
 use crate::log;
-use crate::options::RESULTS;
+use crate::results;
 
 /// RFC 8621 §2.3: what a mailbox may have to be.
 #[derive(Debug, Clone, PartialEq)]
@@ -112,21 +113,11 @@ async fn run(call: &Call, arguments: Object) -> Result<Object, Fail> {
     let (filter, sort) = (std::mem::take(&mut query.filter), std::mem::take(&mut query.sort));
     let wanted = Wanted::read(call, &mut arguments, filter, sort)?;
     arguments.end()?;
-    let account = call.reader(&query.account)?.account;
-    let state = call.services().state(account).await?;
-    let ids = results(call, account, &wanted).await?;
-    let range = query.window.range(ids.len(), RESULTS, |id| ids.iter().position(|one| one == id))?;
-    let limited = query.window.limit.is_none_or(|limit| limit > RESULTS as u64);
-    let answer = QueryAnswer {
-        account: query.account,
-        query_state: call.services().state_text(state),
-        can_calculate_changes: wanted.can_calculate_changes(),
-        position: range.start,
-        total: query.calculate_total.then_some(ids.len()),
-        limit: (limited && ids.len() > RESULTS).then_some(RESULTS),
-        ids: ids.get(range).unwrap_or_default().to_vec(),
-    };
-    Ok(answer.into_object())
+    let access = call.viewer(&query.account)?;
+    let state = call.services().state(access.account).await?;
+    let ids = results(call, &access, &wanted).await?;
+    let state = call.services().state_text(state);
+    Ok(results::part(query, state, wanted.can_calculate_changes(), &ids)?)
 }
 
 async fn run_changes(call: &Call, arguments: Object) -> Result<Object, Fail> {
@@ -135,35 +126,45 @@ async fn run_changes(call: &Call, arguments: Object) -> Result<Object, Fail> {
     let (filter, sort) = (std::mem::take(&mut asked.filter), std::mem::take(&mut asked.sort));
     let wanted = Wanted::read(call, &mut arguments, filter, sort)?;
     arguments.end()?;
-    let account = call.reader(&asked.account)?.account;
+    let access = call.viewer(&asked.account)?;
     if !wanted.can_calculate_changes() {
         return Err(MethodError::CannotCalculateChanges.into());
     }
-    let folded = log::fold(call.services(), account, &asked.since, None, told).await?;
-    if folded.more {
-        return Err(MethodError::CannotCalculateChanges.into());
+    for _ in 0..results::TRIES {
+        let folded = folded(call, &access, &asked.since).await?;
+        let ids = results(call, &access, &wanted).await?;
+        let told = results::changes(call.services(), access.account, &asked, (&folded, id_of), &ids).await?;
+        if let Some(told) = told {
+            return Ok(told);
+        }
     }
-    let changed: BTreeSet<Id> = [&folded.created, &folded.updated, &folded.destroyed]
-        .into_iter()
-        .flatten()
-        .map(|id| id_of(*id))
-        .collect();
-    let ids = results(call, account, &wanted).await?;
-    let answer = QueryChangesAnswer {
-        account: asked.account,
-        old_state: asked.since,
-        new_state: call.services().state_text(folded.upto),
-        total: asked.calculate_total.then_some(ids.len()),
-        removed: Vec::new(),
-        added: Vec::new(),
-    };
-    Ok(answer.work_out(&changed, &ids, asked.up_to.as_ref(), asked.max)?.into_object())
+    Err(MethodError::CannotCalculateChanges.into())
+}
+
+/// All that changed since a state.
+async fn folded(call: &Call, access: &Access, since: &str) -> Result<log::Folded, Fail> {
+    let mut moved = false;
+    let folded = log::fold(call.services(), access, since, None, |entry| {
+        moved |= access.share_of(entry).is_some();
+        told(access, entry)
+    });
+    let folded = folded.await?.whole()?;
+    with_children(call.services(), access, folded, moved && !access.is_whole()).await
+}
+
+/// The paths of mailboxes that the user wants to see.
+async fn subscribed(call: &Call, access: &Access, tree: &[Mailbox]) -> Result<BTreeSet<String>, Fail> {
+    if access.is_whole() {
+        return Ok(call.services().mail.subscriptions(access.account).await?);
+    }
+    let wanted = tree.iter().filter(|mailbox| access.is_subscribed(mailbox.id));
+    Ok(wanted.map(|mailbox| mailbox.path.to_string()).collect())
 }
 
 /// All results, in order.
-async fn results(call: &Call, account: AccountId, wanted: &Wanted) -> Result<Vec<Id>, Fail> {
-    let mut tree = call.services().mail.mailboxes(account).await?;
-    let subscribed = call.services().mail.subscriptions(account).await?;
+async fn results(call: &Call, access: &Access, wanted: &Wanted) -> Result<Vec<Id>, Fail> {
+    let mut tree = call.services().mailboxes(access).await?;
+    let subscribed = subscribed(call, access, &tree).await?;
     order(&mut tree, wanted);
     let matching: BTreeSet<MailboxId> = tree
         .iter()

@@ -5,14 +5,16 @@ use futures::future::BoxFuture;
 use jmap_proto::arguments::int;
 use jmap_proto::patch::Patch;
 use jmap_proto::standard::{Set, SetAnswer};
-use jmap_proto::{Arguments, Id, Object, SetError};
-use mail::{Mailbox, MailboxEdit, NewMailbox};
+use jmap_proto::{Arguments, Id, MethodError, Object, SetError};
+use mail::{Mailbox, MailboxEdit, MailboxRef, NewMailbox};
 use schema::MailboxId;
 use serde_json::Value;
 
 use super::role_of;
-use crate::access::Access;
+use super::sharing::{self, SHARE_WITH, Sharing, is_used};
+use crate::access::{self, Access};
 use crate::call::{Answer, Call};
+use crate::email::REMOVE;
 use crate::fail::{Fail, set_error};
 
 pub(crate) fn set(call: &mut Call, arguments: Object) -> BoxFuture<'_, Answer> {
@@ -24,11 +26,15 @@ async fn run(call: &mut Call, arguments: Object) -> Result<Object, Fail> {
     let set = Set::read(&mut arguments, &call.limits())?;
     let and_emails = arguments.flag("onDestroyRemoveEmails")?;
     arguments.end()?;
-    let access = call.writer(&set.account)?;
+    let mut access = call.viewer(&set.account)?;
+    // Of mailboxes that are shared each user has at least the subscription.
+    if access.is_whole() && access.only_reads() {
+        return Err(MethodError::AccountReadOnly.into());
+    }
     let before = call.services().state_if(access.account, set.if_in_state.as_ref()).await?;
     let mut answer = SetAnswer { account: Some(set.account.clone()), ..SetAnswer::default() };
     answer.old_state = Some(call.services().state_text(before));
-    create(call, &access, &set, &mut answer).await?;
+    create(call, &mut access, &set, &mut answer).await?;
     update(call, &access, &set, &mut answer).await?;
     destroy(call, &access, &set, and_emails, &mut answer).await?;
     // Which commits were made is not kept: a state that is too old only makes the client look again.
@@ -57,7 +63,7 @@ async fn own_only(
         && entries.clone().all(|(_, entry)| entry.emails.is_empty() && entry.mailboxes.iter().all(own)))
 }
 
-async fn create(call: &mut Call, access: &Access, set: &Set, answer: &mut SetAnswer) -> Result<(), Fail> {
+async fn create(call: &mut Call, access: &mut Access, set: &Set, answer: &mut SetAnswer) -> Result<(), Fail> {
     let mut waiting: Vec<(&Id, &Object)> = set.create.iter().collect();
     // RFC 8620 §5.3: one may lie in another that is made by the same call, in whatever order they are given.
     while !waiting.is_empty() {
@@ -76,6 +82,7 @@ async fn create(call: &mut Call, access: &Access, set: &Set, answer: &mut SetAns
         for (creation, object) in ready {
             match create_one(call, access, object).await? {
                 Ok(made) => {
+                    know(call, access).await?;
                     call.created.insert(creation.clone(), Id::of(made.id));
                     answer.created.insert(creation.clone(), told(&made, access, object));
                 }
@@ -89,11 +96,25 @@ async fn create(call: &mut Call, access: &Access, set: &Set, answer: &mut SetAns
     Ok(())
 }
 
+/// Looks up again what the user may do where that goes by each mailbox: something was made or shared.
+async fn know(call: &mut Call, access: &mut Access) -> Result<(), Fail> {
+    if access.is_whole() {
+        return Ok(());
+    }
+    if let Some(identity) = call.services().accounts.identity(access.user).await? {
+        *access = access::of(&identity, access.account).unwrap_or_else(|| access.clone());
+        call.identity = identity;
+    }
+    Ok(())
+}
+
 /// What the client does not know of what was made.
 fn told(made: &Mailbox, access: &Access, given: &Object) -> Object {
     let none = std::collections::BTreeSet::new();
     let tally = mail::Tally::default();
-    let mut object = super::object(made, access, &none, Some(&tally), &|name| !given.contains_key(name));
+    let mut object = super::object(made, access, (&none, &Sharing::unused()), Some(&tally), &|name| {
+        !given.contains_key(name)
+    });
     if !given.contains_key("isSubscribed") {
         object.insert("isSubscribed".to_owned(), false.into());
     }
@@ -105,12 +126,26 @@ async fn create_one(
     access: &Access,
     object: &Object,
 ) -> Result<Result<Mailbox, SetError>, Fail> {
-    if !access.may(Rights::CREATE) {
+    if !access.may_somewhere(Rights::CREATE) {
         return Ok(Err(SetError::forbidden()));
     }
-    let edit = match properties(call, object) {
+    let mut object = object.clone();
+    let share_with = if is_used(call) { object.remove(SHARE_WITH) } else { None };
+    let edit = match properties(call, &object) {
         Ok(edit) => edit,
         Err(error) => return Ok(Err(error)),
+    };
+    if let Err(error) = may_lie_in(access, edit.parent.flatten(), edit.role.flatten().is_some()) {
+        return Ok(Err(error));
+    }
+    let shares = match share_with {
+        // Who makes something below a shared mailbox has the rights there that it has in that one.
+        Some(_) if !access.may(Rights::ADMINISTER) => return Ok(Err(SetError::forbidden())),
+        Some(value) => match sharing::of_new(call, &value).await? {
+            Ok(edit) => Some(edit),
+            Err(error) => return Ok(Err(error)),
+        },
+        None => None,
     };
     let Some(name) = edit.name else { return Ok(Err(SetError::invalid_properties(["name"]))) };
     let new = NewMailbox {
@@ -118,18 +153,46 @@ async fn create_one(
         name,
         role: edit.role.flatten(),
         sort_order: edit.sort_order.unwrap_or(0),
-        subscribed: edit.subscribed.unwrap_or(false),
+        subscribed: edit.subscribed.unwrap_or(false) && access.is_whole(),
+        shares,
+        made_by: (!access.is_whole()).then_some(access.user),
     };
     let made = call.services().mail.make_mailbox(access.account, &new).await;
-    settled(made, new.parent.is_some())
+    let made = settled(made, new.parent.is_some(), blamed(new.shares.is_some(), false))?;
+    if let (Ok(made), true, false) = (&made, edit.subscribed == Some(true), access.is_whole()) {
+        let at = MailboxRef { account: access.account, mailbox: made.id };
+        call.services().mail.subscribe_shared(access.user, at, true).await?;
+    }
+    Ok(made)
+}
+
+/// What was wrong with the property that is to blame if the store does not take it.
+fn blamed(shares: bool, renames: bool) -> &'static str {
+    if shares && !renames { SHARE_WITH } else { "name" }
+}
+
+/// RFC 8621 §2 `mayCreateChild`. The top is the owner's, and so is what mailboxes are for.
+fn may_lie_in(access: &Access, parent: Option<MailboxId>, has_role: bool) -> Result<(), SetError> {
+    if access.is_whole() {
+        return if access.may(Rights::CREATE) { Ok(()) } else { Err(SetError::forbidden()) };
+    }
+    match parent.filter(|_| !has_role) {
+        Some(parent) if !access.sees(parent) => Err(SetError::invalid_properties(["parentId"])),
+        Some(parent) if access.may_in(parent, Rights::CREATE) => Ok(()),
+        _ => Err(SetError::forbidden()),
+    }
 }
 
 /// What the client has to mend, and what ends the call.
-fn settled<T>(done: Result<T, mail::Error>, in_parent: bool) -> Result<Result<T, SetError>, Fail> {
+fn settled<T>(
+    done: Result<T, mail::Error>,
+    in_parent: bool,
+    blamed: &str,
+) -> Result<Result<T, SetError>, Fail> {
     match done {
         Ok(done) => Ok(Ok(done)),
         Err(mail::Error::NotFound) if in_parent => Ok(Err(SetError::invalid_properties(["parentId"]))),
-        Err(error) => Ok(Err(set_error(error, "name")?)),
+        Err(error) => Ok(Err(set_error(error, blamed)?)),
     }
 }
 
@@ -194,11 +257,18 @@ async fn update_one(
     id: MailboxId,
     patch: &Patch,
 ) -> Result<Result<(), SetError>, Fail> {
-    let tree = call.services().mail.mailboxes(access.account).await?;
+    let tree = call.services().mailboxes(access).await?;
     let Some(mailbox) = tree.iter().find(|one| one.id == id) else { return Ok(Err(SetError::not_found())) };
-    let known = super::object(mailbox, access, &std::collections::BTreeSet::new(), None, &|_| true);
+    let known = super::object(
+        mailbox,
+        access,
+        (&std::collections::BTreeSet::new(), &Sharing::unused()),
+        None,
+        &|_| true,
+    );
     let mut changes = Object::new();
-    for name in patch.properties() {
+    let shares = is_used(call) && patch.properties().any(|name| name == SHARE_WITH);
+    for name in patch.properties().filter(|name| !shares || *name != SHARE_WITH) {
         for (within, value) in patch.changes_of(name) {
             if !within.is_empty() {
                 // No property that may be set has parts.
@@ -214,16 +284,70 @@ async fn update_one(
     if changes.get("sortOrder").is_some_and(Value::is_null) {
         changes.insert("sortOrder".to_owned(), 0.into());
     }
-    let edit = match properties(call, &changes) {
+    let mut edit = match properties(call, &changes) {
         Ok(edit) => edit,
         Err(error) => return Ok(Err(error)),
     };
-    let renames = edit.name.is_some() || edit.parent.is_some() || edit.role.is_some();
-    if renames && !access.may(Rights::DELETE_MAILBOX) {
-        return Ok(Err(SetError::forbidden()));
+    if let Err(error) = may_become(access, id, &edit) {
+        return Ok(Err(error));
     }
-    let in_parent = edit.parent.flatten().is_some();
-    settled(call.services().mail.edit_mailbox(access.account, id, &edit).await, in_parent)
+    if shares {
+        edit.shares = match sharing::of_patch(call, access, id, patch).await? {
+            Ok(shares) => Some(shares),
+            Err(error) => return Ok(Err(error)),
+        };
+    }
+    write(call, access, id, edit).await
+}
+
+/// Writes what may be written; a subscription to what another shares is a row of its own.
+async fn write(
+    call: &Call,
+    access: &Access,
+    id: MailboxId,
+    mut edit: MailboxEdit,
+) -> Result<Result<(), SetError>, Fail> {
+    let mail = &call.services().mail;
+    let subscribed = if access.is_whole() { None } else { edit.subscribed.take() };
+    let (in_parent, renames) = (edit.parent.flatten().is_some(), edit.name.is_some());
+    let blamed = blamed(edit.shares.is_some(), renames);
+    // Nothing is written by who changes nothing and may change nothing.
+    if access.is_whole() || edit != MailboxEdit::default() {
+        let done = settled(mail.edit_mailbox(access.account, id, &edit).await, in_parent, blamed)?;
+        if done.is_err() {
+            return Ok(done);
+        }
+    }
+    match subscribed {
+        Some(on) => {
+            let at = MailboxRef { account: access.account, mailbox: id };
+            settled(mail.subscribe_shared(access.user, at, on).await, false, "isSubscribed")
+        }
+        None => Ok(Ok(())),
+    }
+}
+
+/// RFC 8621 §2 `mayRename`. What mailboxes are for, and what lies at the top, is the owner's.
+fn may_become(access: &Access, id: MailboxId, edit: &MailboxEdit) -> Result<(), SetError> {
+    let renames = edit.name.is_some() || edit.parent.is_some() || edit.role.is_some();
+    if access.is_whole() {
+        let allowed = !renames || access.may(Rights::DELETE_MAILBOX);
+        return if allowed { Ok(()) } else { Err(SetError::forbidden()) };
+    }
+    if (renames || edit.sort_order.is_some()) && !access.may_in(id, Rights::DELETE_MAILBOX) {
+        return Err(SetError::forbidden());
+    }
+    match edit.parent {
+        Some(parent) => may_lie_in(access, parent, edit.role.is_some()),
+        None if edit.role.is_some() => Err(SetError::forbidden()),
+        None => Ok(()),
+    }
+}
+
+/// RFC 8621 §2 `mayDelete`, and `mayRemoveItems` where emails go with it.
+fn may_go(access: &Access, id: MailboxId, and_emails: bool) -> bool {
+    let emails = if and_emails && !access.is_whole() { REMOVE } else { Rights::NONE };
+    access.may_in(id, Rights::DELETE_MAILBOX | emails)
 }
 
 async fn destroy(
@@ -233,7 +357,7 @@ async fn destroy(
     and_emails: bool,
     answer: &mut SetAnswer,
 ) -> Result<(), Fail> {
-    let tree = call.services().mail.mailboxes(access.account).await?;
+    let tree = call.services().mailboxes(access).await?;
     // What lies deepest goes first, so that a mailbox may go with all below it.
     let depth =
         |id: Option<MailboxId>| tree.iter().find(|one| Some(one.id) == id).map(|one| one.path.names().len());
@@ -242,7 +366,8 @@ async fn destroy(
     for (reference, id) in wanted {
         let outcome = match id {
             None => Err(SetError::not_found()),
-            Some(_) if !access.may(Rights::DELETE_MAILBOX) => Err(SetError::forbidden()),
+            Some(id) if !access.is_whole() && !access.sees(id) => Err(SetError::not_found()),
+            Some(id) if !may_go(access, id, and_emails) => Err(SetError::forbidden()),
             Some(id) => match call.services().mail.remove_mailbox(access.account, id, and_emails).await {
                 Ok(()) => Ok(id),
                 Err(error) => Err(set_error(error, "name")?),

@@ -157,3 +157,19 @@ async fn the_last_words_arrive_although_the_client_still_talks() {
     drop(client);
     closing.await.unwrap();
 }
+
+#[tokio::test]
+async fn a_session_that_waits_for_something_else_holds_no_buffer() {
+    let (mut server, mut client) = pair().await.unwrap();
+    client.write_all(b"a LOGIN\r\nb").await.unwrap();
+    while server.buffer().len() < 10 {
+        server.fill().await.unwrap();
+    }
+    server.consume(9);
+    server.release();
+    assert_eq!(server.buffer(), b"b", "what was not consumed stays");
+    server.consume(1);
+    assert!(server.held() > 0);
+    server.release();
+    assert_eq!(server.held(), 0);
+}

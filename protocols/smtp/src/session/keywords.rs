@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use sasl::Mechanism;
+
 use crate::{Config, Role, SessionInfo};
 
 /// What decides whether an extension is announced.
@@ -11,7 +13,7 @@ pub(crate) struct Offer<'a> {
     /// Whether there is a certificate.
     pub(crate) tls_available: bool,
     /// The mechanisms that may be used now.
-    pub(crate) mechanisms: &'a [&'a str],
+    pub(crate) mechanisms: &'a [Mechanism],
 }
 
 /// A row: the keyword, and its parameters if it is announced.
@@ -39,7 +41,8 @@ const TABLE: &[Row] = &[
 
 fn auth(offer: &Offer<'_>) -> Option<String> {
     let wanted = offer.config.role == Role::Submission && offer.session.identity.is_none();
-    (wanted && !offer.mechanisms.is_empty()).then(|| offer.mechanisms.join(" "))
+    let names: Vec<&str> = offer.mechanisms.iter().map(|mechanism| mechanism.name()).collect();
+    (wanted && !names.is_empty()).then(|| names.join(" "))
 }
 
 /// The lines of a reply to EHLO after its first.
@@ -65,7 +68,7 @@ mod tests {
     use super::*;
     use net::TlsInfo;
 
-    fn announced(role: Role, tls: bool, mechanisms: &[&str]) -> Vec<String> {
+    fn announced(role: Role, tls: bool, mechanisms: &[Mechanism]) -> Vec<String> {
         let config = Config::new(role, "x");
         let session = SessionInfo {
             role,
@@ -83,10 +86,13 @@ mod tests {
     fn announces_what_can_be_used() {
         let plain = announced(Role::Submission, false, &[]);
         assert!(plain.contains(&"STARTTLS".to_owned()) && !plain.iter().any(|line| line.starts_with("AUTH")));
-        let secure = announced(Role::Submission, true, &["PLAIN", "LOGIN"]);
-        assert!(!secure.contains(&"STARTTLS".to_owned()) && secure.contains(&"AUTH PLAIN LOGIN".to_owned()));
+        let secure = announced(Role::Submission, true, &Mechanism::ALL);
+        assert!(
+            !secure.contains(&"STARTTLS".to_owned())
+                && secure.contains(&"AUTH PLAIN LOGIN OAUTHBEARER XOAUTH2".to_owned())
+        );
         assert!(secure.contains(&format!("SIZE {}", 100 << 20)));
-        assert!(!announced(Role::Mx, true, &["PLAIN"]).iter().any(|line| line.starts_with("AUTH")));
+        assert!(!announced(Role::Mx, true, &[Mechanism::Plain]).iter().any(|line| line.starts_with("AUTH")));
         assert_eq!(keywords().count(), 11);
     }
 }

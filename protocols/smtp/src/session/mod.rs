@@ -23,7 +23,7 @@ use accounts::Authenticator;
 use futures::future::{BoxFuture, FutureExt, pending};
 use net::{Connection, Protocol, SessionContext};
 use parking_lot::Mutex;
-use runtime::SharedRng;
+use runtime::{SharedRng, Timestamp};
 use smtp_proto::{Command, Enhanced, Frame, Framer, Reply, SyntaxError, limits};
 use tokio::time::Instant;
 
@@ -85,7 +85,7 @@ pub(crate) enum End {
     Timeout,
     /// The server is going away.
     Draining,
-    /// The account was disabled or removed.
+    /// The account was disabled or removed, or what was shown is not good any more.
     Revoked,
 }
 
@@ -99,6 +99,8 @@ pub(crate) struct Session {
     transaction: Option<Box<Transaction>>,
     /// Resolves when who is logged in may not stay. Never locked: it makes the session one that threads may share.
     revoked: Mutex<BoxFuture<'static, ()>>,
+    /// When the token of who is logged in is not good any more.
+    until: Option<Timestamp>,
     errors: u32,
     commands: u32,
     auth_failures: u32,
@@ -127,6 +129,7 @@ impl Session {
             framer: Framer::new(),
             transaction: None,
             revoked: Mutex::new(pending().boxed()),
+            until: None,
             errors: 0,
             commands: 0,
             auth_failures: 0,
@@ -146,7 +149,7 @@ impl Session {
             End::Timeout => self.reply(&Reply::new(421, Enhanced::new(4, 4, 2), "Timeout, closing")),
             End::Draining => self.reply(&Reply::new(421, Enhanced::new(4, 3, 2), "Going down, try again")),
             End::Revoked => {
-                self.reply(&Reply::new(421, Enhanced::new(4, 7, 0), "This account is not in use"));
+                self.reply(&Reply::new(421, Enhanced::new(4, 7, 0), "This login is not good any more"));
             }
         }
         let _ = tokio::time::timeout(FAREWELL, self.conn.close()).await;
@@ -159,6 +162,11 @@ impl Session {
             // Chunks are bounded by the message's size: some clients send 8 KiB at a time.
             if !matches!(&input, Input::Command(Command::Bdat(chunk)) if chunk.size > 0) {
                 self.commands += 1;
+            }
+            // A message that has begun may be finished.
+            let over = self.until.is_some_and(|until| until <= self.context.clock.now());
+            if over && self.transaction.is_none() {
+                return Err(End::Revoked);
             }
             if self.commands > self.server.config.max_commands {
                 self.reply(&Reply::new(421, Enhanced::new(4, 7, 0), "Too many commands"));

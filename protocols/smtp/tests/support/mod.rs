@@ -4,7 +4,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use accounts::{AuthFailure, AuthRequest, Authenticator, Identity};
+use accounts::oauth::{Bearer, Scope};
+use accounts::{Admitted, AuthFailure, AuthRequest, Authenticator, Identity, Proof, TokenShown};
 use futures::future::{BoxFuture, FutureExt, ready};
 use godwit_smtp::{
     Acceptor, BodyWriter, Config, Envelope, HeaderFacts, Policy, RecipientVerdict, Role, Server, Service,
@@ -117,24 +118,51 @@ pub(crate) struct Passwords {
 }
 
 impl Authenticator for Passwords {
-    fn authenticate<'a>(&'a self, request: AuthRequest<'a>) -> BoxFuture<'a, Result<Identity, AuthFailure>> {
+    fn authenticate<'a>(&'a self, request: AuthRequest<'a>) -> BoxFuture<'a, Result<Admitted, AuthFailure>> {
         ready(match (request.login, request.password.expose()) {
-            ("alice@example.test", "secret") => Ok(identity(request.login)),
+            ("alice@example.test", "secret") => {
+                Ok(Admitted { identity: identity(request.login), proof: Proof::Password(1), until: None })
+            }
             ("busy", _) => Err(AuthFailure::TemporarilyUnavailable),
             _ => Err(AuthFailure::Invalid),
         })
         .boxed()
     }
 
-    fn revoked(&self, _: schema::AccountId) -> BoxFuture<'static, ()> {
+    /// Tokens are good for what they are.
+    fn bearer<'a>(&'a self, shown: TokenShown<'a>) -> BoxFuture<'a, Result<Bearer, AuthFailure>> {
+        let own = shown.login.is_none_or(|login| login == "alice@example.test");
+        ready(match shown.token.expose() {
+            scope @ ("urn:ietf:params:jmap:submission" | "urn:ietf:params:jmap:mail") if own => Ok(Bearer {
+                identity: identity("alice@example.test"),
+                grant: schema::GrantId(1),
+                scope: Scope::parse(scope),
+                expires: UNTIL.millis(),
+            }),
+            "guess" => Err(AuthFailure::RateLimited),
+            _ => Err(AuthFailure::Invalid),
+        })
+        .boxed()
+    }
+
+    fn revoked(&self, _: schema::AccountId, _: Proof) -> BoxFuture<'static, ()> {
         self.revoked.clone().cancelled_owned().boxed()
     }
 }
 
+/// When tokens end.
+pub(crate) const UNTIL: Timestamp = Timestamp::from_secs(3_600);
+
 /// Somebody who is logged in.
 fn identity(login: &str) -> Identity {
     let address = login.to_owned();
-    Identity { account: schema::AccountId(1), address, display_name: String::new(), groups: Vec::new() }
+    Identity {
+        account: schema::AccountId(1),
+        address,
+        display_name: String::new(),
+        groups: Vec::new(),
+        shares: Vec::new(),
+    }
 }
 
 /// Lets an authenticated client send as itself only, and refuses what seems to have been there before.
@@ -169,6 +197,7 @@ pub(crate) struct Fixture {
     pub memory: Arc<Memory>,
     pub shutdown: Shutdown,
     pub config: Config,
+    pub clock: Arc<ManualClock>,
     pub passwords: Arc<Passwords>,
     pub tls: Option<TlsAcceptor>,
     folder: tempfile::TempDir,
@@ -178,11 +207,16 @@ impl Fixture {
     pub fn new(role: Role) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let tls = Some(net::testing::acceptor(folder.path(), &[]).unwrap());
-        let config = Config::new(role, "mx.example.test");
+        let config = Config {
+            token_metadata: "https://mx.example.test/m".into(),
+            ..Config::new(role, "mx.example.test")
+        };
+        let clock = Arc::new(ManualClock::new(Timestamp::from_secs(0)));
         Self {
             memory: Arc::default(),
             shutdown: Shutdown::new(),
             config,
+            clock,
             passwords: Arc::default(),
             tls,
             folder,
@@ -202,7 +236,7 @@ impl Fixture {
         let context = SessionContext {
             id: 1,
             shutdown: self.shutdown.clone(),
-            clock: Arc::new(ManualClock::new(Timestamp::from_secs(0))),
+            clock: self.clock.clone(),
             tls: self.tls.clone(),
         };
         tokio::spawn(service.serve(connection, context));

@@ -51,11 +51,32 @@ pub fn words<'a>(plain: &'a str, visit: &mut dyn FnMut(&'a str, bool)) {
     }
     for unit in units(plain) {
         match unit {
-            Unit::Word(word) if !is_noise(word) => visit(word, true),
+            Unit::Word(word) if !is_noise(word) => korean(word, visit),
             Unit::Dense(run) => pairs(run, &mut |pair| visit(pair, false)),
             _ => {}
         }
     }
+}
+
+/// Korean writes particles without a blank behind words: there parts of a run have to be found, as in scripts without
+/// blanks.
+fn korean<'a>(word: &'a str, visit: &mut dyn FnMut(&'a str, bool)) {
+    let mut rest = word;
+    while let Some(first) = rest.chars().next() {
+        let inside = is_hangul(first);
+        let end = rest.find(|c| is_hangul(c) != inside).unwrap_or(rest.len());
+        let (run, behind) = rest.split_at(end);
+        if inside {
+            pairs(run, &mut |pair| visit(pair, false));
+        } else {
+            visit(run, true);
+        }
+        rest = behind;
+    }
+}
+
+fn is_hangul(c: char) -> bool {
+    matches!(c, '\u{ac00}'..='\u{d7a3}')
 }
 
 fn is_around_names(c: char) -> bool {
@@ -106,6 +127,7 @@ mod tests {
         assert_eq!(of("Straße, Ærø Łódź"), ["strasse", "aero", "lodz"]);
         assert_eq!(of("がＡ"), ["が", "a"]);
         assert_eq!(of("日本語"), ["日本", "本語", "語"]);
+        assert_eq!(of("서울에 2024년"), ["서울", "울에", "에", "2024", "년"]);
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub enum Code {
     DutyOrphaned,
     /// Mail that is due is not sent.
     QueueLate,
+    /// New mail does not come into the index.
+    IndexLate,
     /// The place of larger bodies fails.
     BodiesDown,
     /// Sessions on this node would not hear of changes made on others.
@@ -45,7 +47,7 @@ pub enum Code {
 
 impl Code {
     /// All of them.
-    pub const ALL: [Code; 17] = [
+    pub const ALL: [Code; 18] = [
         Code::StoreDown,
         Code::StoreSlow,
         Code::NotJoined,
@@ -54,6 +56,7 @@ impl Code {
         Code::NodeSilent,
         Code::DutyOrphaned,
         Code::QueueLate,
+        Code::IndexLate,
         Code::BodiesDown,
         Code::ChangesLate,
         Code::CertificateExpires,
@@ -76,6 +79,7 @@ impl Code {
             Code::NodeSilent => "NODE_SILENT",
             Code::DutyOrphaned => "DUTY_ORPHANED",
             Code::QueueLate => "QUEUE_LATE",
+            Code::IndexLate => "INDEX_LATE",
             Code::BodiesDown => "BODIES_DOWN",
             Code::ChangesLate => "CHANGES_LATE",
             Code::CertificateExpires => "CERTIFICATE_EXPIRES",

@@ -31,6 +31,8 @@ const ORPHANED_BADLY: Duration = Duration::from_secs(60);
 const LATE_MAIL: Duration = Duration::from_secs(5 * 60);
 /// Senders begin to ask.
 const VERY_LATE_MAIL: Duration = Duration::from_secs(3600);
+/// Mail is indexed within seconds; a search finds it anyway, and takes longer the more there is of it.
+const LATE_INDEX: Duration = Duration::from_secs(2 * 60);
 /// Between two looks for changes lies a second.
 const LATE_CHANGES: Duration = Duration::from_secs(5);
 /// Before a certificate of clients' ends somebody has to act.
@@ -95,7 +97,7 @@ fn store(seen: &Observed) -> Vec<Verdict> {
         _ => {}
     }
     if let Some(why) = &seen.bodies.error {
-        let text = format!("larger bodies can be neither written nor read at node {name}: {why}");
+        let text = format!("larger bodies wait at node {name}, {why}");
         found.push(verdict(Code::BodiesDown, Level::Yellow, "", text));
     }
     let serves = seen.seen_by.state == State::Online;
@@ -152,6 +154,11 @@ fn work(seen: &Observed) -> Vec<Verdict> {
         let bad = late > millis(VERY_LATE_MAIL);
         let text = format!("mail has been due for {}, and is not sent", seconds(late));
         found.push(verdict(Code::QueueLate, if bad { Level::Red } else { Level::Yellow }, "", text));
+    }
+    if let Some(lag) = seen.search.lag.filter(|lag| *lag > millis(LATE_INDEX)) {
+        let (name, why) = (&seen.seen_by.name, seen.search.error.as_deref().unwrap_or("there is much of it"));
+        let text = format!("mail has waited for {} for the index at node {name}: {why}", seconds(lag));
+        found.push(verdict(Code::IndexLate, Level::Yellow, "", text));
     }
     if let Some(why) = seen.mail_probe.as_ref().and_then(|probe| probe.error.as_ref()) {
         let text = format!("a message that node {} sent itself did not arrive: {why}", seen.seen_by.name);

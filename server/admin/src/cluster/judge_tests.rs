@@ -148,3 +148,11 @@ fn nobody_wonders_at_the_silence_of_a_site_that_is_offline() {
     assert_eq!(away("offline"), []);
     assert_ne!(away("evacuating"), []);
 }
+
+#[test]
+fn mail_that_waits_for_the_index() {
+    use crate::cluster::Search;
+    let waits = |lag| move |seen: &mut Observed| seen.search = Search { lag, ..Search::default() };
+    assert_eq!(found(waits(Some(60_000))), []);
+    assert_eq!(found(waits(Some(121_000))), [("INDEX_LATE", Level::Yellow)]);
+}

@@ -18,7 +18,7 @@ pub use judge::{Verdict, judge};
 pub use ledger::Ledger;
 pub use observed::{
     Certificate, Changes, Clock, Connections, Disk, Duties, Held, Levels, MailProbe, Member, Observed, Probe,
-    Queue, Seer, State,
+    Queue, Search, Seer, State,
 };
 pub(crate) use pages::{health, leases, nodes, queues, schema};
 

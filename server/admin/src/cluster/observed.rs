@@ -18,6 +18,8 @@ pub struct Observed {
     pub duties: Duties,
     /// What waits to be sent, in the slots that this node works on.
     pub queue: Queue,
+    /// The index of mail, in the shards that this node writes.
+    pub search: Search,
     /// The store, by a read from time to time.
     pub store: Probe,
     /// The place of larger bodies, by what was last asked of it.
@@ -170,6 +172,17 @@ pub struct Queue {
     pub more: bool,
     /// When the first of them is or was due.
     pub oldest_due: Option<i64>,
+}
+
+/// The index of mail, in some of its shards.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Search {
+    /// How many shards.
+    pub shards: u32,
+    /// For how long there has been mail that is not in the index; none if all is.
+    pub lag: Option<u64>,
+    /// Why mail was not indexed last.
+    pub error: Option<String>,
 }
 
 /// Something that is asked from time to time.

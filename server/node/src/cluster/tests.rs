@@ -1,6 +1,10 @@
 //! Nodes that know nothing but the store, over the loopback interface.
 
 use super::*;
+use std::collections::BTreeSet;
+
+use accounts::Accounts;
+use directory::{Directory, Tag};
 use ownership::{Tenure, Worker};
 use parking_lot::Mutex;
 use runtime::{SystemClock, SystemRng};
@@ -38,6 +42,15 @@ impl Worker for Keeper {
 struct Node {
     mesh: Mesh,
     shutdown: Shutdown,
+    directory: Arc<Directory>,
+}
+
+/// Over no accounts.
+fn directory(db: &Database, clock: &SharedClock, rng: &SharedRng) -> Arc<Directory> {
+    let options = accounts::Options { cost: accounts::HashCost::CHEAP, ..accounts::Options::default() };
+    let accounts = Accounts::new(db.clone(), clock.clone(), rng.clone(), options);
+    let feed = Arc::new(changes::LocalFeed::new());
+    Arc::new(Directory::new(accounts, feed, clock.clone(), rng, directory::Options::default()).unwrap())
 }
 
 async fn start(name: &str, section: &str, company: Company, db: &Database) -> Node {
@@ -48,12 +61,15 @@ async fn start(name: &str, section: &str, company: Company, db: &Database) -> No
     let shutdown = Shutdown::new();
     let supervisor = Supervisor::new(shutdown.clone());
     let (clock, rng) = (SystemClock::shared(), SystemRng::shared());
-    let base = Base { config: &config, company, db, clock: &clock, rng: &rng, supervisor: &supervisor };
+    let directory = directory(db, &clock, &rng);
+    let logins = &Logins::new(directory.clone());
+    let (clock, rng, supervisor) = (&clock, &rng, &supervisor);
+    let base = Base { config: &config, company, db, clock, rng, supervisor, logins };
     let router = Router::new().on_call(|_, ping: Ping| async move { Ok(Ping { number: ping.number + 1 }) });
     let charge = |duty| Charge { duties: vec![duty], worker: Arc::new(Keeper::default()) };
     let mesh = join(base, router, vec![charge(Duty::queue(1)), charge(Duty::UPKEEP)]).await.unwrap();
     mesh.online().await;
-    Node { mesh, shutdown }
+    Node { mesh, shutdown, directory }
 }
 
 async fn sees(node: &Node, what: impl Fn(&membership::Members) -> bool) {
@@ -117,4 +133,38 @@ async fn who_is_alone_talks_to_nobody() {
     assert!(node.mesh.membership.is_none() && node.mesh.rpc.is_none());
     assert!(node.mesh.leases.secrets().await.unwrap().is_none());
     node.shutdown.stop.cancel();
+}
+
+fn all_of(node: &Node) -> BTreeSet<Tag> {
+    node.directory.remembered().into_iter().collect()
+}
+
+async fn remembers(node: &Node, tags: &[Tag]) {
+    let all = async {
+        while !tags.iter().copied().collect::<BTreeSet<_>>().is_subset(&all_of(node)) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(SOON, all).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_new_and_those_that_one_leaves_to_know_its_clients() {
+    let db = kv::memory::database();
+    let a = start("a", "", Company::Shared, &db).await;
+    let (first, second): (Tag, Tag) = ([1; 32], [2; 32]);
+    a.directory.adopt([first]);
+    let b = start("b", "", Company::Shared, &db).await;
+    remembers(&b, &[first]).await;
+    let many = (0..40_000_u32).map(|n| *blake3::hash(&n.to_be_bytes()).as_bytes());
+    let many: Vec<Tag> = many.chain([second]).collect();
+    a.directory.adopt(many.iter().copied());
+    let stays = b.mesh.me.node;
+    sees(&a, |members| members.alive.get(&stays).is_some_and(|member| member.state == State::Online)).await;
+    a.shutdown.announce();
+    remembers(&b, &many).await;
+    for node in [a, b] {
+        node.shutdown.begin();
+        node.mesh.close();
+    }
 }

@@ -60,7 +60,7 @@ impl Default for Cluster {
 }
 
 /// What a node does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Role {
     /// Takes mail, by SMTP from other servers and by LMTP.
@@ -73,6 +73,8 @@ pub(crate) enum Role {
     Jmap,
     /// Sends remote mail on.
     Delivery,
+    /// Writes the index of mail; every node reads it.
+    Search,
     /// Upkeep of what all nodes share.
     Tasks,
 }
@@ -86,6 +88,7 @@ impl Role {
             Role::Imap => "imap",
             Role::Jmap => "jmap",
             Role::Delivery => "delivery",
+            Role::Search => "search",
             Role::Tasks => "tasks",
         }
     }

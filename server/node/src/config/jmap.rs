@@ -1,5 +1,6 @@
 //! `[jmap]`: what clients may ask for at once. The session tells them (RFC 8620 §2).
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use runtime::{ByteSize, HumanDuration};
@@ -31,6 +32,35 @@ pub(crate) struct Jmap {
     /// How long an upload stays that nothing uses. Since v0.1
     #[schemars(with = "String")]
     pub(crate) upload_time: HumanDuration,
+    /// Most event sources and WebSockets of a user that are open on a node. Since v0.1
+    pub(crate) max_concurrent_listeners: usize,
+    /// A file of certificates (PEM) of whoever is believed about signatures of mail (S/MIME). Since v0.1
+    pub(crate) smime_authorities: PathBuf,
+    /// Whom users see in the directory, besides their groups and those with whom something is shared. Since v0.1
+    pub(crate) principals: Principals,
+}
+
+/// Whom users see in the directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Principals {
+    /// Nobody else.
+    Related,
+    /// Persons and groups of their own domain.
+    #[default]
+    Domain,
+    /// All persons and groups.
+    All,
+}
+
+impl From<Principals> for jmap::Listing {
+    fn from(principals: Principals) -> Self {
+        match principals {
+            Principals::Related => jmap::Listing::Related,
+            Principals::Domain => jmap::Listing::Domain,
+            Principals::All => jmap::Listing::All,
+        }
+    }
 }
 
 impl Default for Jmap {
@@ -44,6 +74,9 @@ impl Default for Jmap {
             max_size_upload: ByteSize(50_000_000),
             max_concurrent_upload: 4,
             upload_time: HumanDuration(Duration::from_secs(3_600)),
+            max_concurrent_listeners: 64,
+            smime_authorities: "/etc/ssl/certs/ca-certificates.crt".into(),
+            principals: Principals::default(),
         }
     }
 }
@@ -56,6 +89,7 @@ impl Jmap {
             self.max_objects_in_set,
             self.max_concurrent_requests,
             self.max_concurrent_upload,
+            self.max_concurrent_listeners,
         ];
         if counts.contains(&0) || self.max_size_request.bytes() == 0 || self.max_size_upload.bytes() == 0 {
             return Err(ConfigError::Meaning("limits of jmap are above zero"));

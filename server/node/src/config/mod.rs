@@ -8,14 +8,20 @@ mod blob;
 mod cluster;
 mod error;
 mod jmap;
+mod oauth;
 mod probe;
+mod push;
+mod search;
 mod text;
 
 pub(crate) use blob::Blob;
 pub(crate) use cluster::{Cluster, Role};
 pub(crate) use error::ConfigError;
 pub(crate) use jmap::Jmap;
+pub(crate) use oauth::OAuth;
 pub(crate) use probe::{MAILBOX as PROBE_MAILBOX, Probe};
+pub(crate) use push::Push;
+pub(crate) use search::Search;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -64,6 +70,15 @@ pub(crate) struct Config {
     /// What JMAP clients may ask for at once. Since v0.1
     #[serde(default)]
     pub(crate) jmap: Jmap,
+    /// Pushes to devices that are not connected. Since v0.1
+    #[serde(default)]
+    pub(crate) push: Push,
+    /// Giving tokens to clients. Since v0.1
+    #[serde(default)]
+    pub(crate) oauth: OAuth,
+    /// The index of mail. Since v0.1
+    #[serde(default)]
+    pub(crate) search: Search,
     /// Sending mail on. Since v0.1
     #[serde(default)]
     pub(crate) delivery: Delivery,
@@ -303,6 +318,9 @@ impl Config {
         self.probe.check()?;
         self.cluster.check()?;
         self.jmap.check()?;
+        self.push.check()?;
+        self.oauth.check()?;
+        self.search.check()?;
         for network in &self.listeners.proxies {
             network
                 .parse::<net::Network>()

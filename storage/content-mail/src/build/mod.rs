@@ -1,13 +1,15 @@
-//! What the server itself writes: trace header fields and delivery status notifications.
+//! What the server itself writes: trace header fields, delivery status and disposition notifications.
 //!
 //! Everything that came from outside passes through [`clean`] or a quoting function before it is written,
 //! so that no value can begin a header field or end a line. Times and ids are passed in; the same input
 //! gives the same bytes.
 
 mod dsn;
+mod mdn;
 mod trace;
 
 pub use dsn::{Action, Dsn, DsnRecipient, FULL_MAX, HEADER_MAX, Original, dsn};
+pub use mdn::{MDN_FIELDS, Mdn, is_extension};
 pub use trace::{Received, delivered_to, received, return_path};
 
 /// The text without control characters, each a blank, and at most `max` bytes long: safe in any header field

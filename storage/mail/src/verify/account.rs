@@ -3,12 +3,13 @@
 use findings::{Kind, Report};
 use kv::Transaction;
 use schema::keys::account::PrincipalKey;
-use schema::keys::job::{EmptyKey, PurgeKey};
+use schema::keys::job::{EmptyKey, LaterKey, PurgeKey};
 use schema::keys::mail::*;
 use schema::keys::system::ChangeSlotKey;
 use schema::records::job::{EmptyJob, PurgeJob};
 use schema::records::mail::{AllocationRecord, ChangeKind, ChangeRecord, MailboxRecord, QuotaLimitRecord};
-use schema::{AccountId, Key, Keyword, MailboxId, ModSeq, Stamp};
+use schema::records::object::{IdentityRecord, ShareNotificationRecord, SubmissionRecord, VacationRecord};
+use schema::{AccountId, Key, Keyword, MailboxId, ModSeq, Stamp, SubmissionId};
 
 use super::Row;
 use super::look::{Look, allocation, first, is_there, look, mailbox_at, record};
@@ -86,9 +87,30 @@ pub(super) async fn check(
         b'Q' => drop(report.record::<QuotaLimitRecord>(value)),
         b'T' => drop(report.bytes::<10>(value)),
         b'q' => drop(report.bytes::<16>(value)),
-        b'F' | b'v' => drop(report.bytes::<8>(value)),
+        b'F' | b'r' | b'v' => drop(report.bytes::<8>(value)),
         b'S' => drop(report.bytes::<0>(value)),
+        b'o' => match ObjectKey::decode(key)?.kind {
+            ObjectKind::Identity => drop(report.record::<IdentityRecord>(value)),
+            ObjectKind::Submission => check_submission(txn, ObjectKey::decode(key)?, value, report).await?,
+            ObjectKind::ShareNotification => drop(report.record::<ShareNotificationRecord>(value)),
+            ObjectKind::Vacation => drop(report.record::<VacationRecord>(value)),
+        },
         _ => report.add_here(Kind::UnknownKey, "no key of this version"),
+    }
+    Ok(())
+}
+
+/// One that waits is in the index of what is to be sent.
+async fn check_submission(
+    txn: &Transaction,
+    ObjectKey { account, id, .. }: ObjectKey,
+    value: &[u8],
+    report: &mut Report,
+) -> Result<(), Error> {
+    let Some(record) = report.record::<SubmissionRecord>(value) else { return Ok(()) };
+    let later = LaterKey { time: record.send_at, account, id: SubmissionId(id) };
+    if !record.sending && !record.canceled && !is_there(txn, &later).await? {
+        report.add(Kind::LaterMissing, later.encode(), "a submission waits, and nobody will send it");
     }
     Ok(())
 }
@@ -346,6 +368,14 @@ pub(super) async fn job(txn: &Transaction, row: Row<'_>, report: &mut Report) ->
         report.record::<EmptyJob>(row.value);
         let key = MailboxKey { account, mailbox }.encode();
         !matches!(look(txn, &key, |_| Ok(())).await?, Look::Absent)
+    } else if let Ok(LaterKey { time, account, id }) = LaterKey::decode(row.key) {
+        report.bytes::<0>(row.value);
+        let key = ObjectKey { account, kind: ObjectKind::Submission, id: id.0 };
+        let waits = |one: SubmissionRecord| one.send_at == time && !one.sending && !one.canceled;
+        if !record::<SubmissionRecord>(txn, &key).await?.known().is_some_and(waits) {
+            report.add_here(Kind::LaterStale, "no submission waits for it");
+        }
+        false
     } else {
         false
     };

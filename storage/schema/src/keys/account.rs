@@ -5,15 +5,19 @@
 //! | `P a` domain local | [`crate::records::account::AddressTarget`] |
 //! | `P d` domain | [`crate::records::account::Domain`] |
 //! | `P n` kind | [`crate::records::account::LastId`] |
-//! | `P p` account `c` number | [`crate::records::account::Credential`] |
+//! | `P p` account `c` number | [`crate::records::account::Credential`]: the password, and those of applications |
 //! | `P p` account `g` group | empty: the account is a member of the group |
+//! | `P p` account `h` … `k` … | who may use which mailboxes of others: [`super::share`] |
 //! | `P p` account `l` address | empty: a list's member |
 //! | `P p` account `m` member | [`crate::records::account::Membership`]: a group's member |
+//! | `P p` account `o` grant | [`crate::records::oauth::Grant`]: what a client was allowed |
 //! | `P p` account `p` | [`crate::records::account::Principal`] |
 //! | `P p` account `s` address | empty: an alias of the account |
+//! | `P p` account `t` | [`crate::records::account::SecondFactor`] |
+//! | `P w` … | who is pushed to: [`super::push`] |
 
 use super::{read_tags, show};
-use crate::{AccountId, Key, KeyError, KeyReader, KeyWriter, prefix_range};
+use crate::{AccountId, GrantId, Key, KeyError, KeyReader, KeyWriter, prefix_range};
 
 /// First byte of the family.
 pub const TAG: u8 = b'P';
@@ -115,18 +119,18 @@ impl Key for LastIdKey {
     }
 }
 
-fn principal(writer: &mut KeyWriter, account: AccountId) -> &mut KeyWriter {
+pub(super) fn principal(writer: &mut KeyWriter, account: AccountId) -> &mut KeyWriter {
     writer.tag(TAG).tag(b'p').uint(account.0.into())
 }
 
-fn read_principal(reader: &mut KeyReader<'_>, tag: u8) -> Result<AccountId, KeyError> {
+pub(super) fn read_principal(reader: &mut KeyReader<'_>, tag: u8) -> Result<AccountId, KeyError> {
     read_tags(reader, &[TAG, b'p'])?;
     let account = AccountId(reader.uint32()?);
     reader.tag(tag)?;
     Ok(account)
 }
 
-fn part_range(account: AccountId, tag: u8) -> (Vec<u8>, Vec<u8>) {
+pub(super) fn part_range(account: AccountId, tag: u8) -> (Vec<u8>, Vec<u8>) {
     prefix_range(|writer| {
         principal(writer, account).tag(tag);
     })
@@ -163,7 +167,7 @@ impl Key for PrincipalKey {
 pub struct CredentialKey {
     /// The account.
     pub account: AccountId,
-    /// 0 is the password.
+    /// 0 is the password; others are random.
     pub number: u32,
 }
 
@@ -184,6 +188,25 @@ impl Key for CredentialKey {
     fn read(reader: &mut KeyReader<'_>) -> Result<Self, KeyError> {
         let account = read_principal(reader, b'c')?;
         Ok(CredentialKey { account, number: reader.uint32()? })
+    }
+}
+
+/// What somebody has besides the password (RFC 6238).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SecondFactorKey {
+    /// The account.
+    pub account: AccountId,
+}
+
+impl Key for SecondFactorKey {
+    const NAME: &'static str = "SecondFactor";
+
+    fn write(&self, writer: &mut KeyWriter) {
+        principal(writer, self.account).tag(b't');
+    }
+
+    fn read(reader: &mut KeyReader<'_>) -> Result<Self, KeyError> {
+        Ok(SecondFactorKey { account: read_principal(reader, b't')? })
     }
 }
 
@@ -303,6 +326,35 @@ impl Key for AliasKey {
     }
 }
 
+/// What a client was allowed by the account's user, with the tokens that show it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GrantKey {
+    /// The account.
+    pub account: AccountId,
+    /// Random.
+    pub grant: GrantId,
+}
+
+impl GrantKey {
+    /// All that an account's user has allowed.
+    pub fn range(account: AccountId) -> (Vec<u8>, Vec<u8>) {
+        part_range(account, b'o')
+    }
+}
+
+impl Key for GrantKey {
+    const NAME: &'static str = "Grant";
+
+    fn write(&self, writer: &mut KeyWriter) {
+        principal(writer, self.account).tag(b'o').fixed64(self.grant.0);
+    }
+
+    fn read(reader: &mut KeyReader<'_>) -> Result<Self, KeyError> {
+        let account = read_principal(reader, b'o')?;
+        Ok(GrantKey { account, grant: GrantId(reader.fixed64()?) })
+    }
+}
+
 pub(crate) fn explain(bytes: &[u8]) -> Option<String> {
     show::<DomainKey>(bytes)
         .or_else(|| show::<AddressKey>(bytes))
@@ -313,6 +365,10 @@ pub(crate) fn explain(bytes: &[u8]) -> Option<String> {
         .or_else(|| show::<MemberOfKey>(bytes))
         .or_else(|| show::<ListMemberKey>(bytes))
         .or_else(|| show::<AliasKey>(bytes))
+        .or_else(|| super::push::explain(bytes))
+        .or_else(|| show::<GrantKey>(bytes))
+        .or_else(|| show::<SecondFactorKey>(bytes))
+        .or_else(|| super::share::explain(bytes))
 }
 
 #[cfg(test)]
@@ -338,6 +394,8 @@ mod tests {
         golden(&MemberOfKey { member: account, group: other }, b"Pp\x07g\x08");
         golden(&ListMemberKey { list: account, address: "x@b.test".into() }, b"Pp\x07lx@b.test");
         golden(&AliasKey { account, address: "x@a.test".into() }, b"Pp\x07sx@a.test");
+        golden(&SecondFactorKey { account }, b"Pp\x07t");
+        golden(&GrantKey { account, grant: GrantId(258) }, b"Pp\x07o\0\0\0\0\0\0\x01\x02");
     }
 
     #[test]

@@ -32,6 +32,13 @@ pub enum BlobOwner {
     Email(AccountId, EmailId),
     /// A queue entry: `q` id.
     Queue(QueueId),
+    /// The published index of a shard, by an edition of it: `s` shard edition.
+    Index {
+        /// The shard.
+        shard: u32,
+        /// Which edition.
+        edition: u32,
+    },
     /// A client's upload that nothing uses yet: `u` account expires.
     Upload {
         /// Whose it is.
@@ -46,6 +53,7 @@ impl BlobOwner {
         match self {
             BlobOwner::Email(account, email) => writer.tag(b'e').uint(account.0.into()).fixed64(email.0),
             BlobOwner::Queue(id) => writer.tag(b'q').fixed64(id.0),
+            BlobOwner::Index { shard, edition } => writer.tag(b's').uint(shard.into()).uint(edition.into()),
             BlobOwner::Upload { account, expires } => {
                 writer.tag(b'u').uint(account.0.into()).fixed64(millis_out(expires))
             }
@@ -61,6 +69,10 @@ impl BlobOwner {
             b'q' => {
                 reader.tag(b'q')?;
                 Ok(BlobOwner::Queue(QueueId(reader.fixed64()?)))
+            }
+            b's' => {
+                reader.tag(b's')?;
+                Ok(BlobOwner::Index { shard: reader.uint32()?, edition: reader.uint32()? })
             }
             _ => {
                 reader.tag(b'u')?;
@@ -414,6 +426,8 @@ mod tests {
         let email = held(BlobOwner::Email(AccountId(7), EmailId(9)));
         golden(&email, &[b"Bh", HASHED, b"re\x07\0\0\0\0\0\0\0\x09"]);
         golden(&held(BlobOwner::Queue(QueueId(9))), &[b"Bh", HASHED, b"rq\0\0\0\0\0\0\0\x09"]);
+        let index = held(BlobOwner::Index { shard: 3, edition: 300 });
+        golden(&index, &[b"Bh", HASHED, b"rs\x03\xf1\x3c"]);
         let upload = held(BlobOwner::Upload { account: AccountId(7), expires: 9 });
         golden(&upload, &[b"Bh", HASHED, b"ru\x07\0\0\0\0\0\0\0\x09"]);
     }

@@ -4,10 +4,11 @@
 //! |-----|-------|
 //! | `J e` account mailbox | [`crate::records::job::EmptyJob`] |
 //! | `J p` account | [`crate::records::job::PurgeJob`] |
+//! | `J l` time account id | nothing: the submission is to be sent at that time |
 //! | `J r` level | [`crate::records::job::RewriteJob`]: records whose format that feature level changed |
 
 use super::{read_tags, show};
-use crate::{AccountId, Key, KeyError, KeyReader, KeyWriter, MailboxId, prefix_range};
+use crate::{AccountId, Key, KeyError, KeyReader, KeyWriter, MailboxId, SubmissionId, prefix_range};
 
 /// First byte of the family.
 pub const TAG: u8 = b'J';
@@ -108,8 +109,54 @@ impl Key for RewriteKey {
     }
 }
 
+/// A submission that is to be sent later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LaterKey {
+    /// When, in milliseconds since the epoch; not before it.
+    pub time: i64,
+    /// Whose.
+    pub account: AccountId,
+    /// Which.
+    pub id: SubmissionId,
+}
+
+impl LaterKey {
+    /// All of them, by time.
+    pub fn range() -> (Vec<u8>, Vec<u8>) {
+        prefix_range(|writer| {
+            writer.tag(TAG).tag(b'l');
+        })
+    }
+
+    /// Behind all that are to be sent up to and with a time.
+    pub fn until(time: i64) -> Vec<u8> {
+        let time = u64::try_from(time).unwrap_or(0).saturating_add(1);
+        let mut writer = KeyWriter::new();
+        writer.tag(TAG).tag(b'l').fixed64(time);
+        writer.finish()
+    }
+}
+
+impl Key for LaterKey {
+    const NAME: &'static str = "Later";
+
+    fn write(&self, writer: &mut KeyWriter) {
+        let time = u64::try_from(self.time).unwrap_or(0);
+        writer.tag(TAG).tag(b'l').fixed64(time).uint(self.account.0.into()).fixed64(self.id.0);
+    }
+
+    fn read(reader: &mut KeyReader<'_>) -> Result<Self, KeyError> {
+        read_tags(reader, &[TAG, b'l'])?;
+        let time = i64::try_from(reader.fixed64()?).map_err(|_| KeyError::Range)?;
+        Ok(LaterKey { time, account: AccountId(reader.uint32()?), id: SubmissionId(reader.fixed64()?) })
+    }
+}
+
 pub(crate) fn explain(bytes: &[u8]) -> Option<String> {
-    show::<PurgeKey>(bytes).or_else(|| show::<EmptyKey>(bytes)).or_else(|| show::<RewriteKey>(bytes))
+    show::<PurgeKey>(bytes)
+        .or_else(|| show::<EmptyKey>(bytes))
+        .or_else(|| show::<RewriteKey>(bytes))
+        .or_else(|| show::<LaterKey>(bytes))
 }
 
 #[cfg(test)]
@@ -138,6 +185,16 @@ mod tests {
             let (begin, end) = RewriteKey::range();
             assert!(*begin <= *bytes && *bytes < *end);
         }
+    }
+
+    #[test]
+    fn golden_bytes_of_what_waits() {
+        let later = LaterKey { time: 258, account: AccountId(5), id: SubmissionId(1) };
+        let bytes = b"Jl\0\0\0\0\0\0\x01\x02\x05\0\0\0\0\0\0\0\x01";
+        assert_eq!(later.encode(), bytes);
+        assert_eq!(LaterKey::decode(bytes), Ok(later));
+        assert_eq!(crate::explain(bytes), format!("{later:?}"));
+        assert!(later.encode() < LaterKey::until(258) && later.encode() > LaterKey::until(257));
     }
 
     #[test]

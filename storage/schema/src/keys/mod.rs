@@ -8,7 +8,11 @@ pub mod blob;
 pub mod job;
 pub mod mail;
 pub mod node;
+pub mod oauth;
+pub mod push;
 pub mod queue;
+pub mod search;
+pub mod share;
 pub mod system;
 
 use crate::{Key, KeyError};
@@ -21,8 +25,10 @@ pub(crate) const FAMILIES: &[(u8, Explain)] = &[
     (blob::TAG, blob::explain),
     (job::TAG, job::explain),
     (node::TAG, node::explain),
+    (oauth::TAG, oauth::explain),
     (account::TAG, account::explain),
     (queue::TAG, queue::explain),
+    (search::TAG, search::explain),
     (system::TAG, system::explain),
 ];
 

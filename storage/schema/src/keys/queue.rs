@@ -5,6 +5,7 @@
 //! | `Q c` slot id | [`crate::records::queue::Claim`]: somebody works on the entry |
 //! | `Q d` slot time id | [`crate::records::queue::Due`]: the entry is due at that time; earlier versions wrote nothing |
 //! | `Q e` id `e` | [`crate::records::queue::Entry`] |
+//! | `Q e` id `j` | [`crate::records::queue::Link`]: the submission that it is of |
 //! | `Q e` id `r` number | [`crate::records::queue::Recipient`] |
 //! | `Q n` | retired: the last epoch of an owner, now with all others in family `N` |
 //! | `Q o` slot | retired: the owner of a slot, now [`super::node::ClaimKey`] |
@@ -71,6 +72,28 @@ impl Key for QueueEntryKey {
         let id = QueueId(reader.fixed64()?);
         reader.tag(b'e')?;
         Ok(QueueEntryKey { id })
+    }
+}
+
+/// The submission that a queue entry is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueLinkKey {
+    /// The entry.
+    pub id: QueueId,
+}
+
+impl Key for QueueLinkKey {
+    const NAME: &'static str = "QueueLink";
+
+    fn write(&self, writer: &mut KeyWriter) {
+        entry(writer, self.id).tag(b'j');
+    }
+
+    fn read(reader: &mut KeyReader<'_>) -> Result<Self, KeyError> {
+        read_tags(reader, &[TAG, b'e'])?;
+        let id = QueueId(reader.fixed64()?);
+        reader.tag(b'j')?;
+        Ok(QueueLinkKey { id })
     }
 }
 
@@ -193,6 +216,7 @@ impl Key for QueueWakeKey {
 
 pub(crate) fn explain(bytes: &[u8]) -> Option<String> {
     show::<QueueEntryKey>(bytes)
+        .or_else(|| show::<QueueLinkKey>(bytes))
         .or_else(|| show::<QueueRecipientKey>(bytes))
         .or_else(|| show::<QueueDueKey>(bytes))
         .or_else(|| show::<QueueClaimKey>(bytes))
@@ -213,6 +237,7 @@ mod tests {
     fn golden_bytes() {
         let id = QueueId(258);
         golden(&QueueEntryKey { id }, b"Qe\0\0\0\0\0\0\x01\x02e");
+        golden(&QueueLinkKey { id }, b"Qe\0\0\0\0\0\0\x01\x02j");
         golden(&QueueRecipientKey { id, number: 3 }, b"Qe\0\0\0\0\0\0\x01\x02r\x03");
         golden(&QueueDueKey { slot: 5, time: 9, id }, b"Qd\x05\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\x01\x02");
         golden(&QueueClaimKey { slot: 5, id }, b"Qc\x05\0\0\0\0\0\0\x01\x02");

@@ -199,6 +199,14 @@ pub enum ChangeKind {
     MailboxUpdated = 5,
     /// A mailbox was deleted.
     MailboxDestroyed = 6,
+    /// Objects came into being.
+    ObjectCreated = 7,
+    /// Objects changed.
+    ObjectUpdated = 8,
+    /// Objects went.
+    ObjectDestroyed = 9,
+    /// Somebody may do other things with a mailbox: `objects` are the principal, and the bits of its rights before and after.
+    MailboxShared = 10,
 }
 
 /// An entry of the change log: enough to answer `/changes` of Email, Thread and Mailbox (RFC 8620 §5.2).
@@ -222,6 +230,16 @@ pub struct ChangeRecord {
     /// Those of `threads` that began here (with `EmailCreated`) or ended (with `EmailDestroyed`).
     #[prost(fixed64, repeated, tag = "6")]
     pub threads_ended_or_begun: Vec<u64>,
+    /// The kind of the objects, as in their keys; 0 if there are none.
+    #[prost(uint32, tag = "7")]
+    pub object_kind: u32,
+    /// The objects.
+    #[prost(fixed64, repeated, tag = "8")]
+    pub objects: Vec<u64>,
+    /// Whether emails may be seen now where none was, or no longer (RFC 8621 §4.1.1): then their threads are of others.
+    /// A version that does not know it leaves it out.
+    #[prost(bool, tag = "9")]
+    pub shows_or_hides: bool,
 }
 
 impl Record for ChangeRecord {}
@@ -270,8 +288,18 @@ mod tests {
             threads: vec![2],
             mailboxes: vec![3, 300],
             threads_ended_or_begun: vec![],
+            ..ChangeRecord::default()
         };
         check(&change, "01080210091a080100000000000000220802000000000000002a0303ac02");
+        let change = ChangeRecord {
+            kind: ChangeKind::ObjectCreated as i32,
+            object_kind: 105,
+            objects: vec![1],
+            ..ChangeRecord::default()
+        };
+        check(&change, "010807386942080100000000000000");
+        let kind = ChangeKind::EmailUpdated as i32;
+        check(&ChangeRecord { kind, shows_or_hides: true, ..ChangeRecord::default() }, "0108024801");
     }
 
     #[test]

@@ -133,6 +133,19 @@ pub struct Recipient {
 
 impl Record for Recipient {}
 
+/// The submission that a queue entry is of: told what becomes of its recipients.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Link {
+    /// The account.
+    #[prost(uint32, tag = "1")]
+    pub account: u32,
+    /// The submission.
+    #[prost(fixed64, tag = "2")]
+    pub submission: u64,
+}
+
+impl Record for Link {}
+
 /// The answer of a remote host, or our own in its place.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Reply {

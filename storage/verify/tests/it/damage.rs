@@ -7,7 +7,8 @@ use schema::keys::mail::*;
 use schema::keys::system::{ChangeSlotKey, IncarnationKey};
 use schema::records::job::{EmptyJob, PurgeJob};
 use schema::records::mail::{AllocationRecord, MailboxRecord};
-use schema::{Key, MailboxId, Record};
+use schema::records::object::SubmissionRecord;
+use schema::{Key, MailboxId, Record, SubmissionId};
 
 use crate::world::{World, path, world};
 
@@ -64,9 +65,20 @@ async fn cursors_lead_through_all_of_it() {
 
 #[tokio::test]
 async fn what_is_not_known_is_told_and_left() {
-    for key in
-        [&b"Z?"[..], b"A\x01m\x01?", b"Q?", b"B?", b"P?", b"S?", b"Sv\xf8\xff", b"I", b"J?", b"N?", b"\x00"]
-    {
+    for key in [
+        &b"Z?"[..],
+        b"A\x01m\x01?",
+        b"Q?",
+        b"B?",
+        b"P?",
+        b"S?",
+        b"Sv\xf8\xff",
+        b"I",
+        b"J?",
+        b"N?",
+        b"O?",
+        b"\x00",
+    ] {
         let w = world().await;
         w.write(&[(key.to_vec(), Some(b"x".to_vec()))]).await;
         kept(&w, &[Kind::UnknownKey]).await;
@@ -116,6 +128,14 @@ async fn jobs_remove_what_is_removed_and_all_of_it() {
     mended(&mut w, &[Kind::JobForLiving]).await;
     w.set(&PurgeKey { account }, &PurgeJob::default().to_bytes()).await;
     mended(&mut w, &[Kind::JobForLiving]).await;
+
+    let id = SubmissionId(7);
+    let object = ObjectKey { account, kind: ObjectKind::Submission, id: id.0 };
+    let waits = SubmissionRecord { send_at: 5, ..SubmissionRecord::default() };
+    w.set(&object, &waits.to_bytes()).await;
+    mended(&mut w, &[Kind::LaterMissing]).await;
+    w.set(&object, &SubmissionRecord { sending: true, ..waits }.to_bytes()).await;
+    mended(&mut w, &[Kind::LaterStale]).await;
 
     let sub = w.at("Work/Sub").await;
     w.mail.delete(account, &path("Work/Sub")).await.unwrap();

@@ -3,11 +3,13 @@
 use godwit_verify::Kind;
 use schema::keys::account::*;
 use schema::keys::node::*;
+use schema::keys::oauth::{ClientKey, NewClientKey};
 use schema::keys::queue::*;
-use schema::records::account::{AddressTarget, LastId, Membership};
+use schema::keys::share::ShareKey;
+use schema::records::account::{AddressTarget, Credential, LastId, Membership, SecondFactor, Share};
 use schema::records::node;
 use schema::records::queue::{self as queue, Entry};
-use schema::{AccountId, Key, NodeId, QueueId, Record, Site, SiteKind};
+use schema::{AccountId, Key, MailboxId, NodeId, QueueId, Record, Site, SiteKind};
 
 use crate::damage::{kept, mended};
 use crate::world::{REMOTE, world};
@@ -63,6 +65,81 @@ async fn memberships_have_two_halves() {
     let nobody = AccountId(99);
     w.set(&GroupMemberKey { group, member: nobody }, &Membership { rights: 1 }.to_bytes()).await;
     mended(&mut w, &[Kind::MembershipUneven]).await;
+}
+
+#[tokio::test]
+async fn rights_have_two_halves_and_go_with_accounts() {
+    let mut w = world().await;
+    let bob = w.account("bob", accounts::Kind::Person).await;
+    let mailbox = w.mail.with_role(w.ann, mail::Role::Inbox).await.unwrap().unwrap();
+    let rights = accounts::Rights::parse("lr").unwrap();
+    let edit = mail::ShareEdit { by: w.ann, whole: true, rights: [(bob, rights)].into() };
+    let share = mail::MailboxEdit { shares: Some(edit), ..mail::MailboxEdit::default() };
+    w.mail.edit_mailbox(w.ann, mailbox, &share).await.unwrap();
+    w.watch().await;
+    let key = ShareKey { owner: w.ann, mailbox, principal: bob };
+    let shares = async |w: &crate::world::World| w.accounts.identity(bob).await.unwrap().unwrap().shares;
+    assert_eq!(shares(&w).await[0].mailboxes[&mailbox].rights, rights);
+    w.clear(&key.other()).await;
+    mended(&mut w, &[Kind::ShareUneven]).await;
+    assert_eq!(shares(&w).await.len(), 1, "the list says so");
+    let more = Share { rights: accounts::Rights::ALL.bits(), subscribed: true };
+    w.set(&key.other(), &more.to_bytes()).await;
+    mended(&mut w, &[Kind::ShareUneven]).await;
+    assert_eq!(shares(&w).await[0].mailboxes[&mailbox].rights, rights, "nobody gets a right by it");
+    w.clear(&key).await;
+    mended(&mut w, &[Kind::ShareUneven]).await;
+    assert_eq!(shares(&w).await.len(), 0, "the list does not have it");
+    for lost in [ShareKey { mailbox: MailboxId(999), ..key }, ShareKey { principal: AccountId(99), ..key }] {
+        w.set(&lost, &more.to_bytes()).await;
+        mended(&mut w, &[Kind::ShareUneven]).await;
+    }
+    w.mail.edit_mailbox(w.ann, mailbox, &share).await.unwrap();
+    w.watch().await;
+    w.accounts.set_enabled(w.ann, false).await.unwrap();
+    assert_eq!(shares(&w).await.len(), 0, "who takes no part shares nothing");
+    w.accounts.set_enabled(w.ann, true).await.unwrap();
+    let state = w.mail.state(w.ann).await.unwrap();
+    let (accounts, mail) = (&w.accounts, &w.mail);
+    let delete = w.db.transact("test", |txn| async move {
+        let account = accounts.delete_account_in(&txn, bob).await?;
+        mail.remove_in(&txn, bob, &account.address);
+        Ok::<_, accounts::Error>(())
+    });
+    delete.await.unwrap();
+    assert!(w.mail.lists(w.ann).await.unwrap().is_empty());
+    assert!(w.mail.state(w.ann).await.unwrap() > state, "who shared it is told");
+}
+
+#[tokio::test]
+async fn a_grant_is_for_a_client() {
+    let mut w = world().await;
+    let (client, _) = w.range(ClientKey::range()).await.remove(0);
+    w.write(&[(client.to_vec(), None)]).await;
+    mended(&mut w, &[Kind::GrantStale]).await;
+    let waiting = w.range(NewClientKey::range()).await.remove(0).0;
+    w.write(&[(waiting.to_vec(), Some(b"\x09".to_vec()))]).await;
+    kept(&w, &[Kind::ForeignFormat]).await;
+}
+
+#[tokio::test]
+async fn a_password_of_an_application_is_one_that_somebody_can_have() {
+    let mut w = world().await;
+    let row = Credential { version: 1, hash: vec![1; 31], name: "phone".into(), ..Credential::default() };
+    w.set(&CredentialKey { account: w.ann, number: 7 }, &row.to_bytes()).await;
+    mended(&mut w, &[Kind::CredentialStale]).await;
+    assert_eq!(w.accounts.applications(w.ann).await.unwrap(), []);
+    assert_eq!(w.accounts.login("ann@example.test").await.unwrap().unwrap().credentials.len(), 1);
+}
+
+#[tokio::test]
+async fn a_second_factor_that_is_none_is_left_to_an_operator() {
+    let w = world().await;
+    let row = SecondFactor { secret: vec![1; 19], since: 1, ..SecondFactor::default() };
+    w.set(&SecondFactorKey { account: w.ann }, &row.to_bytes()).await;
+    kept(&w, &[Kind::SecondFactorLost]).await;
+    assert!(w.accounts.remove_second(w.ann).await.unwrap());
+    assert_eq!(w.kinds().await, [].into());
 }
 
 #[tokio::test]

@@ -97,6 +97,7 @@ pub(crate) async fn world() -> World {
     w.accounts.add_member(w.team, w.ann, Rights::ALL).await.unwrap();
     w.accounts.add_list_member(list, "x@example.org").await.unwrap();
     w.accounts.set_password(w.ann, &Secret::new("secret")).await.unwrap();
+    w.allow().await;
     w.fill().await;
     w.waiting = w.enqueue("q.example", 2).await;
     w.claimed = w.enqueue(REMOTE, 1).await;
@@ -115,6 +116,23 @@ pub(crate) async fn world() -> World {
 }
 
 impl World {
+    /// Ann allows something to a client; another one waits.
+    async fn allow(&self) {
+        let says = accounts::oauth::NewClient { method: "none".into(), ..Default::default() };
+        self.accounts.register_client(&says).await.unwrap();
+        let new = accounts::oauth::NewGrant {
+            account: self.ann,
+            credential: self.accounts.login("ann@example.test").await.unwrap().unwrap().credentials[0]
+                .version,
+            client: self.accounts.register_client(&says).await.unwrap().client.id,
+            scope: accounts::oauth::Scope::default(),
+            redirect_uri: String::new(),
+            challenge: [0; 32],
+            nonce: String::new(),
+        };
+        assert!(self.accounts.allow(&new).await.unwrap().is_some());
+    }
+
     pub(crate) async fn account(&self, name: &str, kind: accounts::Kind) -> AccountId {
         let quota = Quota { bytes: Some(1 << 30), messages: None };
         let new = &NewAccount { quota, ..NewAccount::new(kind, &format!("{name}@example.test")) };

@@ -13,8 +13,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// First of the nodes' ports, as `godwit dev --port-base` has them; the next node's are 100 further.
 const PORT_BASE: u16 = 2500;
-/// The balancer's, with the same places behind it: smtp, submission, submissions, lmtp, imap, imaps.
-const PORTS: [u16; 6] = [2425, 2487, 2465, 2424, 2443, 2493];
+/// The balancer's, with the same places behind it: smtp, submission, submissions, lmtp, imap, imaps, http, https.
+const PORTS: [u16; 8] = [2425, 2487, 2465, 2424, 2443, 2493, 2480, 2444];
 /// u0 to u9, beside the demo's people.
 const USERS: u32 = 10;
 

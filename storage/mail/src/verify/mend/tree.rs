@@ -24,6 +24,14 @@ impl Store {
         let key = finding.key.as_slice();
         let mailbox = place_of(key).mailbox;
         match (finding.kind, mailbox) {
+            (Kind::LaterMissing, _) => {
+                txn.set(key, b"");
+                Ok(Mended::done("it was written"))
+            }
+            (Kind::LaterStale, _) => {
+                txn.clear(key);
+                Ok(Mended::done("it was cleared"))
+            }
             (Kind::JobForLiving, _) => {
                 txn.clear(key);
                 Ok(Mended::done("the job was cleared"))

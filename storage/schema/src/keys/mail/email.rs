@@ -56,6 +56,13 @@ impl Key for MembershipKey {
 }
 
 impl MembershipKey {
+    /// Everywhere an email is found in one mailbox.
+    pub fn range_in(account: AccountId, email: EmailId, mailbox: MailboxId) -> (Vec<u8>, Vec<u8>) {
+        prefix_range(|writer| {
+            write_email(writer, account, email, b'b').uint(mailbox.0.into());
+        })
+    }
+
     /// Everywhere an email is found.
     pub fn range(account: AccountId, email: EmailId) -> (Vec<u8>, Vec<u8>) {
         prefix_range(|writer| {

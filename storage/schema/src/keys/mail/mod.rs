@@ -18,7 +18,9 @@
 //! | `l` stamp n | [`ChangeRecord`](crate::records::mail::ChangeRecord) |
 //! | `m` mailbox … | what belongs to one mailbox: [`mailbox`] |
 //! | `n` parent name | mailbox id, 4 bytes |
+//! | `o` kind id | a record of [`crate::records::object`]: an identity, a submission, the automatic reply, what others shared |
 //! | `q` | used: 8 bytes octets, 8 bytes messages, little-endian |
+//! | `r` hash | when the automatic reply was sent to the address with this hash: 8 bytes seconds, little-endian |
 //! | `t` hash | thread id, 8 bytes: messages with this id and subject belong there |
 //! | `v` hash | highest UIDVALIDITY a mailbox had under the path with this hash, 8 bytes little-endian |
 //! | `w` thread email | nothing: the email is in the thread |
@@ -27,11 +29,13 @@
 pub mod account;
 pub mod email;
 pub mod mailbox;
+pub mod object;
 pub mod thread;
 
 pub use account::*;
 pub use email::*;
 pub use mailbox::*;
+pub use object::*;
 pub use thread::*;
 
 use crate::{AccountId, KeyError, KeyReader, KeyWriter, prefix_range};
@@ -69,6 +73,7 @@ pub(crate) fn explain(bytes: &[u8]) -> Option<String> {
         .or_else(|| mailbox::explain(bytes))
         .or_else(|| email::explain(bytes))
         .or_else(|| thread::explain(bytes))
+        .or_else(|| object::explain(bytes))
 }
 
 #[cfg(test)]

@@ -48,6 +48,12 @@ impl Rights {
         })
     }
 
+    /// These and others.
+    #[must_use]
+    pub const fn with(self, others: Rights) -> Rights {
+        Rights(self.0 | others.0)
+    }
+
     /// Whether all of `others` are among these.
     pub fn contain(self, others: Rights) -> bool {
         self & others == others

@@ -1,0 +1,141 @@
+//! The OAuth 2.0 provider (RFC 6749 as RFC 9700 has it): the endpoints, and the page where a user logs in and allows something to
+//! a client.
+//!
+//! Where to start reading: [`OAuth::routes`] (what is where), `authorize` (from a client's request over the page to the code),
+//! `token`. What parameters mean is in `oauth-proto`; what becomes of clients, grants and tokens in `accounts::oauth`.
+//!
+//! # Invariants
+//! - The routers here know no connection: whoever serves them puts a [`Remote`] into each request. Where others could read along,
+//!   nothing but the metadata is answered.
+//! - A user is sent away only to where the client has registered, and only with the answer to a request that can be answered
+//!   (RFC 6749 §4.1.2.1, RFC 9700 §4.11).
+//! - A login is checked where all are, so that it is throttled as all are; nobody stays logged in here. Page and consent are one
+//!   form, which works without script.
+//! - What comes from outside is shown only escaped, and its errors are told to who sent it and to nobody else: no log has them.
+
+mod answer;
+mod authorize;
+mod client;
+mod device;
+mod enter;
+mod form_cookie;
+mod metadata;
+mod page;
+mod register;
+mod revoke;
+mod scopes;
+#[cfg(test)]
+mod tests;
+mod token;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use accounts::{Accounts, Authenticator};
+use axum::Router;
+use axum::http::Uri;
+use axum::routing::{get, post};
+use oauth_proto::Endpoints;
+use runtime::SharedRng;
+
+/// Where it is said where tokens come from (RFC 9728 §3).
+pub const RESOURCE_METADATA: &str = "/.well-known/oauth-protected-resource";
+
+/// Where it is said what this server can do (RFC 8414 §3).
+pub const SERVER_METADATA: &str = "/.well-known/oauth-authorization-server";
+
+/// Where the endpoints are.
+const AT: Endpoints = Endpoints {
+    authorize: "/oauth/authorize",
+    token: "/oauth/token",
+    revoke: "/oauth/revoke",
+    introspect: "/oauth/introspect",
+    register: "/oauth/register",
+    device: "/oauth/device",
+};
+
+/// What the provider works with.
+#[derive(Clone)]
+pub struct Services {
+    /// Clients, grants and tokens.
+    pub accounts: Accounts,
+    /// Says who somebody is, and how often somebody may try.
+    pub authenticator: Arc<dyn Authenticator>,
+    /// Randomness.
+    pub rng: SharedRng,
+}
+
+/// How the provider behaves.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// By which name it is known to clients, as `https://mail.example.org`; by the one that they ask for if absent.
+    pub issuer: Option<String>,
+    /// What clients may ask for.
+    pub scopes: Vec<&'static str>,
+}
+
+/// Who sent a request; an extension of each.
+#[derive(Clone, Copy, Debug)]
+pub struct Remote {
+    /// The client's address.
+    pub address: IpAddr,
+    /// Whether nobody else can read along.
+    pub safe: bool,
+}
+
+/// Says what the metrics of this crate mean.
+pub fn describe_metrics() {
+    metrics::describe_counter!(
+        "oauth_answers_total",
+        "Answers of the OAuth endpoints, by endpoint and outcome."
+    );
+}
+
+/// What all requests share.
+struct Server {
+    services: Services,
+    options: Options,
+}
+
+/// The provider.
+#[derive(Clone)]
+pub struct OAuth {
+    server: Arc<Server>,
+}
+
+impl OAuth {
+    /// A provider over `services`.
+    pub fn new(services: Services, options: Options) -> Self {
+        OAuth { server: Arc::new(Server { services, options }) }
+    }
+
+    /// Everything. Requests bear a [`Remote`] and a URI with scheme and authority.
+    pub fn routes(&self) -> Router {
+        Router::new()
+            .route(SERVER_METADATA, get(metadata::server))
+            .route(RESOURCE_METADATA, get(metadata::resource))
+            .route(AT.authorize, get(authorize::show).post(authorize::decide))
+            .route(AT.token, post(token::token))
+            .route(AT.revoke, post(revoke::revoke))
+            .route(AT.introspect, post(revoke::introspect))
+            .route(AT.register, post(register::register))
+            .route(AT.device, post(device::begin))
+            .route(device::PAGE, get(device::show).post(device::decide))
+            .with_state(Arc::clone(&self.server))
+    }
+}
+
+impl Server {
+    /// By which name this server is known to who asks there (RFC 8414 §2).
+    fn issuer(&self, uri: &Uri) -> String {
+        self.options.issuer.clone().unwrap_or_else(|| base(uri))
+    }
+}
+
+/// Where the client has come to.
+fn base(uri: &Uri) -> String {
+    match (uri.scheme_str(), uri.authority()) {
+        (Some(scheme), Some(authority)) => format!("{scheme}://{authority}"),
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,192 @@
+//! A shard's writer: one turn after the other, as long as it holds the shard.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use kv::Versionstamp;
+use leases::Fence;
+use segments::{Due, Manifest};
+
+use crate::Error;
+use crate::batch::Batch;
+use crate::follow::Follower;
+use crate::indexer::{Progress, Shared};
+use crate::publishing::Publisher;
+
+/// How often is looked whether a new edition was asked for, when there is nothing else to do.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// What a turn left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// All that was seen is published.
+    Idle,
+    /// There is more to do.
+    More,
+}
+
+/// A shard that this node writes.
+pub struct Shard {
+    shared: std::sync::Arc<Shared>,
+    fence: Fence,
+    /// By edition.
+    works: BTreeMap<u32, Work>,
+    looked: Option<Duration>,
+    /// Since when there is mail that is not in the index.
+    behind: Option<Duration>,
+}
+
+/// Work on an edition.
+#[derive(Default)]
+struct Work {
+    manifest: Option<Manifest>,
+    /// The last change of each slot that was taken note of.
+    seen: BTreeMap<u32, Versionstamp>,
+    /// Slots with accounts that may be due.
+    dirty: BTreeSet<u32>,
+    /// The slot that was looked at last: all come in turn.
+    last: u32,
+}
+
+impl Work {
+    /// Everything is looked at again.
+    fn forget(&mut self) {
+        *self = Work::default();
+    }
+
+    fn note(&mut self, slots: impl Iterator<Item = (u32, Versionstamp)>) {
+        for (slot, stamp) in slots {
+            if self.seen.insert(slot, stamp) != Some(stamp) {
+                self.dirty.insert(slot);
+            }
+        }
+    }
+
+    /// The next slot in turn.
+    fn next(&mut self) -> Option<u32> {
+        let slot = self.dirty.range(self.last + 1..).next().or_else(|| self.dirty.first()).copied()?;
+        self.dirty.remove(&slot);
+        self.last = slot;
+        Some(slot)
+    }
+}
+
+impl Shard {
+    pub(crate) fn new(shared: std::sync::Arc<Shared>, fence: Fence) -> Shard {
+        Shard { shared, fence, works: BTreeMap::new(), looked: None, behind: None }
+    }
+
+    /// Publishes a batch of what is due in each edition, or merges if nothing is.
+    ///
+    /// # Errors
+    /// The store's, and those of the place where files lie: the next turn begins anew. When the shard is another's
+    /// ([`Error::is_fenced`]), nothing more can be published.
+    pub async fn turn(&mut self) -> Result<Turn, Error> {
+        let turned = self.try_turn().await;
+        if turned.is_err() {
+            self.works.values_mut().for_each(Work::forget);
+            self.looked = None;
+        }
+        let lag = self.behind.map(|since| self.shared.clock.monotonic().saturating_sub(since));
+        let error = turned.as_ref().err().map(ToString::to_string);
+        self.shared.progress.lock().insert(self.fence.duty.number, Progress { lag, error });
+        turned
+    }
+
+    async fn try_turn(&mut self) -> Result<Turn, Error> {
+        let slots = self.shared.slots().await?;
+        let number = self.fence.duty.number;
+        let own = slots.iter().map(|(slot, stamp)| (*slot, *stamp));
+        let own: Vec<_> =
+            own.filter(|(slot, _)| self.shared.segments.shard_of_slot(*slot) == number).collect();
+        for work in self.works.values_mut() {
+            work.note(own.iter().copied());
+        }
+        let now = self.shared.clock.monotonic();
+        let idle = self.works.values().all(|work| work.dirty.is_empty());
+        let recent = self.looked.is_some_and(|looked| now.saturating_sub(looked) < LOOK);
+        if idle && recent {
+            return self.merge().await;
+        }
+        let state = self.shared.segments.ensure(&self.fence).await?;
+        self.looked = Some(now);
+        self.works.retain(|edition, _| *edition == state.current || *edition == state.building);
+        let mut turn = Turn::Idle;
+        for edition in [state.current, state.building].into_iter().filter(|edition| *edition != 0) {
+            self.works.entry(edition).or_default().note(own.iter().copied());
+            if self.batch(edition).await? == Turn::More {
+                turn = Turn::More;
+            } else if edition == state.building {
+                self.shared.segments.promote(&self.fence, edition).await?;
+                tracing::info!(shard = number, edition, "a new edition of the index answers");
+                self.looked = None;
+                turn = Turn::More;
+            }
+        }
+        if turn == Turn::Idle {
+            self.behind = None;
+        }
+        Ok(turn)
+    }
+
+    /// Publishes what is due in an edition, as much as a batch takes.
+    async fn batch(&mut self, edition: u32) -> Result<Turn, Error> {
+        let shared = std::sync::Arc::clone(&self.shared);
+        let mut batch = Batch::default();
+        // It is never closed. One builder at a time: the others wait.
+        let _turn = shared.building.acquire().await.ok();
+        let mut unfinished = BTreeSet::new();
+        while !batch.is_full(shared.options.batch) {
+            let Some(slot) = self.works.entry(edition).or_default().next() else { break };
+            let due = shared.due(edition, slot).await?;
+            if !due.is_empty() {
+                self.behind.get_or_insert_with(|| shared.clock.monotonic());
+            }
+            if !take(&shared, edition, &mut batch, due).await? {
+                unfinished.insert(slot);
+            }
+        }
+        let work = self.works.entry(edition).or_default();
+        work.dirty.extend(unfinished);
+        let more = if work.dirty.is_empty() { Turn::Idle } else { Turn::More };
+        if batch.is_empty() {
+            return Ok(more);
+        }
+        let before = match work.manifest.take() {
+            Some(known) => known,
+            None => shared.segments.manifest(self.fence.duty.number, edition).await?,
+        };
+        let publisher = Publisher { shared: &shared, fence: &self.fence, edition, before: &before };
+        let after = publisher.batch(batch).await?;
+        self.works.entry(edition).or_default().manifest = Some(after);
+        Ok(more)
+    }
+
+    async fn merge(&mut self) -> Result<Turn, Error> {
+        let shared = std::sync::Arc::clone(&self.shared);
+        for (edition, work) in &mut self.works {
+            let Some(before) = &work.manifest else { continue };
+            let _turn = shared.building.acquire().await.ok();
+            let publisher = Publisher { shared: &shared, fence: &self.fence, edition: *edition, before };
+            if let Some(after) = publisher.merge().await? {
+                work.manifest = Some(after);
+                return Ok(Turn::More);
+            }
+        }
+        Ok(Turn::Idle)
+    }
+}
+
+/// Adds what is due of accounts; says whether that was all. Those that only have a little come first: they do not wait
+/// for one that is begun from nothing.
+async fn take(shared: &Shared, edition: u32, batch: &mut Batch, mut due: Vec<Due>) -> Result<bool, Error> {
+    due.sort_by_key(|due| due.cursor.as_ref().is_none_or(|cursor| cursor.filling.is_some()));
+    let mut all = true;
+    for one in &due {
+        if batch.is_full(shared.options.batch) {
+            return Ok(false);
+        }
+        all &= Follower { shared, edition, batch }.take(one).await?;
+    }
+    Ok(all)
+}

@@ -1,0 +1,7 @@
+//! The index of mail over a store: what is found, by whom, and whatever fails.
+
+#![allow(clippy::unwrap_used)] // a test that can not go on says so
+
+mod agrees;
+mod lives;
+mod world;
