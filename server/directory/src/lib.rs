@@ -170,7 +170,7 @@ impl Directory {
             // Once a code is asked for, the account's own password opens nothing to programs, which cannot ask.
             None if purpose == Purpose::Program && record.as_ref().is_some_and(|record| record.second) => {
                 self.within(Subject::Login(request.login), self.options.per_login)?;
-                self.hash(&self.decoy, request.password, || false).await?;
+                self.hash(&self.decoy, request.password, None).await?;
                 None
             }
             None => self.verify(&request, record.as_ref()).await?,
@@ -206,26 +206,23 @@ impl Directory {
         }
         self.within(Subject::Login(request.login), self.options.per_login)?;
         if credentials.is_empty() {
-            self.hash(&self.decoy, request.password, || false).await?;
+            self.hash(&self.decoy, request.password, None).await?;
             return Ok(None);
         }
         for (credential, tag) in credentials.iter().zip(tags) {
-            if self.hash(&credential.hash, request.password, || self.cache.knows(&tag)).await? {
+            if self.hash(&credential.hash, request.password, Some(tag)).await? {
                 tracing::debug!(?account, mechanism = request.mechanism, "password verified");
-                self.cache.remember(tag);
                 return Ok(Some(credential.version));
             }
         }
         Ok(None)
     }
 
-    async fn hash(
-        &self,
-        hash: &PasswordHash,
-        password: &Secret,
-        known: impl FnOnce() -> bool,
-    ) -> Result<bool, AuthFailure> {
-        let verified = self.pool.verify(hash.clone(), password.clone(), known).await;
+    /// Whether the password is the hash's; it is known by the tag from then on.
+    async fn hash(&self, hash: &PasswordHash, password: &Secret, tag: Option<Tag>) -> Result<bool, AuthFailure> {
+        let known = || tag.is_some_and(|tag| self.cache.knows(&tag));
+        let remember = || tag.map_or((), |tag| self.cache.remember(tag));
+        let verified = self.pool.verify(hash.clone(), password.clone(), known, remember).await;
         verified.ok_or(AuthFailure::TemporarilyUnavailable)
     }
 
