@@ -43,7 +43,7 @@ impl<'w> Acts<'w> {
     /// Mailboxes and mail to begin with.
     pub(crate) async fn fill(&self, account: AccountId) {
         for name in ["Work", "Work/Old", "Play"] {
-            self.world.mail.create(account, &MailboxPath::parse(name).unwrap(), None).await.unwrap();
+            self.world.mail().create(account, &MailboxPath::parse(name).unwrap(), None).await.unwrap();
         }
         for _ in 0..12 {
             self.append(account).await;
@@ -100,7 +100,7 @@ impl<'w> Acts<'w> {
     async fn incoming(&self) -> Incoming {
         let message = self.message();
         let summary = Arc::new(summarize(message.as_bytes(), &Limits::default()));
-        Incoming { staged: self.world.mail.blobs().stage(message.into()).await.unwrap(), summary }
+        Incoming { staged: self.world.mail().blobs().stage(message.into()).await.unwrap(), summary }
     }
 
     fn flags(&self) -> Flags {
@@ -117,12 +117,12 @@ impl<'w> Acts<'w> {
     }
 
     async fn mailbox(&self, account: AccountId) -> MailboxRef {
-        let all = self.world.mail.mailboxes(account).await.unwrap();
+        let all = self.world.mail().mailboxes(account).await.unwrap();
         MailboxRef { account, mailbox: self.pick(&all).id }
     }
 
     async fn uids(&self, at: MailboxRef) -> UidSet {
-        let uids = self.world.mail.open(at).await.unwrap().uids;
+        let uids = self.world.mail().open(at).await.unwrap().uids;
         uids.iter().filter(|_| self.below(3) == 0).collect()
     }
 
@@ -132,15 +132,15 @@ impl<'w> Acts<'w> {
 
     async fn append(&self, account: AccountId) -> &'static str {
         let (at, incoming) = (self.mailbox(account).await, self.incoming().await);
-        self.world.mail.append(at, &incoming, &self.flags(), self.received()).await.unwrap();
+        self.world.mail().append(at, &incoming, &self.flags(), self.received()).await.unwrap();
         "append"
     }
 
     /// One message for all, in one transaction.
     async fn deliver(&self) -> &'static str {
         let (incoming, received) = (&self.incoming().await, self.received());
-        let (mail, accounts) = (&self.world.mail, &self.world.accounts);
-        let delivered = self.world.db.transact_versioned("test", |txn| async move {
+        let ((mail, db), accounts) = (self.world.store(), &self.world.accounts);
+        let delivered = db.transact_versioned("test", |txn| async move {
             let mut pending = Vec::new();
             for account in accounts {
                 let at = MailboxRef { account: *account, mailbox: mail.inbox_in(&txn, *account).await? };
@@ -163,19 +163,19 @@ impl<'w> Acts<'w> {
             1 => FlagChange::Remove(flags),
             _ => FlagChange::Replace(flags),
         };
-        self.world.mail.store_flags(at, &uids, &change, None).await.unwrap();
+        self.world.mail().store_flags(at, &uids, &change, None).await.unwrap();
         "store"
     }
 
     async fn copy(&self, account: AccountId) -> &'static str {
         let (from, to) = (self.mailbox(account).await, self.mailbox(self.account()).await);
-        self.world.mail.copy(from, &self.uids(from).await, to).await.unwrap();
+        self.world.mail().copy(from, &self.uids(from).await, to).await.unwrap();
         "copy"
     }
 
     async fn move_(&self, account: AccountId) -> &'static str {
         let (from, to) = (self.mailbox(account).await, self.mailbox(self.account()).await);
-        self.world.mail.move_(from, &self.uids(from).await, to).await.unwrap();
+        self.world.mail().move_(from, &self.uids(from).await, to).await.unwrap();
         "move"
     }
 
@@ -183,7 +183,7 @@ impl<'w> Acts<'w> {
         let at = self.mailbox(account).await;
         let some = self.uids(at).await;
         let uids = Some(&some).filter(|_| self.below(2) == 0);
-        self.world.mail.expunge(at, uids).await.unwrap();
+        self.world.mail().expunge(at, uids).await.unwrap();
         "expunge"
     }
 
@@ -193,31 +193,31 @@ impl<'w> Acts<'w> {
 
     /// May be there already, as all that follows may be impossible.
     async fn create(&self, account: AccountId) -> &'static str {
-        drop(self.world.mail.create(account, &self.path(), None).await);
+        drop(self.world.mail().create(account, &self.path(), None).await);
         "create"
     }
 
     async fn rename(&self, account: AccountId) -> &'static str {
-        let all = self.world.mail.mailboxes(account).await.unwrap();
-        drop(self.world.mail.rename(account, &self.pick(&all).path, &self.path()).await);
+        let all = self.world.mail().mailboxes(account).await.unwrap();
+        drop(self.world.mail().rename(account, &self.pick(&all).path, &self.path()).await);
         "rename"
     }
 
     async fn delete(&self, account: AccountId) -> &'static str {
-        drop(self.world.mail.delete(account, &self.path()).await);
+        drop(self.world.mail().delete(account, &self.path()).await);
         "delete"
     }
 
     async fn subscribe(&self, account: AccountId) -> &'static str {
         let on = self.below(2) == 0;
-        self.world.mail.subscribe(account, self.pick(&NAMES), on).await.unwrap();
+        self.world.mail().subscribe(account, self.pick(&NAMES), on).await.unwrap();
         "subscribe"
     }
 
     /// The log is kept for a time only.
     async fn trim(&self, account: AccountId) -> &'static str {
         if self.below(4) == 0 {
-            self.world.mail.trim(account, i64::MAX).await.unwrap();
+            self.world.mail().trim(account, i64::MAX).await.unwrap();
         }
         "trim"
     }

@@ -49,12 +49,12 @@ impl SearchIndex for Said {
 }
 
 async fn append(world: &World, text: &str, received: i64) -> EmailId {
-    let inbox = world.mail.mailboxes(ALICE).await.unwrap()[0].id;
+    let inbox = world.mail().mailboxes(ALICE).await.unwrap()[0].id;
     let message = format!("Subject: x\r\n\r\n{text}\r\n");
     let summary = Arc::new(summarize(message.as_bytes(), &Limits::default()));
-    let incoming = Incoming { staged: world.mail.blobs().stage(message.into()).await.unwrap(), summary };
+    let incoming = Incoming { staged: world.mail().blobs().stage(message.into()).await.unwrap(), summary };
     let at = MailboxRef { account: ALICE, mailbox: inbox };
-    world.mail.append(at, &incoming, &Flags::none(), received).await.unwrap().email
+    world.mail().append(at, &incoming, &Flags::none(), received).await.unwrap().email
 }
 
 #[tokio::test]

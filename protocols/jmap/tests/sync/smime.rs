@@ -18,11 +18,11 @@ fn fixture(name: &str) -> Vec<u8> {
 }
 
 async fn append(world: &World, message: Vec<u8>) -> String {
-    let inbox = world.mail.mailboxes(ALICE).await.unwrap()[0].id;
+    let inbox = world.mail().mailboxes(ALICE).await.unwrap()[0].id;
     let summary = Arc::new(summarize(&message, &Limits::default()));
-    let incoming = Incoming { staged: world.mail.blobs().stage(message.into()).await.unwrap(), summary };
+    let incoming = Incoming { staged: world.mail().blobs().stage(message.into()).await.unwrap(), summary };
     let at = MailboxRef { account: ALICE, mailbox: inbox };
-    world.mail.append(at, &incoming, &Flags::none(), THAT_DAY).await.unwrap().email.to_string()
+    world.mail().append(at, &incoming, &Flags::none(), THAT_DAY).await.unwrap().email.to_string()
 }
 
 const PROPERTIES: [&str; 4] = ["smimeStatus", "smimeStatusAtDelivery", "smimeErrors", "smimeVerifiedAt"];

@@ -1,5 +1,6 @@
-//! A store with two accounts, one user who may do everything with both, and the service over it.
+//! A store with two accounts, one user who may do everything with both, and nodes that serve them.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use accounts::{Accounts, HashCost, Identity, Rights, SharedGroup};
@@ -8,8 +9,10 @@ use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use changes::LocalFeed;
 use godwit_jmap::{Jmap, Nobody, Options, Services, Trust};
-use kv::Database;
-use runtime::{ManualClock, SeededRng, SharedClock, SharedRng, Timestamp};
+use kv::fault::{FaultBackend, Plan};
+use kv::memory::Memory;
+use kv::{Backend, Database};
+use runtime::{ManualClock, Rng, SeededRng, SharedClock, SharedRng, SystemClock, SystemRng, Timestamp};
 use schema::AccountId;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -18,48 +21,59 @@ pub(crate) const ALICE: AccountId = AccountId(7);
 pub(crate) const GROUP: AccountId = AccountId(8);
 
 pub(crate) struct World {
-    pub(crate) db: Database,
-    pub(crate) mail: mail::Store,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) accounts: [AccountId; 2],
     identity: Identity,
-    service: Router,
+    nodes: Vec<Node>,
+    /// Which node is asked next.
+    balancer: SeededRng,
     using: Vec<String>,
     _dir: tempfile::TempDir,
 }
 
+/// A process of its own but for the store: it hears nothing of what others change.
+struct Node {
+    db: Database,
+    mail: mail::Store,
+    service: Router,
+}
+
 impl World {
+    /// One node, whose store does not fail.
     pub(crate) async fn new(seed: u64) -> World {
         World::with(seed, Arc::new(query::NoIndex)).await
     }
 
     /// With an index.
     pub(crate) async fn with(seed: u64, index: Arc<dyn query::SearchIndex>) -> World {
-        let (dir, db) = (tempfile::tempdir().unwrap(), kv::memory::database());
-        let manual = Arc::new(ManualClock::new(Timestamp::from_secs(1_800_000_000)));
-        let (clock, rng): (SharedClock, SharedRng) = (manual.clone(), Arc::new(SeededRng::new(seed)));
-        let options = blob::Options::default();
-        let blobs = blob::Store::open(dir.path(), db.clone(), clock.clone(), rng.clone(), options).unwrap();
-        let feed = Arc::new(LocalFeed::new());
-        let mail = mail::Store::new(db.clone(), blobs.clone(), feed.clone(), clock.clone(), rng.clone());
+        World::made(seed, index, vec![Arc::new(Memory::new())]).await
+    }
+
+    /// Three nodes on one store, each call and each act at any of them; to each the store misbehaves in its own way.
+    pub(crate) async fn of_three(seed: u64) -> World {
+        let store: Arc<dyn Backend> = Arc::new(Memory::new());
+        let reached = |node: u64| -> Arc<dyn Backend> {
+            let rng = Arc::new(SeededRng::new(seed * 3 + node));
+            // A call reads a hundred rows: where each failed as often as it harshly may, none would come to its end.
+            let plan = Plan { too_old: 2, unavailable: 2, ..Plan::HARSH };
+            Arc::new(FaultBackend::new(Arc::clone(&store), rng, plan))
+        };
+        World::made(seed, Arc::new(query::NoIndex), (0..3).map(reached).collect()).await
+    }
+
+    async fn made(seed: u64, index: Arc<dyn query::SearchIndex>, stores: Vec<Arc<dyn Backend>>) -> World {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_800_000_000)));
+        let node = |(number, store): (u64, Arc<dyn Backend>)| {
+            let rng = Arc::new(SeededRng::new(seed ^ number << 32));
+            Node::new(dir.path(), store, clock.clone(), rng, Arc::clone(&index))
+        };
+        let nodes: Vec<Node> = (0..).zip(stores).map(node).collect();
         let accounts = [ALICE, GROUP];
         for account in accounts {
-            let mail = &mail;
+            let Node { db, mail, .. } = &nodes[0];
             db.transact("test", |txn| async move { mail.provision_in(&txn, account).await }).await.unwrap();
         }
-        let settings = accounts::Options { cost: HashCost::CHEAP, ..accounts::Options::default() };
-        let services = Services {
-            mail: mail.clone(),
-            blobs,
-            accounts: Accounts::new(db.clone(), clock.clone(), rng.clone(), settings),
-            feed,
-            index,
-            submitter: Arc::new(Nobody),
-            push: Arc::new(Nobody),
-            clock,
-            rng,
-            incarnation: 0xabc,
-        };
         let group = SharedGroup {
             account: GROUP,
             address: "group@example.test".into(),
@@ -73,13 +87,25 @@ impl World {
             groups: vec![group],
             shares: Vec::new(),
         };
-        let signers = include_bytes!("../../../../storage/content-mail/src/smime/fixtures/authority.pem");
-        let mut options = Options::default();
-        options.authorities = Arc::new(Trust::from_pem(signers));
-        let service = Jmap::new(services, options).private();
-        let world =
-            World { db, mail, clock: manual, accounts, identity, service, using: Vec::new(), _dir: dir };
+        let balancer = SeededRng::new(seed ^ 0xba1a);
+        let world = World { clock, accounts, identity, nodes, balancer, using: Vec::new(), _dir: dir };
         world.using(&["core", "mail", "blob", "smimeverify"])
+    }
+
+    fn node(&self) -> &Node {
+        let at = self.balancer.below(self.nodes.len() as u64);
+        &self.nodes[usize::try_from(at).unwrap()]
+    }
+
+    /// The verbs that IMAP has, at some node.
+    pub(crate) fn mail(&self) -> &mail::Store {
+        &self.node().mail
+    }
+
+    /// The same with the store that they are done to.
+    pub(crate) fn store(&self) -> (&mail::Store, &Database) {
+        let Node { mail, db, .. } = self.node();
+        (mail, db)
     }
 
     /// With calls that use these capabilities.
@@ -94,7 +120,7 @@ impl World {
             Request::post("/jmap").header("content-type", "application/json").body(Body::from(body)).unwrap();
         request.extensions_mut().insert(self.identity.clone());
         request.extensions_mut().insert(accounts::Proof::Password(0));
-        let response = self.service.clone().oneshot(request).await.unwrap();
+        let response = self.node().service.clone().oneshot(request).await.unwrap();
         let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
         let mut told: Value = serde_json::from_slice(&body).unwrap();
         let [name, arguments] = [0, 1].map(|at| told["methodResponses"][0][at].take());
@@ -110,6 +136,39 @@ impl World {
             Ok(told) => told,
             Err(error) => panic!("{method} {arguments}: {error}"),
         }
+    }
+}
+
+impl Node {
+    fn new(
+        dir: &Path,
+        store: Arc<dyn Backend>,
+        clock: SharedClock,
+        rng: SharedRng,
+        index: Arc<dyn query::SearchIndex>,
+    ) -> Node {
+        let db = Database::new(store, SystemClock::shared(), SystemRng::shared());
+        let options = blob::Options::default();
+        let blobs = blob::Store::open(dir, db.clone(), clock.clone(), rng.clone(), options).unwrap();
+        let feed = Arc::new(LocalFeed::new());
+        let mail = mail::Store::new(db.clone(), blobs.clone(), feed.clone(), clock.clone(), rng.clone());
+        let settings = accounts::Options { cost: HashCost::CHEAP, ..accounts::Options::default() };
+        let services = Services {
+            mail: mail.clone(),
+            blobs,
+            accounts: Accounts::new(db.clone(), clock.clone(), rng.clone(), settings),
+            feed,
+            index,
+            submitter: Arc::new(Nobody),
+            push: Arc::new(Nobody),
+            clock,
+            rng,
+            incarnation: 0xabc,
+        };
+        let signers = include_bytes!("../../../../storage/content-mail/src/smime/fixtures/authority.pem");
+        let mut options = Options::default();
+        options.authorities = Arc::new(Trust::from_pem(signers));
+        Node { db, mail, service: Jmap::new(services, options).private() }
     }
 }
 
