@@ -9,8 +9,8 @@
 //!   ([`Directory::remembered`], [`Directory::adopt`]);
 //! - in a bounded pool, first come, first served; who would wait too long is told to come back (`pool`);
 //! - also for users that do not exist, so that the time taken tells nobody which ones do;
-//! - not for those who failed too often, by address and by login name (`throttle`). A remembered password
-//!   passes the limit of its login name: nobody locks a user out by guessing.
+//! - not for those who failed too often, by address and by login name (`throttle`), here or, as others tell, elsewhere. A remembered
+//!   password passes the limit of its login name: nobody locks a user out by guessing.
 
 #![warn(clippy::missing_errors_doc)]
 
@@ -23,7 +23,7 @@ mod throttle;
 
 pub use crate::metrics::describe as describe_metrics;
 pub use cache::Tag;
-pub use throttle::Allowance;
+pub use throttle::{Allowance, Failures, Name};
 
 use accounts::oauth::{Bearer, Looked};
 use accounts::{
@@ -135,9 +135,22 @@ impl Directory {
         })
     }
 
-    /// From now on passwords are remembered under a key that others have as well; what was remembered is forgotten.
+    /// From now on passwords are remembered, and failures counted, under a key that others have as well; what was is forgotten.
     pub fn share(&self, key: [u8; 32]) {
         self.cache.rekey(key);
+        self.throttle.share(key);
+    }
+
+    /// Waits for logins that failed, for others with the same key.
+    pub async fn failures(&self) -> Failures {
+        self.throttle.failures().await
+    }
+
+    /// Counts logins that failed elsewhere, with the same key.
+    pub fn count_failures(&self, failures: &Failures) {
+        let (now, Options { per_address, per_login, .. }) = (self.clock.monotonic(), &self.options);
+        self.throttle.adopt(&failures.addresses, *per_address, now);
+        self.throttle.adopt(&failures.logins, *per_login, now);
     }
 
     /// Which passwords were verified, for others with the same key.
@@ -219,7 +232,12 @@ impl Directory {
     }
 
     /// Whether the password is the hash's; it is known by the tag from then on.
-    async fn hash(&self, hash: &PasswordHash, password: &Secret, tag: Option<Tag>) -> Result<bool, AuthFailure> {
+    async fn hash(
+        &self,
+        hash: &PasswordHash,
+        password: &Secret,
+        tag: Option<Tag>,
+    ) -> Result<bool, AuthFailure> {
         let known = || tag.is_some_and(|tag| self.cache.knows(&tag));
         let remember = || tag.map_or((), |tag| self.cache.remember(tag));
         let verified = self.pool.verify(hash.clone(), password.clone(), known, remember).await;

@@ -1,14 +1,17 @@
-//! Nodes tell each other which passwords they have verified.
+//! Nodes tell each other which passwords they have verified, and which logins have failed.
 //!
 //! Hashing a password takes tens of milliseconds of a core. When a node drains, all its clients log in elsewhere within seconds; when it
 //! is there again, clients come to it whom it does not know. So it tells the others what it remembers when it is about to drain, and asks
 //! them when it is new, before it opens its doors. What is told are keyed hashes ([`Directory`]) under a key made of the cluster's; over
 //! connections of the cluster alone. What is lost on the way is hashed.
+//!
+//! Who guesses passwords is counted by all: failures are told twice a second at most, so that trying one node after the other gains less than
+//! a second of guessing.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use directory::{Directory, Tag};
+use directory::{Directory, Failures, Name, Tag};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use leases::Situation;
@@ -29,6 +32,25 @@ const ASKED: usize = 3;
 const DEADLINE: Duration = Duration::from_secs(10);
 /// How long a new node waits for the first of them before it opens its doors.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Between two times that failures are told.
+const PACE: Duration = Duration::from_millis(500);
+
+/// Logins that failed.
+#[derive(Clone, prost::Message)]
+struct Failed {
+    /// Hashes of addresses, one behind the other.
+    #[prost(bytes = "vec", tag = "1")]
+    addresses: Vec<u8>,
+    /// Hashes of login names.
+    #[prost(bytes = "vec", tag = "2")]
+    logins: Vec<u8>,
+}
+
+impl Message for Failed {
+    const KIND: u32 = 28;
+    const NAME: &'static str = "logins.failed";
+}
 
 /// What is remembered, and by whom.
 #[derive(Clone, prost::Message)]
@@ -78,7 +100,7 @@ impl Logins {
 
     /// Has others answered, and believed.
     pub(crate) fn route(&self, router: Router) -> Router {
-        let (answering, hearing) = (self.clone(), self.clone());
+        let (answering, hearing, counting) = (self.clone(), self.clone(), self.clone());
         router
             .on_call(move |_, Recall { skip }| {
                 let skip = usize::try_from(skip).unwrap_or(usize::MAX);
@@ -88,6 +110,11 @@ impl Logins {
             })
             .on_hint(move |_, message: Remembered| {
                 hearing.adopt(&message);
+                std::future::ready(())
+            })
+            .on_hint(move |_, Failed { addresses, logins }: Failed| {
+                let failures = Failures { addresses: names(&addresses), logins: names(&logins) };
+                counting.directory.count_failures(&failures);
                 std::future::ready(())
             })
     }
@@ -106,6 +133,10 @@ impl Logins {
         let _ = self.rpc.set(rpc.clone());
         let (logins, membership, mut situation) = (self.clone(), membership.clone(), ownership.situation());
         let notice = supervisor.shutdown().notice.clone();
+        let (failing, members, until) = (self.clone(), membership.clone(), notice.clone());
+        supervisor.spawn(TaskKind::Background, "failed logins", async move {
+            let _ = until.run_until_cancelled(failing.tell_failures(&members, me)).await;
+        });
         supervisor.spawn(TaskKind::Background, "logins", async move {
             let asking = async {
                 let seen = situation.wait_for(|seen| seen.live.contains_key(&me)).await;
@@ -161,6 +192,16 @@ impl Logins {
         told
     }
 
+    /// Tells all others who has failed, for as long as it is asked.
+    async fn tell_failures(&self, membership: &Membership, me: NodeId) {
+        loop {
+            let Failures { addresses, logins } = self.directory.failures().await;
+            let failed = Failed { addresses: addresses.concat(), logins: logins.concat() };
+            serving(&membership.members(), me).for_each(|node| self.hint(node, &failed));
+            tokio::time::sleep(PACE).await;
+        }
+    }
+
     fn tell(&self, to: NodeId, tags: &[Tag]) {
         for page in tags.chunks(PAGE) {
             self.hint(to, &Remembered { tags: page.concat() });
@@ -173,6 +214,10 @@ impl Logins {
             tracing::debug!(%error, "logins could not be told");
         }
     }
+}
+
+fn names(hashes: &[u8]) -> Vec<Name> {
+    hashes.chunks_exact(size_of::<Name>()).filter_map(|name| name.try_into().ok()).collect()
 }
 
 /// Those who serve by what gossip says, but this node.

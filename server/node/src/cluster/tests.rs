@@ -168,3 +168,36 @@ async fn a_node_that_is_new_and_those_that_one_leaves_to_know_its_clients() {
         node.mesh.close();
     }
 }
+
+/// Guesses once.
+async fn guess(node: &Node) -> accounts::AuthFailure {
+    let (password, remote) = (&accounts::Secret::new("wrong"), "192.0.2.1".parse().unwrap());
+    let request = accounts::AuthRequest { mechanism: "PLAIN", login: "alice", password, remote };
+    accounts::Authenticator::authenticate(&*node.directory, request).await.unwrap_err()
+}
+
+/// Drill A13: guessing at one node after the other is of no use.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_failed_too_often_at_one_node_is_refused_by_the_others() {
+    let db = kv::memory::database();
+    let a = start("a", "", Company::Shared, &db).await;
+    let b = start("b", "", Company::Shared, &db).await;
+    let other = b.mesh.me.node;
+    sees(&a, |members| members.alive.get(&other).is_some_and(|member| member.state == State::Online)).await;
+    let burst = directory::Options::default().per_login.burst;
+    for _ in 0..burst {
+        assert_eq!(guess(&a).await, accounts::AuthFailure::Invalid);
+    }
+    assert_eq!(guess(&a).await, accounts::AuthFailure::RateLimited);
+    // Each look is a guess as well: fewer than b allows by itself.
+    let mut looks = 0;
+    while guess(&b).await != accounts::AuthFailure::RateLimited {
+        looks += 1;
+        assert!(looks < burst / 2, "b has not heard");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    for node in [a, b] {
+        node.shutdown.begin();
+        node.mesh.close();
+    }
+}
