@@ -175,6 +175,13 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_read_as_the_nearest_double() {
+        let read = parse("4".repeat(113).as_bytes()).unwrap();
+        assert_eq!(read.to_string(), "4.444444444444444e+112");
+        assert_eq!(parse(read.to_string().as_bytes()), Ok(read));
+    }
+
+    #[test]
     fn doubtful_json_is_refused() {
         let syntax: [&[u8]; 8] =
             [b"", b"{", b"[1,]", b"{} {}", b"'a'", b"\"\\ud800\"", b"\"\xff\"", b"[1e999]"];

@@ -114,7 +114,7 @@ fn quotas_follow_mail_and_limits() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A13: what is deep, or grows, is refused, and the node goes on.
+/// A10: what is deep, or grows, is refused, and the node goes on.
 #[test]
 fn what_is_too_much_is_refused() -> anyhow::Result<()> {
     let node = node()?;
