@@ -88,12 +88,20 @@ pub(crate) fn problem(status: StatusCode, why: &str) -> Response {
     page(status, "This does not work", &body, None)
 }
 
+/// What was wrong with what was put in, in front of all else: a screen reader says it first.
+pub(crate) fn error_box(title: &str, error: Option<&str>) -> String {
+    error.map_or_else(String::new, |error| {
+        format!(
+            "<div class=\"error\" role=\"alert\" id=\"error\">\n<h2>{}</h2>\n<p>{}</p>\n</div>\n",
+            escape(title),
+            escape(error)
+        )
+    })
+}
+
 /// Asks for the code that a device shows.
 pub(crate) fn code(status: StatusCode, error: Option<&str>) -> Response {
-    let mut body = String::new();
-    if let Some(error) = error {
-        let _ = writeln!(body, "<p class=\"error\" role=\"alert\" id=\"error\">{}</p>", escape(error));
-    }
+    let mut body = error_box("The device cannot go on", error);
     let described = if error.is_some() { " aria-invalid=\"true\" aria-describedby=\"error\"" } else { "" };
     let _ = write!(
         body,
@@ -134,15 +142,7 @@ impl Login<'_> {
     /// The page.
     pub(crate) fn render(&self, status: StatusCode) -> Response {
         let client = escape(if self.client.is_empty() { "An application" } else { self.client });
-        let mut body = String::new();
-        // What a screen reader says first.
-        if let Some(error) = self.error {
-            let _ = write!(
-                body,
-                "<div class=\"error\" role=\"alert\" id=\"error\">\n<h2>You are not logged in</h2>\n<p>{}</p>\n</div>\n",
-                escape(error)
-            );
-        }
+        let mut body = error_box("You are not logged in", self.error);
         let _ = write!(
             body,
             "<h1>Allow {client} to use your account?</h1>\n\
@@ -194,14 +194,7 @@ impl CodeAsked<'_> {
     /// The page.
     pub(crate) fn render(&self, status: StatusCode) -> Response {
         let client = escape(if self.client.is_empty() { "An application" } else { self.client });
-        let mut body = String::new();
-        if let Some(error) = self.error {
-            let _ = write!(
-                body,
-                "<div class=\"error\" role=\"alert\" id=\"error\">\n<h2>You are not logged in</h2>\n<p>{}</p>\n</div>\n",
-                escape(error)
-            );
-        }
+        let mut body = error_box("You are not logged in", self.error);
         let described = if self.error.is_some() { " aria-invalid=\"true\"" } else { "" };
         let by = if self.error.is_some() { "hint error" } else { "hint" };
         let _ = write!(
