@@ -13,10 +13,12 @@ NODE := $(TARGET)/release/godwit
 SEAWEEDFS := $(CACHE)/seaweedfs-4.48
 AZURITE := $(CACHE)/azurite-3.35.0
 JMAPC := $(CACHE)/jmapc-0.4.0
+AUTHLIB := $(CACHE)/authlib-1.9.9
 LINT_DEPLOY := $(CACHE)/lint-deploy-1
 export GODWIT_SEAWEEDFS ?= $(SEAWEEDFS)/bin/weed
 export GODWIT_AZURITE ?= $(AZURITE)/node_modules/azurite
 export GODWIT_JMAPC ?= $(JMAPC)
+export GODWIT_AUTHLIB ?= $(AUTHLIB)
 # Conformance tests that are about what is stored: these run on PostgreSQL as well, and some on FoundationDB if it is
 # installed.
 STORED := binary(scripts) or binary(bytes) or binary(crash) or binary(removal) or binary(deletion)
@@ -111,7 +113,7 @@ build-deps:
 	@command -v cargo >/dev/null || { echo "Godwit needs a Rust toolchain (1.95 or newer): https://rustup.rs"; exit 1; }
 	@$(call install,$(BUILD_PACKAGES))
 
-test-deps: $(CACHE)/spam-assassin/.done $(SEAWEEDFS)/.done $(AZURITE)/.done $(JMAPC)/.done
+test-deps: $(CACHE)/spam-assassin/.done $(SEAWEEDFS)/.done $(AZURITE)/.done $(JMAPC)/.done $(AUTHLIB)/.done
 	@$(call install,$(TEST_PACKAGES))
 	@cargo nextest --version >/dev/null 2>&1 || cargo install --locked cargo-nextest
 
@@ -145,6 +147,12 @@ $(JMAPC)/.done:
 	rm -rf $(@D) && python3 -m venv $(@D) && $(@D)/bin/pip install --quiet --disable-pip-version-check \
 	  jmapc==0.4.0 dataclasses-json==0.6.7 marshmallow==3.26.2 python-dateutil==2.9.0.post0 requests==2.34.2 sseclient==0.0.27 \
 	  brotli==1.2.0 && touch $@
+
+# Authlib (BSD-3-Clause) is a client of OpenID Connect.
+$(AUTHLIB)/.done:
+	@$(call install,python3 python3-venv)
+	rm -rf $(@D) && python3 -m venv $(@D) && $(@D)/bin/pip install --quiet --disable-pip-version-check \
+	  authlib==1.9.9 joserfc==1.8.0 cryptography==50.0.2 requests==2.34.2 && touch $@
 
 # Schemas of Kubernetes (Apache-2.0) and a parser of compose files (MIT or Apache-2.0).
 $(LINT_DEPLOY)/.done:

@@ -31,6 +31,8 @@ pub struct Authorize {
     pub login_hint: Option<String>,
     /// No page is to be shown (OpenID Connect Core §3.1.2.1).
     pub silent: bool,
+    /// An id token of whom the client expects (OpenID Connect Core §3.1.2.1), not looked at.
+    pub id_token_hint: Option<String>,
     /// For which servers the token is to be (RFC 8707).
     pub resource: Option<String>,
 }
@@ -80,6 +82,9 @@ impl Authorize {
         if form.get("request_uri").is_some() {
             return Err(Error::new(ErrorCode::RequestUriNotSupported, "request_uri is not supported"));
         }
+        if form.get("registration").is_some() {
+            return Err(Error::new(ErrorCode::RegistrationNotSupported, "registration is not supported"));
+        }
         if form.need("response_type")? != "code" {
             return Err(Error::new(ErrorCode::UnsupportedResponseType, "response_type is code"));
         }
@@ -97,11 +102,26 @@ impl Authorize {
                 return Err(invalid("state or nonce is too long"));
             }
         }
+        // Who logs in does so now, whatever the age is that is asked for.
+        if form.get("max_age").is_some_and(|age| age.parse::<u32>().is_err()) {
+            return Err(invalid("max_age is a number of seconds"));
+        }
+        let silent = silent(form.get("prompt").unwrap_or_default())?;
         let text = |name| form.get(name).map(str::to_owned);
         let scope = scope(form)?;
-        let silent = form.get("prompt").is_some_and(|prompt| prompt.split(' ').any(|one| one == "none"));
         let (nonce, login_hint, resource) = (text("nonce"), text("login_hint"), text("resource"));
-        Ok(Authorize { challenge, scope, nonce, login_hint, silent, resource })
+        let id_token_hint = text("id_token_hint");
+        Ok(Authorize { challenge, scope, nonce, login_hint, silent, id_token_hint, resource })
+    }
+}
+
+/// Whether no page is to be shown (OpenID Connect Core §3.1.2.1): not together with anything that takes one. What is shown otherwise
+/// asks for login and consent always; prompts that are not known ask for nothing.
+fn silent(prompt: &str) -> Result<bool, Error> {
+    let silent = prompt.split(' ').any(|one| one == "none");
+    match silent && prompt != "none" {
+        true => Err(Error::new(ErrorCode::InvalidRequest, "prompt none stands alone")),
+        false => Ok(silent),
     }
 }
 
@@ -150,10 +170,12 @@ mod tests {
 
     #[test]
     fn a_request_is_read() {
-        let asked = read(&[("nonce", "n"), ("prompt", "login none"), ("login_hint", "a@b")]).unwrap();
+        let asked = read(&[("nonce", "n"), ("prompt", "none"), ("login_hint", "a@b")]).unwrap();
         assert_eq!((asked.scope.as_deref(), asked.nonce.as_deref()), (Some("a b"), Some("n")));
         assert!(asked.silent);
-        assert!(!read(&[("prompt", "consent")]).unwrap().silent);
+        for more in [("prompt", "login consent"), ("prompt", "unknown"), ("max_age", "0"), ("claims", "{")] {
+            assert!(!read(&[more]).unwrap().silent, "{more:?}");
+        }
     }
 
     #[test]
@@ -176,6 +198,10 @@ mod tests {
             ("nonce", &long, InvalidRequest),
             ("request", "x", RequestNotSupported),
             ("request_uri", "x", RequestUriNotSupported),
+            ("registration", "x", RegistrationNotSupported),
+            ("prompt", "login none", InvalidRequest),
+            ("max_age", "-1", InvalidRequest),
+            ("max_age", "x", InvalidRequest),
         ] {
             assert_eq!(read(&[(name, value)]).unwrap_err().code, code, "{name} {value}");
         }

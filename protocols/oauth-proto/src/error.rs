@@ -35,6 +35,12 @@ pub enum ErrorCode {
     RequestNotSupported,
     /// OpenID Connect Core §3.1.2.6
     RequestUriNotSupported,
+    /// OpenID Connect Core §3.1.2.6
+    RegistrationNotSupported,
+    /// RFC 6750 §3.1
+    InvalidToken,
+    /// RFC 6750 §3.1
+    InsufficientScope,
     /// RFC 8707 §2
     InvalidTarget,
     /// RFC 8628 §3.5
@@ -64,6 +70,9 @@ impl ErrorCode {
             ErrorCode::LoginRequired => "login_required",
             ErrorCode::RequestNotSupported => "request_not_supported",
             ErrorCode::RequestUriNotSupported => "request_uri_not_supported",
+            ErrorCode::RegistrationNotSupported => "registration_not_supported",
+            ErrorCode::InvalidToken => "invalid_token",
+            ErrorCode::InsufficientScope => "insufficient_scope",
             ErrorCode::InvalidTarget => "invalid_target",
             ErrorCode::AuthorizationPending => "authorization_pending",
             ErrorCode::SlowDown => "slow_down",

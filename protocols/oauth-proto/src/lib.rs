@@ -1,4 +1,4 @@
-//! OAuth 2.0 (RFC 6749, RFC 9700) as a server reads and writes it: parameters, what they mean, and the errors that name what
+//! OAuth 2.0 (RFC 6749, RFC 9700) and OpenID Connect (Core 1.0, Discovery 1.0) as a server reads and writes it: parameters, what they mean, and the errors that name what
 //! is wrong with them. Pure: text in, values out.
 //!
 //! # Invariants
@@ -11,6 +11,8 @@
 mod authorize;
 mod error;
 mod form;
+mod id_token;
+mod jws;
 mod metadata;
 mod pkce;
 mod redirect;
@@ -20,7 +22,9 @@ mod token;
 pub use authorize::{Authorize, Stated, scope};
 pub use error::{Error, ErrorCode};
 pub use form::{Form, MAX_FORM};
-pub use metadata::{Endpoints, protected_resource, server};
+pub use id_token::{IdToken, OPEN_ID, OPEN_ID_SCOPES, user_info};
+pub use jws::{MadeKey, NoKey, Signer, claims_of, key_set};
+pub use metadata::{Endpoints, protected_resource, provider, server};
 pub use pkce::Challenge;
 pub use redirect::{is_loopback, matches, register_problem};
 pub use register::{DEVICE_CODE, Registration, registered};

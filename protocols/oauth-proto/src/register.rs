@@ -1,5 +1,6 @@
 //! What a client says of itself (RFC 7591 §2), and what it is told (§3.2.1).
 
+use crate::jws::ALGORITHM;
 use crate::{Error, ErrorCode, redirect};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -42,6 +43,12 @@ pub struct Registration {
     /// What it may ask for.
     #[serde(default)]
     pub scope: Option<String>,
+    /// By which algorithm id tokens are signed for it (OpenID Connect Registration §2).
+    #[serde(default)]
+    pub id_token_signed_response_alg: Option<String>,
+    /// Whether users are known to it by the same names as to others (OpenID Connect Registration §2).
+    #[serde(default)]
+    pub subject_type: Option<String>,
 }
 
 impl Registration {
@@ -70,6 +77,10 @@ impl Registration {
         // RFC 7591 §2.1
         if *responses != wanted || !(codes || devices) {
             return Err(invalid("the grant type authorization_code and the response type code go together"));
+        }
+        let other = |said: &Option<String>, only: &str| said.as_ref().is_some_and(|said| said != only);
+        if other(&read.id_token_signed_response_alg, ALGORITHM) || other(&read.subject_type, "public") {
+            return Err(invalid("id tokens are signed by RS256, and subjects are public"));
         }
         read.check_texts()?;
         read.check_uris(codes)?;
@@ -125,8 +136,13 @@ pub fn registered(id: &str, secret: Option<&str>, issued_seconds: i64, says: &Re
         "grant_types": says.grant_types,
         "response_types": says.response_types,
     });
-    let texts =
-        [("client_name", &says.client_name), ("client_uri", &says.client_uri), ("scope", &says.scope)];
+    let texts = [
+        ("client_name", &says.client_name),
+        ("client_uri", &says.client_uri),
+        ("scope", &says.scope),
+        ("id_token_signed_response_alg", &says.id_token_signed_response_alg),
+        ("subject_type", &says.subject_type),
+    ];
     for (name, value) in texts {
         if let Some(value) = value {
             told[name] = json!(value);
@@ -178,6 +194,8 @@ mod tests {
             ("client_name", json!("moc.elgoog\u{202e}"), InvalidClientMetadata),
             ("client_uri", json!("javascript:x"), InvalidClientMetadata),
             ("scope", json!("é"), InvalidClientMetadata),
+            ("id_token_signed_response_alg", json!("none"), InvalidClientMetadata),
+            ("subject_type", json!("pairwise"), InvalidClientMetadata),
         ] {
             let mut all = json!({"redirect_uris": uris});
             all[name] = value;

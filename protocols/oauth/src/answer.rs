@@ -95,8 +95,13 @@ pub(crate) fn json(status: StatusCode, value: &Value) -> Response {
 /// Counts and gives an answer.
 pub(crate) fn give(endpoint: &'static str, answer: Result<Response, Refused>) -> Response {
     let outcome = answer.as_ref().map_or_else(Refused::name, |_| "ok");
+    count(endpoint, outcome, answer.into_response())
+}
+
+/// Counts an answer by what came of it, in one word.
+pub(crate) fn count(endpoint: &'static str, outcome: &'static str, answer: Response) -> Response {
     metrics::counter!("oauth_answers_total", "endpoint" => endpoint, "outcome" => outcome).increment(1);
-    answer.into_response()
+    answer
 }
 
 /// Where a request came from, if nobody could read along.
@@ -114,9 +119,12 @@ pub(crate) async fn body(request: Request, kind: &str) -> Result<Vec<u8>, Error>
     Ok(read.map_err(|_| bad("the body is too long, or did not come"))?.to_vec())
 }
 
+/// The type of a form.
+pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
+
 /// A form in a body.
 pub(crate) async fn form(request: Request) -> Result<Form, Error> {
-    Form::parse(&body(request, "application/x-www-form-urlencoded").await?)
+    Form::parse(&body(request, FORM).await?)
 }
 
 fn is(headers: &HeaderMap, kind: &str) -> bool {

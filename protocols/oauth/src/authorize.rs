@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use accounts::Person;
 use accounts::oauth::{Client, NewGrant, Scope};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
@@ -31,18 +32,31 @@ pub(crate) async fn show(
     count(shown)
 }
 
-/// Takes the user's answer.
+/// Takes the user's answer. Clients may ask by POST as well (OpenID Connect Core §3.1.2.1): such a request has nothing in its URI, and
+/// is sent to where it has.
 pub(crate) async fn decide(
     State(server): State<Arc<Server>>,
     from: answer::From,
     request: Request,
 ) -> Response {
     let uri = request.uri().clone();
+    if uri.query().is_none() {
+        return count(asked_by_post(from, request).await);
+    }
     let decided = match server.asked(from, &uri).await {
         Ok((asked, remote)) => server.decided(&asked, remote, request).await,
         Err(ended) => Err(ended),
     };
     count(decided)
+}
+
+async fn asked_by_post(from: answer::From, request: Request) -> Result<Response, Ended> {
+    answer::safe(from).map_err(|refused| tell(&refused))?;
+    let body = answer::body(request, answer::FORM).await.map_err(|error| told(&error))?;
+    Stated::read(&Form::parse(&body).map_err(|error| told(&error))?).map_err(|error| told(&error))?;
+    let query = String::from_utf8(body).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_graphic()));
+    let bad = || told(&Error::new(ErrorCode::InvalidRequest, "The request is not encoded as it must be."));
+    Ok(see(&format!("{}?{}", AT.authorize, query.ok_or_else(bad)?)))
 }
 
 fn count(outcome: Result<Response, Ended>) -> Response {
@@ -96,31 +110,32 @@ impl Server {
         let redirect_uri =
             asked.filter(known).ok_or_else(|| told(&Error::new(ErrorCode::InvalidRedirectUri, stray)))?;
         let issuer = self.issuer(uri);
-        let (authorize, scope) = self.wanted(&form, &client, uri).map_err(|error| Ended {
-            name: error.code.name(),
-            response: see(&stated.refusal(&redirect_uri, &issuer, &error)),
+        let (authorize, scope) = self.wanted(&form, &client, uri).await.map_err(|refused| match refused {
+            Refused::Client(error) => sent_back(&stated.refusal(&redirect_uri, &issuer, &error), &error),
+            refused => tell(&refused),
         })?;
         let action = format!("{}?{}", AT.authorize, uri.query().unwrap_or_default());
         let secure = uri.scheme_str() == Some("https");
         Ok((Asked { client, stated, redirect_uri, authorize, scope, issuer, action, secure }, remote))
     }
 
-    fn wanted(&self, form: &Form, client: &Client, uri: &Uri) -> Result<(Authorize, Scope), Error> {
+    async fn wanted(&self, form: &Form, client: &Client, uri: &Uri) -> Result<(Authorize, Scope), Refused> {
         let authorize = Authorize::read(form)?;
         if !client.uses("authorization_code") {
-            return Err(Error::new(ErrorCode::UnauthorizedClient, "the client has not registered that"));
+            let detail = "the client has not registered that";
+            return Err(Error::new(ErrorCode::UnauthorizedClient, detail).into());
         }
         let own = |resource: &String| {
             let rest = resource.strip_prefix(&base(uri));
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         if authorize.resource.as_ref().is_some_and(|resource| !own(resource)) {
-            return Err(Error::new(ErrorCode::InvalidTarget, "tokens from here are for this server"));
+            return Err(Error::new(ErrorCode::InvalidTarget, "tokens from here are for this server").into());
         }
-        let scope = self.granted(authorize.scope.as_deref(), &client.says.scope)?;
+        let scope = self.granted(authorize.scope.as_deref(), &client.says.scope).await?;
         // Nobody stays logged in here.
         if authorize.silent {
-            return Err(Error::new(ErrorCode::LoginRequired, "the user has to log in"));
+            return Err(Error::new(ErrorCode::LoginRequired, "the user has to log in").into());
         }
         Ok((authorize, scope))
     }
@@ -150,11 +165,14 @@ impl Server {
             Word::Again(entered) => return Err(again(&entered)),
             Word::No => {
                 let error = Error::new(ErrorCode::AccessDenied, "the user does not allow it");
-                let to = asked.stated.refusal(&asked.redirect_uri, &asked.issuer, &error);
-                return Err(Ended { name: error.code.name(), response: see(&to) });
+                return Err(asked.refused(&error));
             }
             Word::Yes(person) => person,
         };
+        if !self.is_expected(asked, &person).await.map_err(|refused| tell(&refused))? {
+            let error = Error::new(ErrorCode::LoginRequired, "another user has logged in");
+            return Err(asked.refused(&error));
+        }
         let new = NewGrant {
             account: person.identity.account,
             credential: person.credential,
@@ -163,6 +181,7 @@ impl Server {
             redirect_uri: asked.redirect_uri.clone(),
             challenge: asked.authorize.challenge,
             nonce: asked.authorize.nonce.clone().unwrap_or_default(),
+            second: person.second,
         };
         let code = self.services.accounts.allow(&new).await.map_err(Refused::from);
         let code = code.map_err(|refused| tell(&refused))?;
@@ -171,6 +190,25 @@ impl Server {
         let answer = [("code", code.expose())];
         Ok(see(&asked.stated.answer(&asked.redirect_uri, &asked.issuer, &answer)))
     }
+
+    /// Whether it is the user that the client expects, if it has shown an id token of one (OpenID Connect Core §3.1.2.1). What cannot
+    /// be read as one of ours says nothing of anybody.
+    async fn is_expected(&self, asked: &Asked, person: &Person) -> Result<bool, Refused> {
+        let Some(hint) = &asked.authorize.id_token_hint else { return Ok(true) };
+        let subject = self.subject_of(hint, &asked.client.id).await?;
+        Ok(subject.is_none_or(|subject| subject == person.identity.account.to_string()))
+    }
+}
+
+impl Asked {
+    /// The user is sent back with an error.
+    fn refused(&self, error: &Error) -> Ended {
+        sent_back(&self.stated.refusal(&self.redirect_uri, &self.issuer, error), error)
+    }
+}
+
+fn sent_back(to: &str, error: &Error) -> Ended {
+    Ended { name: error.code.name(), response: see(to) }
 }
 
 /// RFC 9700 §4.12: 303, so that what was put in does not go along.

@@ -77,7 +77,7 @@ impl Server {
             let detail = "the client has not registered that grant type";
             return Err(Error::new(ErrorCode::UnauthorizedClient, detail).into());
         }
-        let scope = self.granted(scope(&form)?.as_deref(), &client.says.scope)?;
+        let scope = self.granted(scope(&form)?.as_deref(), &client.says.scope).await?;
         let device = self.services.accounts.begin_device(&client.id, &scope).await?;
         let device = device.ok_or(Refused::TooMany)?;
         let told = json!({
@@ -144,9 +144,9 @@ impl Server {
                 return Err(Ended { name: entered.name(), response });
             }
             Word::No => None,
-            Word::Yes(person) => Some((person.identity.account, person.credential)),
+            Word::Yes(person) => Some(person),
         };
-        let answered = self.services.accounts.answer_device(&waiting.user_code, allows).await;
+        let answered = self.services.accounts.answer_device(&waiting.user_code, allows.as_ref()).await;
         if !answered.map_err(|error| tell(&error.into()))? {
             let why = "The device does not wait any more. Begin there again.";
             return Err(Ended { name: "late", response: page::code(StatusCode::NOT_FOUND, Some(why)) });

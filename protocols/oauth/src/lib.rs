@@ -1,4 +1,4 @@
-//! The OAuth 2.0 provider (RFC 6749 as RFC 9700 has it): the endpoints, and the page where a user logs in and allows something to
+//! The OAuth 2.0 provider (RFC 6749 as RFC 9700 has it), also by OpenID Connect Core 1.0: the endpoints, and the page where a user logs in and allows something to
 //! a client.
 //!
 //! Where to start reading: [`OAuth::routes`] (what is where), `authorize` (from a client's request over the page to the code),
@@ -19,6 +19,7 @@ mod client;
 mod device;
 mod enter;
 mod form_cookie;
+mod keys;
 mod metadata;
 mod page;
 mod register;
@@ -27,6 +28,7 @@ mod scopes;
 #[cfg(test)]
 mod tests;
 mod token;
+mod user_info;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -36,13 +38,16 @@ use axum::Router;
 use axum::http::Uri;
 use axum::routing::{get, post};
 use oauth_proto::Endpoints;
-use runtime::SharedRng;
+use runtime::{SharedClock, SharedRng};
 
 /// Where it is said where tokens come from (RFC 9728 §3).
 pub const RESOURCE_METADATA: &str = "/.well-known/oauth-protected-resource";
 
 /// Where it is said what this server can do (RFC 8414 §3).
 pub const SERVER_METADATA: &str = "/.well-known/oauth-authorization-server";
+
+/// Where it is said what this server can do (OpenID Connect Discovery §4).
+pub const PROVIDER_METADATA: &str = "/.well-known/openid-configuration";
 
 /// Where the endpoints are.
 const AT: Endpoints = Endpoints {
@@ -52,6 +57,8 @@ const AT: Endpoints = Endpoints {
     introspect: "/oauth/introspect",
     register: "/oauth/register",
     device: "/oauth/device",
+    user_info: "/oauth/userinfo",
+    keys: "/oauth/jwks",
 };
 
 /// What the provider works with.
@@ -63,6 +70,8 @@ pub struct Services {
     pub authenticator: Arc<dyn Authenticator>,
     /// Randomness.
     pub rng: SharedRng,
+    /// What time it is.
+    pub clock: SharedClock,
 }
 
 /// How the provider behaves.
@@ -95,6 +104,7 @@ pub fn describe_metrics() {
 struct Server {
     services: Services,
     options: Options,
+    keys: keys::Keys,
 }
 
 /// The provider.
@@ -106,14 +116,17 @@ pub struct OAuth {
 impl OAuth {
     /// A provider over `services`.
     pub fn new(services: Services, options: Options) -> Self {
-        OAuth { server: Arc::new(Server { services, options }) }
+        OAuth { server: Arc::new(Server { services, options, keys: keys::Keys::default() }) }
     }
 
     /// Everything. Requests bear a [`Remote`] and a URI with scheme and authority.
     pub fn routes(&self) -> Router {
         Router::new()
             .route(SERVER_METADATA, get(metadata::server))
+            .route(PROVIDER_METADATA, get(metadata::provider))
             .route(RESOURCE_METADATA, get(metadata::resource))
+            .route(AT.keys, get(keys::show))
+            .route(AT.user_info, get(user_info::show).post(user_info::show))
             .route(AT.authorize, get(authorize::show).post(authorize::decide))
             .route(AT.token, post(token::token))
             .route(AT.revoke, post(revoke::revoke))

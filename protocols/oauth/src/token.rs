@@ -24,7 +24,7 @@ pub(crate) async fn token(
 impl Server {
     async fn token(&self, from: answer::From, request: Request) -> Result<Response, Refused> {
         answer::safe(from)?;
-        let headers = request.headers().clone();
+        let (headers, issuer) = (request.headers().clone(), self.issuer(request.uri()));
         let form = answer::form(request).await?;
         let client = self.client(&headers, &form).await?;
         let asked = TokenRequest::read(&form)?;
@@ -55,7 +55,8 @@ impl Server {
                 device::heard(accounts.ask_device(&Secret::new(code), &client.id, refreshes).await?)?
             }
         };
-        Ok(answer::json(StatusCode::OK, &told(&issued)))
+        let id_token = self.id_token(&issuer, &client.id, &issued).await?;
+        Ok(answer::json(StatusCode::OK, &told(&issued, id_token)))
     }
 }
 
@@ -74,8 +75,8 @@ fn why(refusal: Refusal) -> Error {
     }
 }
 
-/// RFC 6749 §5.1
-fn told(issued: &Issued) -> serde_json::Value {
+/// RFC 6749 §5.1, OpenID Connect Core §3.1.3.3
+fn told(issued: &Issued, id_token: Option<String>) -> serde_json::Value {
     let mut told = json!({
         "access_token": issued.access.expose(),
         "token_type": "Bearer",
@@ -84,6 +85,9 @@ fn told(issued: &Issued) -> serde_json::Value {
     });
     if let Some(refresh) = &issued.refresh {
         told["refresh_token"] = json!(refresh.expose());
+    }
+    if let Some(id_token) = id_token {
+        told["id_token"] = json!(id_token);
     }
     told
 }

@@ -201,7 +201,7 @@ impl Directory {
         }
         let (address, display_name) = (account.address, account.display_name);
         let identity = Identity { account: account.id, address, display_name, groups, shares };
-        Ok(Person { identity, credential })
+        Ok(Person { identity, credential, second: false })
     }
 
     /// The version of the credential that the password is; takes as long if there is no account.
@@ -268,7 +268,7 @@ impl Authenticator for Directory {
     fn authenticate<'a>(&'a self, request: AuthRequest<'a>) -> BoxFuture<'a, Result<Admitted, AuthFailure>> {
         Box::pin(async move {
             let decision = self.decide(request, Purpose::Program).await.map(|person| {
-                let Person { identity, credential } = person;
+                let Person { identity, credential, .. } = person;
                 Admitted { identity, proof: Proof::Password(credential), until: None }
             });
             crate::metrics::count(&decision);

@@ -76,6 +76,7 @@ impl Fixture {
             redirect_uri: "a:/".into(),
             challenge: [0; 32],
             nonce: String::new(),
+            second: false,
         };
         let code = &accounts.allow(&new).await.unwrap().unwrap();
         let (client, redirect_uri) = (&new.client, "a:/");

@@ -154,6 +154,7 @@ pub(crate) fn wire(
             accounts: accounts.clone(),
             authenticator: directory.clone(),
             rng: rng.clone(),
+            clock: clock.clone(),
         },
         rng: rng.clone(),
     };

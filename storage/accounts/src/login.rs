@@ -68,6 +68,8 @@ pub struct Person {
     pub identity: Identity,
     /// The version of the password that was shown.
     pub credential: u64,
+    /// Whether a code was shown besides the password.
+    pub second: bool,
 }
 
 /// What comes of a password that is right.

@@ -309,6 +309,7 @@ mod tests {
             redirect_uri: "a:/".into(),
             challenge: [0; 32],
             nonce: String::new(),
+            second: false,
         };
         accounts.allow(&new).await.unwrap().unwrap();
         let grant = accounts.grants(alice).await.unwrap()[0].id;

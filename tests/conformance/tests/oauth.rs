@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends where it fails")]
 
+use std::path::Path;
 use std::process::Command;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use harness::jmap::ask_at;
 use harness::oauth::{App, FORM, field, form, said};
 use harness::{Cluster, ClusterOptions, Line, Node, NodeOptions, wait};
@@ -59,6 +62,16 @@ fn what_one_node_gives_all_take_and_what_one_takes_back_is_gone() {
     assert_eq!((statuses(&app, newer), statuses(&app, &access)), (vec![401; 3], vec![401; 3]));
     assert_eq!(refresh(&mut app, newest)["error"], "invalid_grant");
 
+    // Whichever node has signed who the user is, all publish the key.
+    let sent = app.log_in("openid", "u0@example.test", "secret").unwrap().unwrap();
+    let told = app.exchange(&sent).unwrap();
+    let head = told["id_token"].as_str().unwrap().split('.').next().unwrap();
+    let head: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(head).unwrap()).unwrap();
+    let keys = app.nodes.iter().map(|node| said(&ask_at(node, ("GET", "/oauth/jwks"), "", b"").unwrap()));
+    let keys: Vec<Value> = keys.collect();
+    assert_eq!((&keys[0]["keys"][0]["kid"], keys[0]["keys"].as_array().unwrap().len()), (&head["kid"], 1));
+    assert!(keys.iter().all(|of| *of == keys[0]), "{keys:?}");
+
     // Who listens elsewhere is sent away.
     let (access, again) = tokens(&mut app, "u0@example.test");
     let (other, _) = tokens(&mut app, "u1@example.test");
@@ -109,6 +122,20 @@ fn a_token_is_good_for_what_was_allowed() {
     assert_eq!(place["authorization_servers"], json!(["https://localhost"]));
     let server = said(&app.ask(("GET", "/.well-known/oauth-authorization-server"), "", "").unwrap());
     assert_eq!(server["issuer"], "https://localhost");
+}
+
+/// A client of OpenID Connect that others have written.
+#[test]
+fn authlib_logs_a_user_in() {
+    let named = std::env::var_os("GODWIT_AUTHLIB").expect("`make test` installs Authlib and says where");
+    let node = Node::start(NodeOptions::default()).unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/authlib_login.py");
+    let mut authlib = Command::new(Path::new(&named).join("bin/python"));
+    authlib.arg(script).arg(node.listener("https")).arg("alice@example.test").arg(node.password("alice"));
+    let done = authlib.env("REQUESTS_CA_BUNDLE", &node.announced.certificate).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let log = node.log().unwrap();
+    assert!(!log.contains("ERROR") && !log.contains("panicked"), "{log}");
 }
 
 /// What is no request of OAuth leaves no trace: not in the store, not in the log.

@@ -489,6 +489,7 @@ mod tests {
                 redirect_uri: "a:/".into(),
                 challenge: [0; 32],
                 nonce: String::new(),
+                second: false,
             };
             let code = &accounts.allow(&new).await.unwrap().unwrap();
             let shown =

@@ -3,6 +3,7 @@
 mod authorize;
 mod clients;
 mod device;
+mod openid;
 mod second;
 mod tokens;
 
@@ -33,7 +34,7 @@ const MAIL: &str = "urn:ietf:params:jmap:mail";
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
-/// Knows alice and her password `secret`, and counts what may be asked for by anybody.
+/// Knows alice, bob and their password `secret`, and counts what may be asked for by anybody.
 struct Doorman {
     accounts: Accounts,
     left: parking_lot::Mutex<u32>,
@@ -47,7 +48,7 @@ impl Authenticator for Doorman {
     fn person<'a>(&'a self, request: AuthRequest<'a>) -> BoxFuture<'a, Result<Entry, AuthFailure>> {
         Box::pin(async move {
             match (request.login, request.password.expose()) {
-                ("alice@example.test", "secret") => {}
+                ("alice@example.test" | "bob@example.test", "secret") => {}
                 ("busy", _) => return Err(AuthFailure::RateLimited),
                 ("disabled", _) => return Err(AuthFailure::Disabled),
                 _ => return Err(AuthFailure::Invalid),
@@ -57,7 +58,7 @@ impl Authenticator for Doorman {
             let credential = record.credentials[0].version;
             Ok(match self.accounts.begin_second(identity.account, credential).await.unwrap() {
                 Some(word) => Entry::Code(word),
-                None => Entry::Person(Person { identity, credential }),
+                None => Entry::Person(Person { identity, credential, second: false }),
             })
         })
     }
@@ -144,7 +145,7 @@ impl World {
         let alice = accounts.create_account(&new).await.unwrap();
         accounts.set_password(alice, &Secret::new("secret")).await.unwrap();
         let authenticator = Arc::new(Doorman { accounts: accounts.clone(), left: 21.into() });
-        let services = Services { accounts: accounts.clone(), authenticator, rng };
+        let services = Services { accounts: accounts.clone(), authenticator, rng, clock: clock.clone() };
         let scopes = vec!["urn:ietf:params:jmap:core", MAIL];
         let router = OAuth::new(services, Options { issuer: None, scopes }).routes();
         World { router, accounts, clock, db, cookie: String::new() }

@@ -4,7 +4,7 @@ use super::*;
 
 impl World {
     /// Alice sets up a device. What it has read, and the codes on paper.
-    async fn enroll(&self) -> (String, Vec<Secret>) {
+    pub(super) async fn enroll(&self) -> (String, Vec<Secret>) {
         self.raise().await;
         let alice = self.accounts.find("alice@example.test").await.unwrap().unwrap().id;
         let enrolled = self.accounts.enroll_second(alice).await.unwrap();
@@ -16,12 +16,12 @@ impl World {
     }
 
     /// What the device shows now.
-    fn shown(&self, secret: &str) -> String {
+    pub(super) fn shown(&self, secret: &str) -> String {
         accounts::testing::code(secret, self.clock.now().millis())
     }
 }
 
-fn hidden(page: &Answer, name: &str) -> String {
+pub(super) fn hidden(page: &Answer, name: &str) -> String {
     let value = page.text.split(&format!("name=\"{name}\" value=\"")).nth(1).unwrap_or_default();
     value.split('"').next().unwrap_or_default().to_owned()
 }

@@ -8,7 +8,7 @@ use super::grants::Issued;
 use super::token::{Kind, Token, hash, same};
 use super::{Scope, clients};
 use crate::login::identity_in;
-use crate::{Accounts, Error, Secret};
+use crate::{Accounts, Error, Person, Secret};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use kv::Transaction;
@@ -128,12 +128,11 @@ impl Accounts {
             .await
     }
 
-    /// The user answers: with whose account, and the version of the password that was shown; none: no. False if nobody waits any
-    /// more.
+    /// The user answers: who it is that allows it; none: no. False if nobody waits any more.
     ///
     /// # Errors
     /// The store's.
-    pub async fn answer_device(&self, typed: &str, allows: Option<(AccountId, u64)>) -> Result<bool, Error> {
+    pub async fn answer_device(&self, typed: &str, allows: Option<&Person>) -> Result<bool, Error> {
         let Some(code) = read(typed) else { return Ok(false) };
         self.db()
             .transact("oauth.answer", |txn| async move {
@@ -141,8 +140,9 @@ impl Accounts {
                 let row = row.filter(|row| row.state == WAITS && row.expires > self.now());
                 let Some(mut row) = row else { return Ok(false) };
                 row.state = DENIED;
-                if let Some((account, credential)) = allows {
-                    (row.state, row.account, row.credential) = (ALLOWED, account.0, credential);
+                if let Some(person) = allows {
+                    (row.state, row.account) = (ALLOWED, person.identity.account.0);
+                    (row.credential, row.second) = (person.credential, person.second);
                     row.authenticated = self.now();
                 }
                 txn.set(&DeviceKey { code }.encode(), &row.to_bytes());
@@ -198,6 +198,7 @@ impl Accounts {
             created: self.now(),
             credential: row.credential,
             authenticated: row.authenticated,
+            second: row.second,
             ..records::Grant::default()
         };
         let person = identity_in(txn, account).await?.is_some();

@@ -34,6 +34,8 @@ pub struct NewGrant {
     pub challenge: [u8; 32],
     /// What the client wants to see again in an id token.
     pub nonce: String,
+    /// Whether the user has shown a code besides the password.
+    pub second: bool,
 }
 
 /// A code, shown by a client (RFC 6749 §4.1.3).
@@ -66,8 +68,10 @@ pub struct Issued {
     pub account: AccountId,
     /// When the user logged in, in milliseconds since the epoch.
     pub authenticated: i64,
-    /// What the client wants to see again in an id token.
-    pub nonce: String,
+    /// Whether the user has shown a code besides the password.
+    pub second: bool,
+    /// What the client wants to see again in an id token: in the first one only (OpenID Connect Core §12.2).
+    pub nonce: Option<String>,
 }
 
 /// Why a client gets nothing (RFC 6749 §5.2).
@@ -141,6 +145,7 @@ impl Accounts {
             }),
             authenticated: now,
             nonce: new.nonce.clone(),
+            second: new.second,
             ..Grant::default()
         }
     }
@@ -176,7 +181,9 @@ impl Accounts {
             if let Some(refresh) = refresh {
                 grant.family = refresh.family();
             }
-            Ok((Ok(self.issue_in(&txn, grant, access, refresh, None)), None))
+            let nonce = Some(grant.nonce.clone()).filter(|nonce| !nonce.is_empty());
+            let issued = self.issue_in(&txn, grant, access, refresh, None);
+            Ok((Ok(Issued { nonce, ..issued }), None))
         });
         Ok(self.told(exchanged.await?))
     }
@@ -356,7 +363,8 @@ impl Accounts {
             scope: scope.cloned().unwrap_or_else(|| Scope::parse(&grant.scope)),
             account: access.account,
             authenticated: grant.authenticated,
-            nonce: grant.nonce,
+            second: grant.second,
+            nonce: None,
         }
     }
 }

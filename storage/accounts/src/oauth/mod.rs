@@ -18,6 +18,7 @@ mod bearer;
 mod clients;
 mod devices;
 mod grants;
+mod keys;
 mod scope;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ pub(crate) use bearer::{grant_in, password_in, stands_in};
 pub use clients::{Client, NewClient, Registered, WAITING_CLIENTS};
 pub use devices::{DEVICE_TIME, DEVICES, Device, Heard, INTERVAL, Question};
 pub use grants::{Allowed, Exchange, GRANTS, Issued, NewGrant, Refusal};
+pub use keys::{KEY_TIME, RETIRED_TIME, Signing};
 pub use scope::Scope;
 pub(crate) use token::StepWord;
 pub(crate) use verify::check_grant_in;
@@ -39,6 +41,9 @@ pub const CODE_TIME: i64 = 60_000;
 
 /// How long an access token is good, in milliseconds.
 pub const ACCESS_TIME: i64 = 3_600_000;
+
+/// How long an id token is good, in milliseconds: for who it was made it is read at once.
+pub const ID_TOKEN_TIME: i64 = ACCESS_TIME;
 
 /// How long a grant stays that nobody refreshes, in milliseconds.
 pub const IDLE_TIME: i64 = 90 * 86_400_000;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::tests::directory_with;
-use crate::{Accounts, HashCost, Options, Proof, Secret};
+use crate::{Accounts, HashCost, Options, Person, Proof, Secret};
 use changes::{Feed, LocalFeed};
 use futures::FutureExt;
 use runtime::{ManualClock, SeededRng, Timestamp};
@@ -45,7 +45,13 @@ impl World {
             redirect_uri: BACK.into(),
             challenge: [7; 32],
             nonce: "n".into(),
+            second: true,
         }
+    }
+
+    async fn person(&self) -> Person {
+        let identity = self.accounts.identity(self.alice).await.unwrap().unwrap();
+        Person { identity, credential: self.grant().await.credential, second: false }
     }
 
     async fn code(&self) -> Secret {
@@ -94,7 +100,8 @@ fn says(method: &str) -> NewClient {
 async fn a_code_becomes_tokens_that_open_the_account() {
     let w = World::new().await;
     let issued = w.issued().await;
-    assert_eq!((issued.seconds, issued.scope.to_string(), issued.nonce.as_str()), (3600, "a b".into(), "n"));
+    assert_eq!((issued.seconds, issued.scope.to_string()), (3600, "a b".into()));
+    assert_eq!((issued.nonce.as_deref(), issued.second), (Some("n"), true));
     let bearer = w.accounts.bearer(&issued.access, None).await.unwrap().good().unwrap();
     assert_eq!(bearer.identity, w.accounts.identity(w.alice).await.unwrap().unwrap());
     assert_eq!((bearer.scope, bearer.expires), (Scope::parse("a b"), 1_700_003_600_000));
@@ -153,6 +160,8 @@ async fn a_refresh_token_rotates_and_shown_again_ends_the_grant() {
     let first = w.issued().await;
     let one = first.refresh.unwrap();
     let second = w.refresh(&one).await.unwrap();
+    // OpenID Connect Core §12.2
+    assert_eq!((second.authenticated, second.second, &second.nonce), (first.authenticated, true, &None));
     let two = second.refresh.unwrap();
     assert!(w.is_good(&first.access).await && w.is_good(&second.access).await);
     let mut standing = w.feed.standing(w.alice);
@@ -341,7 +350,7 @@ async fn a_device_waits_for_its_users_word() {
     let (accounts, id) = (&w.accounts, &w.client.id);
     let begin = async || accounts.begin_device(id, &Scope::parse("a")).await.unwrap().unwrap();
     let ask = async |device: &Device| accounts.ask_device(&device.device_code, id, true).await.unwrap();
-    let credential = w.grant().await.credential;
+    let alice = &w.person().await;
     let device = begin().await;
     assert!(matches!(ask(&device).await, Heard::Pending));
     assert!(matches!(ask(&device).await, Heard::SlowDown));
@@ -351,7 +360,7 @@ async fn a_device_waits_for_its_users_word() {
     assert!(matches!(ask(&device).await, Heard::Pending));
     let question = accounts.question(&device.user_code.to_lowercase()).await.unwrap().unwrap();
     assert_eq!((&question.client, &question.user_code), (&w.client, &device.user_code));
-    assert!(accounts.answer_device(&device.user_code, Some((w.alice, credential))).await.unwrap());
+    assert!(accounts.answer_device(&device.user_code, Some(alice)).await.unwrap());
     assert!(!accounts.answer_device(&device.user_code, None).await.unwrap(), "it was said already");
     assert!(accounts.question(&device.user_code).await.unwrap().is_none());
     let other = accounts.ask_device(&device.device_code, "other", true).await.unwrap();
@@ -364,7 +373,7 @@ async fn a_device_waits_for_its_users_word() {
     assert!(accounts.answer_device(&device.user_code, None).await.unwrap());
     assert!(matches!(ask(&device).await, Heard::Denied));
     let device = begin().await;
-    accounts.answer_device(&device.user_code, Some((w.alice, credential))).await.unwrap();
+    accounts.answer_device(&device.user_code, Some(alice)).await.unwrap();
     w.accounts.set_password(w.alice, &Secret::new("other")).await.unwrap();
     assert!(matches!(ask(&device).await, Heard::Denied));
     for bad in ["", "gwd_", "gwd_AAAA", device.user_code.as_str()] {

@@ -5,8 +5,8 @@ use crate::Error;
 use findings::{Kind, Report};
 use kv::Transaction;
 use schema::Key;
-use schema::keys::oauth::{ClientKey, DeviceKey, NewClientKey};
-use schema::records::oauth::{Client, Device, Grant};
+use schema::keys::oauth::{ClientKey, DeviceKey, NewClientKey, SigningKeysKey};
+use schema::records::oauth::{Client, Device, Grant, SigningKeys};
 
 /// What does not fit of a row of clients.
 pub fn check_row(key: &[u8], value: &[u8]) -> Report {
@@ -17,6 +17,10 @@ pub fn check_row(key: &[u8], value: &[u8]) -> Report {
     }
     if DeviceKey::decode(key).is_ok() {
         report.record::<Device>(value);
+        return report;
+    }
+    if SigningKeysKey::decode(key).is_ok() {
+        report.record::<SigningKeys>(value);
         return report;
     }
     report.unknown()

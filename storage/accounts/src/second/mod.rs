@@ -213,7 +213,8 @@ impl Accounts {
                     row.entering.remove(known);
                 }
                 txn.set(&SecondFactorKey { account }.encode(), &row.to_bytes());
-                Ok(if good { Entered::Yes(Person { identity, credential }) } else { Entered::Wrong })
+                let person = Person { identity, credential, second: true };
+                Ok(if good { Entered::Yes(person) } else { Entered::Wrong })
             })
             .await
     }

@@ -4,6 +4,7 @@
 //! |-----|-------|
 //! | `O c` id | [`crate::records::oauth::Client`]: one that somebody has allowed something |
 //! | `O d` code | [`crate::records::oauth::Device`]: a device that waits for its user's word |
+//! | `O k` | [`crate::records::oauth::SigningKeys`]: what id tokens are signed with, by all nodes |
 //! | `O n` id | [`crate::records::oauth::Client`]: one that nobody has allowed anything yet; it goes after a while |
 
 use super::{read_tags, show};
@@ -146,8 +147,28 @@ impl Key for DeviceKey {
     }
 }
 
+/// What id tokens are signed with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SigningKeysKey;
+
+impl Key for SigningKeysKey {
+    const NAME: &'static str = "SigningKeys";
+
+    fn write(&self, writer: &mut KeyWriter) {
+        writer.tag(TAG).tag(b'k');
+    }
+
+    fn read(reader: &mut KeyReader<'_>) -> Result<Self, KeyError> {
+        read_tags(reader, &[TAG, b'k'])?;
+        Ok(SigningKeysKey)
+    }
+}
+
 pub(crate) fn explain(bytes: &[u8]) -> Option<String> {
-    show::<ClientKey>(bytes).or_else(|| show::<NewClientKey>(bytes)).or_else(|| show::<DeviceKey>(bytes))
+    show::<ClientKey>(bytes)
+        .or_else(|| show::<NewClientKey>(bytes))
+        .or_else(|| show::<DeviceKey>(bytes))
+        .or_else(|| show::<SigningKeysKey>(bytes))
 }
 
 #[cfg(test)]
@@ -167,6 +188,7 @@ mod tests {
         golden(&ClientKey { id: ID }, b"Oc\x80\0\0\0\x010123456789a");
         golden(&NewClientKey { id: ID }, b"On\x80\0\0\0\x010123456789a");
         golden(&DeviceKey { code: *b"WDJBMJHT" }, b"OdWDJBMJHT");
+        golden(&SigningKeysKey, b"Ok");
         let key = NewClientKey { id: ID }.encode();
         assert!(NewClientKey::since(1) <= key && key < NewClientKey::since(2));
         let (begin, end) = NewClientKey::range();

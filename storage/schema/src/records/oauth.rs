@@ -1,4 +1,4 @@
-//! Clients of OAuth 2.0, and what they were allowed. Of secrets there are hashes only.
+//! Clients of OAuth 2.0, and what they were allowed. Of secrets there are hashes only, but for what id tokens are signed with.
 
 use crate::Record;
 
@@ -69,6 +69,9 @@ pub struct Grant {
     /// What the client wants to see again in an id token.
     #[prost(string, tag = "11")]
     pub nonce: String,
+    /// The user has shown a code besides the password.
+    #[prost(bool, tag = "12")]
+    pub second: bool,
 }
 
 impl Record for Grant {}
@@ -140,9 +143,49 @@ pub struct Device {
     /// When the user logged in, in milliseconds since the epoch.
     #[prost(int64, tag = "10")]
     pub authenticated: i64,
+    /// The user has shown a code besides the password.
+    #[prost(bool, tag = "11")]
+    pub second: bool,
 }
 
 impl Record for Device {}
+
+/// What id tokens are signed with (OpenID Connect Core §10.1). Since level 4.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct SigningKeys {
+    /// In the order in which they were made: the last one signs.
+    #[prost(message, repeated, tag = "1")]
+    pub keys: Vec<SigningKey>,
+}
+
+impl Record for SigningKeys {}
+
+/// A key, or what is left of it.
+#[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
+pub struct SigningKey {
+    /// By what tokens name it (RFC 7638).
+    #[prost(string, tag = "1")]
+    pub id: String,
+    /// A key pair of RSA, in PKCS #8; empty: it signs no more.
+    #[prost(bytes = "vec", tag = "2")]
+    pub pair: Vec<u8>,
+    /// Its public half (RFC 8017 §A.1.1).
+    #[prost(bytes = "vec", tag = "3")]
+    pub public: Vec<u8>,
+    /// In milliseconds since the epoch.
+    #[prost(int64, tag = "4")]
+    pub created: i64,
+    /// When nobody needs it any more to look at what it has signed, in milliseconds since the epoch; 0: it still signs.
+    #[prost(int64, tag = "5")]
+    pub until: i64,
+}
+
+impl std::fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SigningKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -180,8 +223,9 @@ mod tests {
             account: 5,
             credential: 6,
             authenticated: 7,
+            second: true,
         };
-        let bytes = b"\x01\x0a\x01c\x12\x01s\x1a\x01\x01\x20\x02\x28\x03\x30\x04\x38\x02\x40\x05\x49\x06\0\0\0\0\0\0\0\x50\x07";
+        let bytes = b"\x01\x0a\x01c\x12\x01s\x1a\x01\x01\x20\x02\x28\x03\x30\x04\x38\x02\x40\x05\x49\x06\0\0\0\0\0\0\0\x50\x07\x58\x01";
         fixture(&device, bytes);
         let grant = Grant {
             client: "c".into(),
@@ -201,10 +245,15 @@ mod tests {
             tokens: vec![AccessToken { hash: vec![6], expires: 7, scope: "s".into() }],
             authenticated: 8,
             nonce: "n".into(),
+            second: true,
         };
         let code = b"\x0a\x01\x01\x10\x02\x1a\x01\x03\x22\x03a:/\x28\x01";
         let head = b"\x01\x0a\x01c\x12\x01s\x18\x01\x20\x02\x29\x03\0\0\0\0\0\0\0\x32\x0f";
-        let tail = b"\x3a\x01\x04\x42\x01\x05\x4a\x08\x0a\x01\x06\x10\x07\x1a\x01s\x50\x08\x5a\x01n";
+        let tail = b"\x3a\x01\x04\x42\x01\x05\x4a\x08\x0a\x01\x06\x10\x07\x1a\x01s\x50\x08\x5a\x01n\x60\x01";
         fixture(&grant, &[&head[..], code, tail].concat());
+        let key = SigningKey { id: "k".into(), pair: vec![1], public: vec![2], created: 3, until: 4 };
+        assert_eq!(format!("{key:?}"), "SigningKey { id: \"k\", .. }");
+        let bytes = b"\x01\x0a\x0d\x0a\x01k\x12\x01\x01\x1a\x01\x02\x20\x03\x28\x04";
+        fixture(&SigningKeys { keys: vec![key] }, bytes);
     }
 }

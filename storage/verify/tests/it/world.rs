@@ -129,6 +129,7 @@ impl World {
             redirect_uri: String::new(),
             challenge: [0; 32],
             nonce: String::new(),
+            second: false,
         };
         assert!(self.accounts.allow(&new).await.unwrap().is_some());
     }
