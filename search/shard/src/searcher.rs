@@ -282,21 +282,16 @@ impl Inner {
 }
 
 fn told(answer: Answer, tail: &BTreeSet<EmailId>, cursor: &Indexed, manifest: (u32, u64, usize)) -> Told {
-    let sure: BTreeSet<EmailId> = answer.sure.into_iter().collect();
+    let sure = in_order(answer.sure);
     let aside = cursor.aside.iter().map(|id| EmailId(*id));
-    let maybe: BTreeSet<EmailId> = answer
-        .maybe
-        .into_iter()
-        .chain(tail.iter().copied())
-        .chain(aside)
-        .filter(|email| !sure.contains(email))
-        .collect();
-    let upto = ModSeq(cursor.upto);
-    Told {
-        sure: sure.into_iter().collect(),
-        maybe: maybe.into_iter().collect(),
-        tail: tail.len(),
-        upto,
-        manifest,
-    }
+    let maybe = answer.maybe.into_iter().chain(tail.iter().copied()).chain(aside);
+    let maybe = in_order(maybe.filter(|email| sure.binary_search(email).is_err()).collect());
+    Told { sure, maybe, tail: tail.len(), upto: ModSeq(cursor.upto), manifest }
+}
+
+/// Each once. A frequent word has half a million of them, which come in runs that are in order.
+fn in_order(mut emails: Vec<EmailId>) -> Vec<EmailId> {
+    emails.sort();
+    emails.dedup();
+    emails
 }

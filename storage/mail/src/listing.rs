@@ -67,7 +67,11 @@ impl Listing {
 
     /// The UIDs of those of the emails that are there; these are in order.
     pub(crate) fn uids_of(&self, emails: &[EmailId]) -> UidSet {
-        let there = |row: &&Brief| emails.binary_search(&row.email).is_ok();
+        let mut at = 0;
+        let there = |row: &&Brief| {
+            at = seek(emails, at, row.email);
+            emails.get(at) == Some(&row.email)
+        };
         self.rows.iter().filter(there).map(|row| row.uid).collect()
     }
 
@@ -106,6 +110,21 @@ impl Listing {
         delta.changed.iter().for_each(|row| self.put(row));
         self.as_of = delta.as_of;
     }
+}
+
+/// Where the first is that is not below `wanted`. It is mostly near `from`, since emails and UIDs come in one order.
+fn seek(emails: &[EmailId], from: usize, wanted: EmailId) -> usize {
+    let below = |at: usize| emails.get(at).is_some_and(|email| *email < wanted);
+    if from > 0 && !below(from - 1) {
+        return emails[..from].partition_point(|email| *email < wanted);
+    }
+    let (mut low, mut step) = (from, 1);
+    while below(low + step) {
+        low += step;
+        step *= 2;
+    }
+    let end = (low + step).min(emails.len());
+    low + emails[low..end].partition_point(|email| *email < wanted)
 }
 
 /// Gathers a listing from pages of rows that are read anyway, each of its own moment.
@@ -168,5 +187,22 @@ impl UidSet {
     /// Whether a listing of so many messages would be remembered.
     pub fn is_listable(&self) -> bool {
         self.len() as usize * size_of::<Brief>() <= LARGEST
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn emails_are_found_in_any_order() {
+        let emails: Vec<EmailId> = (0..50).map(|n| EmailId(n * 3)).collect();
+        for from in 0..=emails.len() {
+            for wanted in (0..160).map(EmailId) {
+                let first = emails.partition_point(|email| *email < wanted);
+                assert_eq!(seek(&emails, from, wanted), first, "{wanted:?} from {from}");
+            }
+        }
+        assert_eq!(seek(&[], 0, EmailId(1)), 0);
     }
 }

@@ -100,6 +100,12 @@ impl UidSet {
         self.len == 0
     }
 
+    /// Whether one run here covers all of the other set: most often that is all of a mailbox.
+    fn spans_all_of(&self, other: &UidSet) -> bool {
+        let (Some(first), Some(last)) = (other.first(), other.last()) else { return true };
+        self.span_of(first).is_some_and(|span| matches!(span.body, Body::Run(end) if last <= end))
+    }
+
     /// The span that may hold `uid`.
     fn span_of(&self, uid: u32) -> Option<&Span> {
         let after = self.spans.partition_point(|span| span.first <= uid);
@@ -194,6 +200,9 @@ impl UidSet {
     /// What is in either.
     #[must_use]
     pub fn union(&self, other: &UidSet) -> UidSet {
+        if self.is_empty() || other.is_empty() {
+            return if self.is_empty() { other } else { self }.clone();
+        }
         let (mut a, mut b) = (self.ranges().peekable(), other.ranges().peekable());
         let mut builder = Builder::default();
         loop {
@@ -212,6 +221,12 @@ impl UidSet {
     /// What is in both.
     #[must_use]
     pub fn intersection(&self, other: &UidSet) -> UidSet {
+        if self.is_empty() || other.spans_all_of(self) {
+            return self.clone();
+        }
+        if other.is_empty() || self.spans_all_of(other) {
+            return other.clone();
+        }
         let (mut a, mut b) = (self.ranges().peekable(), other.ranges().peekable());
         let mut builder = Builder::default();
         while let (Some(x), Some(y)) = (a.peek(), b.peek()) {
@@ -231,6 +246,12 @@ impl UidSet {
     /// What is here and not in `other`.
     #[must_use]
     pub fn difference(&self, other: &UidSet) -> UidSet {
+        if self.is_empty() || other.is_empty() {
+            return self.clone();
+        }
+        if other.spans_all_of(self) {
+            return UidSet::new();
+        }
         let mut builder = Builder::default();
         let mut holes = other.ranges().peekable();
         for range in self.ranges() {
@@ -466,6 +487,17 @@ mod tests {
             check(&set_a.union(&set_b), &(&model_a | &model_b));
             check(&set_a.intersection(&set_b), &(&model_a & &model_b));
             check(&set_a.difference(&set_b), &(&model_a - &model_b));
+            let (wide, model_wide) = (UidSet::from_ranges([100..=15_000]), (100..=15_000).collect());
+            for (x, y, model_x, model_y) in [
+                (&set_a, &wide, &model_a, &model_wide),
+                (&wide, &set_a, &model_wide, &model_a),
+                (&set_a, &UidSet::new(), &model_a, &BTreeSet::new()),
+                (&UidSet::new(), &set_a, &BTreeSet::new(), &model_a),
+            ] {
+                check(&x.union(y), &(model_x | model_y));
+                check(&x.intersection(y), &(model_x & model_y));
+                check(&x.difference(y), &(model_x - model_y));
+            }
             for uid in uids {
                 prop_assert_eq!(set_a.insert(uid), model_a.insert(uid));
                 prop_assert_eq!(set_a.remove(uid / 2), model_a.remove(&(uid / 2)));
