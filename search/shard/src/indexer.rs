@@ -51,6 +51,13 @@ pub struct Progress {
     pub error: Option<String>,
 }
 
+/// The same, by the clock.
+pub(crate) struct Standing {
+    /// Since when there has been mail that is not in the index.
+    pub(crate) behind: Option<Duration>,
+    pub(crate) error: Option<String>,
+}
+
 /// Writes the shards that this node holds. A cheap handle.
 #[derive(Clone)]
 pub struct Indexer {
@@ -68,7 +75,7 @@ pub(crate) struct Shared {
     /// One builder at a time.
     pub(crate) building: Semaphore,
     /// Of the shards held.
-    pub(crate) progress: Mutex<BTreeMap<u32, Progress>>,
+    pub(crate) progress: Mutex<BTreeMap<u32, Standing>>,
     slots: tokio::sync::Mutex<Option<(Duration, Slots)>>,
     /// Up to where logs without mail were read.
     passed: Mutex<HashMap<(u32, AccountId), u64>>,
@@ -175,7 +182,12 @@ impl Indexer {
 
     /// How the shards that this node holds are doing.
     pub fn progress(&self) -> BTreeMap<u32, Progress> {
-        self.shared.progress.lock().clone()
+        let now = self.shared.clock.monotonic();
+        let told = |standing: &Standing| Progress {
+            lag: standing.behind.map(|since| now.saturating_sub(since)),
+            error: standing.error.clone(),
+        };
+        self.shared.progress.lock().iter().map(|(shard, standing)| (*shard, told(standing))).collect()
     }
 
     async fn work(&self, tenure: &Tenure) {
@@ -216,7 +228,7 @@ impl Indexer {
     }
 
     fn tell(&self) {
-        let progress = self.shared.progress.lock();
+        let progress = self.progress();
         let lag = progress.values().filter_map(|one| one.lag).max().unwrap_or_default();
         metrics::lag(lag, progress.len());
     }

@@ -1,6 +1,6 @@
 //! A shard's writer: one turn after the other, as long as it holds the shard.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kv::Versionstamp;
@@ -10,11 +10,14 @@ use segments::{Due, Manifest};
 use crate::Error;
 use crate::batch::Batch;
 use crate::follow::Follower;
-use crate::indexer::{Progress, Shared};
+use crate::indexer::{Shared, Standing};
 use crate::publishing::Publisher;
 
 /// How often is looked whether a new edition was asked for, when there is nothing else to do.
 const LOOK: Duration = Duration::from_secs(5);
+
+/// With more segments they are merged though there is other work: each search opens all, each publication names all.
+const CROWDED: usize = 32;
 
 /// What a turn left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,8 +35,8 @@ pub struct Shard {
     /// By edition.
     works: BTreeMap<u32, Work>,
     looked: Option<Duration>,
-    /// Since when there is mail that is not in the index.
-    behind: Option<Duration>,
+    /// Since when what is being indexed has waited.
+    taken: Option<Duration>,
 }
 
 /// Work on an edition.
@@ -42,8 +45,8 @@ struct Work {
     manifest: Option<Manifest>,
     /// The last change of each slot that was taken note of.
     seen: BTreeMap<u32, Versionstamp>,
-    /// Slots with accounts that may be due.
-    dirty: BTreeSet<u32>,
+    /// Slots with accounts that may be due, and since when that is known.
+    dirty: BTreeMap<u32, Duration>,
     /// The slot that was looked at last: all come in turn.
     last: u32,
 }
@@ -54,29 +57,30 @@ impl Work {
         *self = Work::default();
     }
 
-    fn note(&mut self, slots: impl Iterator<Item = (u32, Versionstamp)>) {
+    fn note(&mut self, slots: impl Iterator<Item = (u32, Versionstamp)>, now: Duration) {
         for (slot, stamp) in slots {
             if self.seen.insert(slot, stamp) != Some(stamp) {
-                self.dirty.insert(slot);
+                self.dirty.entry(slot).or_insert(now);
             }
         }
     }
 
-    /// The next slot in turn.
-    fn next(&mut self) -> Option<u32> {
-        let slot = self.dirty.range(self.last + 1..).next().or_else(|| self.dirty.first()).copied()?;
+    /// The next slot in turn, and since when it has waited.
+    fn next(&mut self) -> Option<(u32, Duration)> {
+        let next = self.dirty.range(self.last + 1..).next().or_else(|| self.dirty.first_key_value());
+        let (slot, since) = next.map(|(slot, since)| (*slot, *since))?;
         self.dirty.remove(&slot);
         self.last = slot;
-        Some(slot)
+        Some((slot, since))
     }
 }
 
 impl Shard {
     pub(crate) fn new(shared: std::sync::Arc<Shared>, fence: Fence) -> Shard {
-        Shard { shared, fence, works: BTreeMap::new(), looked: None, behind: None }
+        Shard { shared, fence, works: BTreeMap::new(), looked: None, taken: None }
     }
 
-    /// Publishes a batch of what is due in each edition, or merges if nothing is.
+    /// Publishes a batch of what is due in each edition, and merges if nothing is, or if there are too many segments.
     ///
     /// # Errors
     /// The store's, and those of the place where files lie: the next turn begins anew. When the shard is another's
@@ -84,13 +88,20 @@ impl Shard {
     pub async fn turn(&mut self) -> Result<Turn, Error> {
         let turned = self.try_turn().await;
         if turned.is_err() {
+            self.taken = self.behind();
             self.works.values_mut().for_each(Work::forget);
             self.looked = None;
+        } else {
+            self.taken = None;
         }
-        let lag = self.behind.map(|since| self.shared.clock.monotonic().saturating_sub(since));
-        let error = turned.as_ref().err().map(ToString::to_string);
-        self.shared.progress.lock().insert(self.fence.duty.number, Progress { lag, error });
+        let (behind, error) = (self.behind(), turned.as_ref().err().map(ToString::to_string));
+        self.shared.progress.lock().insert(self.fence.duty.number, Standing { behind, error });
         turned
+    }
+
+    /// Since when there is mail that is not in the index; a look whether there is any counts as such.
+    fn behind(&self) -> Option<Duration> {
+        self.works.values().flat_map(|work| work.dirty.values()).copied().chain(self.taken).min()
     }
 
     async fn try_turn(&mut self) -> Result<Turn, Error> {
@@ -99,10 +110,13 @@ impl Shard {
         let own = slots.iter().map(|(slot, stamp)| (*slot, *stamp));
         let own: Vec<_> =
             own.filter(|(slot, _)| self.shared.segments.shard_of_slot(*slot) == number).collect();
-        for work in self.works.values_mut() {
-            work.note(own.iter().copied());
-        }
         let now = self.shared.clock.monotonic();
+        for work in self.works.values_mut() {
+            work.note(own.iter().copied(), now);
+        }
+        if let Some(standing) = self.shared.progress.lock().get_mut(&number) {
+            standing.behind = self.behind();
+        }
         let idle = self.works.values().all(|work| work.dirty.is_empty());
         let recent = self.looked.is_some_and(|looked| now.saturating_sub(looked) < LOOK);
         if idle && recent {
@@ -113,7 +127,7 @@ impl Shard {
         self.works.retain(|edition, _| *edition == state.current || *edition == state.building);
         let mut turn = Turn::Idle;
         for edition in [state.current, state.building].into_iter().filter(|edition| *edition != 0) {
-            self.works.entry(edition).or_default().note(own.iter().copied());
+            self.works.entry(edition).or_default().note(own.iter().copied(), now);
             if self.batch(edition).await? == Turn::More {
                 turn = Turn::More;
             } else if edition == state.building {
@@ -122,9 +136,6 @@ impl Shard {
                 self.looked = None;
                 turn = Turn::More;
             }
-        }
-        if turn == Turn::Idle {
-            self.behind = None;
         }
         Ok(turn)
     }
@@ -135,15 +146,13 @@ impl Shard {
         let mut batch = Batch::default();
         // It is never closed. One builder at a time: the others wait.
         let _turn = shared.building.acquire().await.ok();
-        let mut unfinished = BTreeSet::new();
+        let mut unfinished = BTreeMap::new();
         while !batch.is_full(shared.options.batch) {
-            let Some(slot) = self.works.entry(edition).or_default().next() else { break };
+            let Some((slot, since)) = self.works.entry(edition).or_default().next() else { break };
+            self.taken = Some(self.taken.map_or(since, |taken| taken.min(since)));
             let due = shared.due(edition, slot).await?;
-            if !due.is_empty() {
-                self.behind.get_or_insert_with(|| shared.clock.monotonic());
-            }
             if !take(&shared, edition, &mut batch, due).await? {
-                unfinished.insert(slot);
+                unfinished.insert(slot, since);
             }
         }
         let work = self.works.entry(edition).or_default();
@@ -156,8 +165,16 @@ impl Shard {
             Some(known) => known,
             None => shared.segments.manifest(self.fence.duty.number, edition).await?,
         };
-        let publisher = Publisher { shared: &shared, fence: &self.fence, edition, before: &before };
-        let after = publisher.batch(batch).await?;
+        let fence = &self.fence;
+        let publisher = Publisher { shared: &shared, fence, edition, before: &before };
+        let mut after = publisher.batch(batch).await?;
+        // Under delivery without an end there is no turn with nothing else to do.
+        if after.segments.len() > CROWDED {
+            let publisher = Publisher { shared: &shared, fence, edition, before: &after };
+            if let Some(merged) = publisher.merge().await? {
+                after = merged;
+            }
+        }
         self.works.entry(edition).or_default().manifest = Some(after);
         Ok(more)
     }

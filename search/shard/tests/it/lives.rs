@@ -181,3 +181,35 @@ async fn segments_are_merged() {
     assert!(segments.len() < 12, "{}", segments.len());
     assert_eq!(world.agree(at, &body("needle"), "merged").await.len(), 30);
 }
+
+/// As many as come while there is always something else to do.
+#[tokio::test]
+async fn segments_are_merged_under_delivery_without_an_end() {
+    let world = World::new(8, 1 << 20).await;
+    let (at, mut shard) = (world.inbox(ALICE).await, world.shard().await);
+    for n in 0..80 {
+        world.append(at, message(n, "needle")).await;
+        shard.turn().await.unwrap();
+    }
+    let segments = world.segments.manifest(3, 1).await.unwrap().segments;
+    assert!(segments.len() < 40, "{}", segments.len());
+    assert_eq!(world.agree(at, &body("needle"), "merged").await.len(), 80);
+}
+
+/// It counts from the turn that saw the mail, and is over when that is published.
+#[tokio::test]
+async fn lag_is_how_long_the_oldest_mail_has_waited() {
+    let world = World::new(7, 1).await;
+    let mut shard = world.shard().await;
+    let lag = || world.indexer.progress()[&3].lag;
+    settle(&mut shard).await;
+    assert_eq!(lag(), None);
+    filled(&world, ALICE, 1).await;
+    filled(&world, BOB, 1).await;
+    // A batch takes one of them.
+    assert_eq!(shard.turn().await.unwrap(), Turn::More);
+    world.clock.advance(Duration::from_secs(3));
+    assert_eq!(lag(), Some(Duration::from_secs(3)));
+    settle(&mut shard).await;
+    assert_eq!(lag(), None);
+}
