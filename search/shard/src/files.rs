@@ -152,17 +152,20 @@ fn segment(before: &Manifest, entry: &SegmentEntry, staged: &Staged) -> Result<S
     Ok(Segment { id, documents, deleted, deletion, bodies })
 }
 
-/// Makes the files of one body durable, one behind the other.
+/// Makes the files of one body durable, one behind the other, and the name of the first behind them. Bodies are known by
+/// their bytes: those of the same mail, made anew because they were damaged, would be what is damaged.
 pub(crate) async fn stage(
     blobs: &blob::Store,
     files: Vec<(String, Vec<u8>)>,
 ) -> Result<(Vec<(String, u64)>, blob::Staged), Error> {
     let mut writer = blobs.writer();
     let mut listed = Vec::with_capacity(files.len());
+    let own = files.first().map(|(name, _)| name.clone()).unwrap_or_default();
     for (name, bytes) in files {
         writer.write(&bytes).await?;
         listed.push((name, bytes.len() as u64));
     }
+    writer.write(own.as_bytes()).await?;
     Ok((listed, writer.finish().await?))
 }
 

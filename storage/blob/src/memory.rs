@@ -24,6 +24,14 @@ impl MemoryObjects {
     pub fn damage(&self, name: &ObjectName, bytes: Bytes) {
         self.objects.lock().insert(*name, bytes);
     }
+
+    /// Does something to the bytes under a name, or takes them away, as a failing disk would.
+    pub fn change(&self, name: &ObjectName, change: impl FnOnce(&[u8]) -> Option<Bytes>) {
+        let mut objects = self.objects.lock();
+        if let Some(bytes) = objects.remove(name).and_then(|bytes| change(&bytes)) {
+            objects.insert(*name, bytes);
+        }
+    }
 }
 
 impl Objects for MemoryObjects {

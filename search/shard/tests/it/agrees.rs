@@ -9,9 +9,10 @@ use query::{Field, Filter, Needle};
 use runtime::{Rng, SeededRng};
 use schema::{Flags, SystemFlags};
 
+use crate::damage;
 use crate::world::{ALICE, BOB, World, settle};
 
-/// Each takes about a second of a processor; `GODWIT_SEEDS` for more.
+/// Each takes some seconds of a processor; `GODWIT_SEEDS` for more (`2000`), or others (`500..1000`).
 const SEEDS: u64 = 10;
 const STEPS: usize = 50;
 
@@ -176,6 +177,15 @@ impl Scene {
                 // Another writer of the same shard begins from what is published.
                 self.shard = world.indexer.shard(self.fence);
             }
+            13 if random.below(3) == 0 => {
+                // Some time after the last time, so that what is damaged is made anew.
+                world.clock.advance(Duration::from_secs(700));
+                let bodies = world.bodies().await;
+                if !bodies.is_empty() {
+                    let damage = damage::ALL[random.below(damage::ALL.len())];
+                    world.damage(bodies[random.below(bodies.len())], damage).await;
+                }
+            }
             _ => drop(self.shard.turn().await.unwrap()),
         }
     }
@@ -184,14 +194,20 @@ impl Scene {
         for _ in 0..=self.random.below(3) {
             let (at, filter) = (self.mailbox(), self.random.filter(2));
             self.world.agree(at, &filter, &format!("seed {seed}")).await;
+            if self.random.below(8) == 0 {
+                self.world
+                    .agree_with(&self.world.fresh(), at, &filter, &format!("seed {seed}, from nothing"))
+                    .await;
+            }
         }
     }
 }
 
 #[tokio::test]
 async fn the_index_and_a_scan_agree() {
-    let seeds = std::env::var("GODWIT_SEEDS").ok().and_then(|seeds| seeds.parse().ok());
-    for seed in 0..seeds.unwrap_or(SEEDS) {
+    let said = std::env::var("GODWIT_SEEDS").unwrap_or_default();
+    let (from, to) = said.split_once("..").unwrap_or(("0", &said));
+    for seed in from.parse().unwrap_or(0)..to.parse().unwrap_or(SEEDS) {
         let mut scene = Scene::new(seed).await;
         for _ in 0..STEPS {
             scene.step().await;

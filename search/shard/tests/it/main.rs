@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used)] // a test that can not go on says so
 
 mod agrees;
+mod damage;
 mod lives;
 mod world;

@@ -13,18 +13,18 @@ use godwit_shard::{Indexer, NoAttachments, Options, Searcher, Shard, Turn};
 use index::FileCache;
 use kv::Database;
 use leases::{Fence, Leases, Node, Standing};
-use mail::{Incoming, MailboxPath, MailboxRef, UidSet};
+use mail::{FlagChange, Incoming, MailboxPath, MailboxRef, NewMessage, UidSet};
 use query::{Budget, Filter, NoIndex, Query, SearchIndex, search};
 use runtime::{ManualClock, SeededRng, SharedClock, Timestamp};
 use schema::keys::account::LastIdKey;
 use schema::records::account::LastId;
-use schema::{AccountId, Duty, Flags, Key, Record, level};
+use schema::{AccountId, Duty, Flags, Key, Record, SystemFlags, level};
 use segments::Segments;
 
 pub(crate) const ALICE: AccountId = AccountId(3);
 /// In the same shard, and in another slot.
 pub(crate) const BOB: AccountId = AccountId(19);
-const SHARD: u32 = 3;
+pub(crate) const SHARD: u32 = 3;
 
 /// Objects that can be out of reach.
 #[derive(Default)]
@@ -147,6 +147,23 @@ impl World {
         self.mail.append(at, &incoming, &Flags::none(), 1_800_000_000).await.unwrap().uid
     }
 
+    /// Many equal messages at once.
+    pub(crate) async fn append_many(&self, at: MailboxRef, count: usize, message: &str) {
+        let summary = Arc::new(summarize(message.as_bytes(), &Limits::default()));
+        let staged = self.mail.blobs().stage(message.to_owned().into()).await.unwrap();
+        let incoming = Incoming { staged, summary };
+        let one = NewMessage { incoming, flags: Flags::none(), internal_date: 1_800_000_000 };
+        self.mail.append_all(at, &vec![one; count]).await.unwrap();
+    }
+
+    /// Expunges messages.
+    pub(crate) async fn remove(&self, at: MailboxRef, uids: &[u32]) {
+        let flags = Flags { system: SystemFlags::DELETED, ..Flags::none() };
+        let uids: UidSet = uids.iter().copied().collect();
+        self.mail.store_flags(at, &uids, &FlagChange::Add(flags), None).await.unwrap();
+        self.mail.expunge(at, None).await.unwrap();
+    }
+
     /// What a search finds for at most so many bytes.
     pub(crate) async fn found(
         &self,
@@ -163,8 +180,19 @@ impl World {
 
     /// Both ways find the same; returns it.
     pub(crate) async fn agree(&self, at: MailboxRef, filter: &Filter, context: &str) -> UidSet {
+        self.agree_with(&self.searcher, at, filter, context).await
+    }
+
+    /// The same for another reader.
+    pub(crate) async fn agree_with(
+        &self,
+        searcher: &Searcher,
+        at: MailboxRef,
+        filter: &Filter,
+        context: &str,
+    ) -> UidSet {
         let by_scan = self.found(&NoIndex, at, filter, u64::MAX).await.unwrap();
-        let by_index = self.found(&self.searcher, at, filter, u64::MAX).await.unwrap();
+        let by_index = self.found(searcher, at, filter, u64::MAX).await.unwrap();
         let list = |uids: &UidSet| uids.iter().collect::<Vec<_>>();
         assert_eq!(list(&by_index), list(&by_scan), "{context}: {filter:?}");
         by_scan
