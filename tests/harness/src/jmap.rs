@@ -8,6 +8,7 @@
 //! ! ctl group create team@example.test     a command of an operator
 //! > Mailbox/get {"accountId": "{{account}}", "ids": null}
 //! < Mailbox/get {"list": [{"name": "INBOX", "id": "{{inbox}}"}, "..."]}
+//! >~ Range: bytes=0-3        a field of the request of HTTP that follows
 //! >> GET /jmap/session       a request of HTTP; with a type and a body: `>> POST /jmap application/json {}`
 //! << 200 {"username": "alice@example.test"}
 //! <~ content-type: application/json     a field of that answer, or the beginning of it
@@ -15,8 +16,9 @@
 //!
 //! Calls that follow each other are one request; their ids are 0, 1, … and answers are matched in their order. An answer
 //! fits if it has at least what is written: members that are not named do not matter, lists are whole unless they end in
-//! `"..."`. In texts `{{any}}` stands for whatever is there, and `{{name}}` is remembered the first time and the same later.
-//! `{{account}}` is the account of who asks, `{{account:NAME}}` another that he sees, `{{password:USER}}` a password.
+//! `"..."`. In texts `{{any}}` stands for whatever is there, and `{{name}}` is remembered the first time and the same later;
+//! a member that is `"{{none}}"` must not be there. `{{account}}` is the account of who asks, `{{account:NAME}}` another that he
+//! sees, `{{password:USER}}` a password. What is too long to be read: `{{fill:N}}` is N times `x`, `[{{list:N}}]` has N texts.
 
 use std::collections::BTreeMap;
 
@@ -61,6 +63,8 @@ struct Player<'a> {
     user: String,
     calls: Vec<Value>,
     answers: Vec<Value>,
+    /// Fields for the next request of HTTP.
+    fields: String,
     last: Option<Answer>,
     variables: BTreeMap<String, Value>,
 }
@@ -142,6 +146,7 @@ impl<'a> Player<'a> {
             user: "alice".to_owned(),
             calls: Vec::new(),
             answers: Vec::new(),
+            fields: String::new(),
             last: None,
             variables: BTreeMap::new(),
         }
@@ -157,6 +162,7 @@ impl<'a> Player<'a> {
             "!" => self.direct(rest),
             ">" => self.call(rest),
             "<" => self.expect(rest),
+            ">~" => self.field(rest),
             ">>" => self.request(rest),
             "<<" => self.expect_http(rest),
             "<~" => self.expect_field(rest),
@@ -232,12 +238,20 @@ impl<'a> Player<'a> {
         self.fits(&wanted, &came).with_context(|| format!("came: {came}"))
     }
 
+    fn field(&mut self, rest: &str) -> anyhow::Result<()> {
+        self.flush()?;
+        let field = self.filled(rest)?;
+        self.fields += &format!("{field}\r\n");
+        Ok(())
+    }
+
     fn request(&mut self, rest: &str) -> anyhow::Result<()> {
         self.flush()?;
         let rest = self.filled(rest)?;
         let mut words = rest.splitn(4, ' ');
         let (method, path) = (words.next().context("a method")?, words.next().context("a path")?);
-        let fields = words.next().map(|kind| format!("Content-Type: {kind}\r\n")).unwrap_or_default();
+        let mut fields = std::mem::take(&mut self.fields);
+        fields.extend(words.next().map(|kind| format!("Content-Type: {kind}\r\n")));
         let body = words.next().unwrap_or_default().replace("\\r\\n", "\r\n");
         self.last = Some(self.ask((method, path), &fields, body.as_bytes())?);
         Ok(())
@@ -280,6 +294,13 @@ impl<'a> Player<'a> {
         if let Some(user) = hole.strip_prefix("password:") {
             return Ok(self.place.password(user));
         }
+        if let Some(count) = hole.strip_prefix("fill:") {
+            return Ok("x".repeat(count.parse()?));
+        }
+        if let Some(count) = hole.strip_prefix("list:") {
+            let count: usize = count.parse()?;
+            return Ok((0..count).map(|n| format!("\"x{n}\"")).collect::<Vec<_>>().join(","));
+        }
         if hole == "account" {
             return self.account();
         }
@@ -303,13 +324,18 @@ impl<'a> Player<'a> {
         Ok(account.context("no account")?.to_owned())
     }
 
-    /// An account that who asks sees, by its name.
-    fn account_of(&self, name: &str) -> anyhow::Result<String> {
-        let answer = self.ask(("GET", "/jmap/session"), "", b"")?;
-        let session: Value = serde_json::from_slice(&answer.body)?;
-        let accounts = session.get("accounts").and_then(Value::as_object).context("no accounts")?;
+    /// An account that who asks sees, by its name: principals tell of those that nothing is subscribed to as well (RFC 9670 §1.4).
+    fn account_of(&mut self, name: &str) -> anyhow::Result<String> {
+        let call = json!(["Principal/get", {"accountId": self.account()?, "ids": null}, "0"]);
+        let request = json!({"using": USING, "methodCalls": [call]}).to_string();
+        let answer = self.ask(("POST", "/jmap"), "Content-Type: application/json\r\n", request.as_bytes())?;
+        let answer: Value = serde_json::from_slice(&answer.body)?;
+        let principals = answer.pointer("/methodResponses/0/1/list").and_then(Value::as_array);
+        let accounts =
+            principals.context("no principals")?.iter().filter_map(|one| one["accounts"].as_object());
         let named = |(_, account): &(&String, &Value)| account.get("name").is_some_and(|one| *one == name);
-        accounts.iter().find(named).map(|(id, _)| id.clone()).with_context(|| format!("no account {name}"))
+        let found = accounts.flatten().find(named).map(|(id, _)| id.clone());
+        found.with_context(|| format!("no account {name}"))
     }
 
     fn fits(&mut self, wanted: &Value, came: &Value) -> anyhow::Result<()> {
@@ -341,6 +367,10 @@ impl<'a> Player<'a> {
     fn members_fit(&mut self, wanted: &Map<String, Value>, came: &Map<String, Value>) -> anyhow::Result<()> {
         for (name, wanted) in wanted {
             let name = self.filled(name)?;
+            if wanted == "{{none}}" {
+                ensure!(!came.contains_key(&name), "there is {name:?}");
+                continue;
+            }
             let came = came.get(&name).with_context(|| format!("there is no {name:?}"))?;
             self.fits(wanted, came).with_context(|| format!("at {name:?}"))?;
         }
