@@ -1,22 +1,35 @@
 //! Documents become the files of a segment, in memory and on the caller's thread.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use tantivy::directory::{Directory, RamDirectory};
-use tantivy::{Index, IndexSettings, SegmentReader, SingleSegmentIndexWriter};
+use tantivy::directory::{Directory, RamDirectory, TerminatingWrite};
+use tantivy::fastfield::FastFieldsWriter;
+use tantivy::fieldnorm::{FieldNormReader, FieldNormsSerializer};
+use tantivy::index::{Segment, SegmentComponent};
+use tantivy::postings::InvertedIndexSerializer;
+use tantivy::schema::{Field, Schema};
+use tantivy::store::StoreWriter;
+use tantivy::tokenizer::TokenizerManager;
+use tantivy::{DocId, Index, IndexSettings, SegmentReader, TantivyDocument};
 
-use crate::fields::{Fields, tokenizers};
-use crate::{Document, Error, SegmentEntry, grams};
-
-/// Bytes Tantivy sizes its tables for; they grow, and most segments are small.
-const TABLES: usize = 6 << 20;
+use crate::analysis::Language;
+use crate::fields::{Fields, SECTIONS, Section};
+use crate::invert::{Noise, Row};
+use crate::{Document, Error, SegmentEntry, forms, grams};
 
 /// Takes documents, gives one segment.
 pub struct Builder {
     fields: Fields,
-    directory: RamDirectory,
-    writer: SingleSegmentIndexWriter,
-    documents: u32,
+    rows: [Row; SECTIONS],
+    /// Words of each document, for the sections in which their number counts.
+    lengths: [Vec<u8>; SECTIONS],
+    /// Words of all documents.
+    words: [u64; SECTIONS],
+    noise: Noise,
+    accounts: BTreeMap<u32, Vec<DocId>>,
+    /// Email and language of each document.
+    documents: Vec<(u64, u64)>,
 }
 
 /// A segment that was just built.
@@ -32,35 +45,50 @@ impl Builder {
     /// Without any document.
     ///
     /// # Errors
-    /// What Tantivy says.
+    /// None now.
     pub fn new() -> Result<Builder, Error> {
-        let fields = Fields::new();
-        let directory = RamDirectory::create();
-        let index =
-            Index::builder().schema(fields.schema.clone()).tokenizers(tokenizers()).settings(settings());
-        let writer = index.single_segment_index_writer(directory.clone(), TABLES)?;
-        Ok(Builder { fields, directory, writer, documents: 0 })
+        Ok(Builder {
+            fields: Fields::new(),
+            rows: Section::ALL.map(Row::new),
+            lengths: std::array::from_fn(|_| Vec::new()),
+            words: [0; SECTIONS],
+            noise: Noise::default(),
+            accounts: BTreeMap::new(),
+            documents: Vec::new(),
+        })
     }
 
     /// Adds a document. One that is there already stays: delete it first.
     ///
     /// # Errors
-    /// What Tantivy says.
+    /// None now.
     pub fn add(&mut self, document: Document) -> Result<(), Error> {
-        let document = document.into_tantivy(&self.fields)?;
-        self.writer.add_document(document)?;
-        self.documents += 1;
+        let doc = self.documents();
+        let mut words = [0; SECTIONS];
+        for value in &document.values {
+            let section = value.section as usize;
+            words[section] += self.rows[section].add(doc, value, &mut self.noise);
+        }
+        self.noise.close();
+        for (section, words) in Section::ALL.into_iter().zip(words) {
+            self.words[section as usize] += u64::from(words);
+            if section.has_lengths() {
+                self.lengths[section as usize].push(FieldNormReader::fieldnorm_to_id(words));
+            }
+        }
+        self.accounts.entry(document.account.0).or_default().push(doc);
+        self.documents.push((document.email.0, document.language.map_or(0, Language::number)));
         Ok(())
     }
 
     /// Documents added.
     pub fn documents(&self) -> u32 {
-        self.documents
+        u32::try_from(self.documents.len()).unwrap_or(u32::MAX)
     }
 
-    /// Bytes of memory that the documents take; the files need about as much again when they are made.
+    /// Bytes of memory that the documents take, and take when the files are made.
     pub fn memory(&self) -> usize {
-        self.writer.mem_usage()
+        self.rows.iter().map(Row::memory).sum::<usize>() + self.noise.memory()
     }
 
     /// The segment; nothing without documents.
@@ -68,12 +96,84 @@ impl Builder {
     /// # Errors
     /// What Tantivy says.
     pub fn finish(self) -> Result<Option<Built>, Error> {
-        if self.documents == 0 {
+        if self.documents.is_empty() {
             return Ok(None);
         }
-        let index = self.writer.finalize()?;
-        built(&index, &self.directory, &self.fields).map(Some)
+        let (directory, fields, documents) = (RamDirectory::create(), self.fields.clone(), self.documents());
+        let index = Index::create(directory.clone(), fields.schema.clone(), settings())?;
+        let segment = index.new_segment();
+        self.write(&segment)?;
+        built(&segment.with_max_doc(documents), &directory, &fields).map(Some)
     }
+
+    fn write(mut self, segment: &Segment) -> Result<(), Error> {
+        self.write_columns(segment)?;
+        self.write_lengths(segment)?;
+        let fields = &self.fields;
+        let mut out = InvertedIndexSerializer::open(segment)?;
+        self.write_accounts(&mut out)?;
+        if !self.noise.is_empty() {
+            let mut field = out.new_field(fields.noise, 0, None)?;
+            std::mem::take(&mut self.noise).write(&mut field)?;
+            field.close()?;
+        }
+        for (section, row) in Section::ALL.into_iter().zip(self.rows) {
+            if !row.is_empty() {
+                let mut field = out.new_field(fields.exact(section), self.words[section as usize], None)?;
+                row.write(&mut field)?;
+                field.close()?;
+            }
+        }
+        out.close()?;
+        Ok(())
+    }
+
+    fn write_accounts(&self, out: &mut InvertedIndexSerializer) -> Result<(), Error> {
+        let mut field = out.new_field(self.fields.account, 0, None)?;
+        for (account, docs) in &self.accounts {
+            field.new_term(&u64::from(*account).to_be_bytes(), 0, false)?;
+            docs.iter().for_each(|doc| field.write_doc(*doc, 1, &[]));
+            field.close_term()?;
+        }
+        field.close()?;
+        Ok(())
+    }
+
+    fn write_lengths(&self, segment: &Segment) -> Result<(), Error> {
+        let mut out = FieldNormsSerializer::from_write(open(segment, SegmentComponent::FieldNorms)?)?;
+        for section in Section::ALL.into_iter().filter(|section| section.has_lengths()) {
+            out.serialize_field(self.fields.exact(section), &self.lengths[section as usize])?;
+        }
+        out.close()?;
+        Ok(())
+    }
+
+    /// Emails and languages, and the texts of documents, which are empty.
+    fn write_columns(&self, segment: &Segment) -> Result<(), Error> {
+        let schema: Schema = segment.schema();
+        let mut columns =
+            FastFieldsWriter::from_schema_and_tokenizer_manager(&schema, TokenizerManager::default())?;
+        let settings = settings();
+        let (kind, size) = (settings.docstore_compression, settings.docstore_blocksize);
+        let mut store = StoreWriter::new(open(segment, SegmentComponent::Store)?, kind, size, false)?;
+        let values: [Field; 2] = [self.fields.email, self.fields.language];
+        for (email, language) in &self.documents {
+            let mut document = TantivyDocument::default();
+            document.add_u64(values[0], *email);
+            document.add_u64(values[1], *language);
+            columns.add_document(&document)?;
+            store.store(&document, &schema)?;
+        }
+        store.close()?;
+        let mut out = open(segment, SegmentComponent::FastFields)?;
+        columns.serialize(&mut out, None)?;
+        out.terminate()?;
+        Ok(())
+    }
+}
+
+fn open(segment: &Segment, part: SegmentComponent) -> Result<tantivy::directory::WritePtr, Error> {
+    Ok(segment.open_write(part).map_err(tantivy::TantivyError::from)?)
 }
 
 /// No thread of its own: nothing is stored that it could compress.
@@ -81,19 +181,29 @@ pub(crate) fn settings() -> IndexSettings {
     IndexSettings { docstore_compress_dedicated_thread: false, ..IndexSettings::default() }
 }
 
-/// The files of an index of one segment, with that of grams.
-pub(crate) fn built(index: &Index, directory: &RamDirectory, fields: &Fields) -> Result<Built, Error> {
-    let segments = index.searchable_segments()?;
-    let segment = segments.first().ok_or(Error::Damaged("a segment that was just made"))?;
+/// Files of a segment that Tantivy knows.
+const PARTS: [SegmentComponent; 6] = [
+    SegmentComponent::Postings,
+    SegmentComponent::Positions,
+    SegmentComponent::Terms,
+    SegmentComponent::FieldNorms,
+    SegmentComponent::FastFields,
+    SegmentComponent::Store,
+];
+
+/// The files of a segment, with those that are made of its lists of words.
+pub(crate) fn built(segment: &Segment, directory: &RamDirectory, fields: &Fields) -> Result<Built, Error> {
     let id = segment.id().uuid_string();
     let mut files = Vec::new();
-    for path in index.load_metas()?.list_segment_files() {
+    for part in PARTS {
+        let path = segment.relative_path(part);
         if directory.exists(&path).map_err(tantivy::TantivyError::from)? {
             files.push((path.to_string_lossy().into_owned(), read(directory, &path)?));
         }
     }
     let reader = SegmentReader::open(segment)?;
     files.push((format!("{id}.{}", grams::EXTENSION), grams::build(&reader, fields)?));
+    files.push((format!("{id}.{}", forms::EXTENSION), forms::build(&reader, fields)?));
     files.sort();
     let listed = files.iter().map(|(name, bytes)| (name.clone(), bytes.len() as u64)).collect();
     let entry = SegmentEntry { id, documents: reader.max_doc(), deleted: 0, deletion: 0, files: listed };

@@ -1,12 +1,8 @@
 //! The fields of the index, and what a term of an exact field looks like.
 
-use tantivy::Index;
 use tantivy::schema::{
-    FAST, Field, INDEXED, IndexRecordOption, NumericOptions, Schema, TextFieldIndexing, TextOptions,
+    FAST, Field, IndexRecordOption, NumericOptions, Schema, TextFieldIndexing, TextOptions,
 };
-use tantivy::tokenizer::{TextAnalyzer, TokenizerManager};
-
-use crate::analysis::{READY, Ready};
 
 /// A part of a message that is searched by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -19,12 +15,17 @@ pub(crate) enum Section {
     /// All header lines.
     Header,
     Body,
-    /// Names and texts of attachments.
+    /// Names and texts of attachments, and what else no scan looks at.
     File,
+    /// What `List-Id` says, as people read it.
+    List,
+    /// Values of the first five as they are written, where that is not as they are read: a scan looks at both, and
+    /// nobody means words of an encoded one.
+    Written,
 }
 
 impl Section {
-    pub(crate) const ALL: [Section; 8] = [
+    pub(crate) const ALL: [Section; SECTIONS] = [
         Section::From,
         Section::To,
         Section::Cc,
@@ -33,36 +34,38 @@ impl Section {
         Section::Header,
         Section::Body,
         Section::File,
+        Section::List,
+        Section::Written,
     ];
 
     /// The letter before its grams of noise.
     pub(crate) fn letter(self) -> char {
-        ['f', 't', 'c', 'b', 's', 'h', 'y', 'a'][self as usize]
+        ['f', 't', 'c', 'b', 's', 'h', 'y', 'a', 'l', 'w'][self as usize]
+    }
+
+    /// Whether the number of words in it counts: where few words are, each says as much as in others.
+    pub(crate) fn has_lengths(self) -> bool {
+        matches!(self, Section::Subject | Section::Body | Section::File)
     }
 }
 
-/// A ranked field and what a word in it counts.
-pub(crate) const RANKED: [(&str, f32); 6] = [
-    ("rank_subject", 3.0),
-    ("rank_from", 2.5),
-    ("rank_to", 1.5),
-    ("rank_list", 1.0),
-    ("rank_body", 1.0),
-    ("rank_file", 0.7),
+/// How many sections there are.
+pub(crate) const SECTIONS: usize = 10;
+
+/// The sections in which words are looked for by relevance, and what a word in them counts.
+pub(crate) const RANKED: [(Section, f32); 8] = [
+    (Section::Subject, 3.0),
+    (Section::From, 2.5),
+    (Section::To, 1.5),
+    (Section::Cc, 1.5),
+    (Section::Bcc, 1.5),
+    (Section::List, 1.0),
+    (Section::Body, 1.0),
+    (Section::File, 0.7),
 ];
 
-/// Places in [`RANKED`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rank {
-    Subject,
-    From,
-    To,
-    List,
-    Body,
-    File,
-}
-
-const EXACT: [&str; 8] = ["from", "to", "cc", "bcc", "subject", "header", "body", "file"];
+const EXACT: [&str; SECTIONS] =
+    ["from", "to", "cc", "bcc", "subject", "header", "body", "file", "list", "written"];
 
 /// First characters of the terms of exact fields.
 pub(crate) mod kind {
@@ -89,75 +92,39 @@ pub(crate) mod kind {
 pub(crate) struct Fields {
     pub(crate) schema: Schema,
     pub(crate) account: Field,
-    /// Account and email: what a document is deleted by.
-    pub(crate) key: Field,
+    pub(crate) email: Field,
     pub(crate) language: Field,
     /// Trigrams of noise.
     pub(crate) noise: Field,
-    exact: [Field; 8],
-    ranked: [Field; 6],
+    exact: [Field; SECTIONS],
 }
 
 /// The column of email ids.
 pub(crate) const EMAIL: &str = "email";
+/// The column of languages, as [`crate::analysis::Language::number`] says; 0 where it is not known.
+pub(crate) const LANGUAGE: &str = "language";
 
 impl Fields {
     pub(crate) fn new() -> Fields {
         let mut schema = Schema::builder();
         let text = |option, norms| {
-            let indexing = TextFieldIndexing::default().set_tokenizer(READY).set_index_option(option);
+            let indexing = TextFieldIndexing::default().set_index_option(option);
             TextOptions::default().set_indexing_options(indexing.set_fieldnorms(norms))
         };
-        let account = schema.add_u64_field("account", NumericOptions::default() | INDEXED);
-        schema.add_u64_field(EMAIL, FAST);
-        let key = schema.add_bytes_field("key", INDEXED);
-        let language = schema.add_text_field("language", text(IndexRecordOption::Basic, false));
+        let account = schema.add_u64_field("account", NumericOptions::default().set_indexed());
+        let email = schema.add_u64_field(EMAIL, FAST);
+        let language = schema.add_u64_field(LANGUAGE, FAST);
         let noise = schema.add_text_field("noise", text(IndexRecordOption::Basic, false));
-        let exact = EXACT
-            .map(|name| schema.add_text_field(name, text(IndexRecordOption::WithFreqsAndPositions, false)));
-        let ranked =
-            RANKED.map(|(name, _)| schema.add_text_field(name, text(IndexRecordOption::WithFreqs, true)));
-        Fields { schema: schema.build(), account, key, language, noise, exact, ranked }
+        let exact = Section::ALL.map(|section| {
+            let option = text(IndexRecordOption::WithFreqsAndPositions, section.has_lengths());
+            schema.add_text_field(EXACT[section as usize], option)
+        });
+        Fields { schema: schema.build(), account, email, language, noise, exact }
     }
 
     pub(crate) fn exact(&self, section: Section) -> Field {
         self.exact[section as usize]
     }
-
-    pub(crate) fn ranked(&self, rank: Rank) -> Field {
-        self.ranked[rank as usize]
-    }
-
-    /// All ranked fields with what a word in them counts.
-    pub(crate) fn boosts(&self) -> impl Iterator<Item = (Field, f32)> + '_ {
-        self.ranked.iter().zip(RANKED).map(|(field, (_, boost))| (*field, boost))
-    }
-
-    pub(crate) fn email(&self) -> Result<Field, tantivy::TantivyError> {
-        self.schema.get_field(EMAIL)
-    }
-}
-
-/// The one tokenizer of ours: tokens are made before Tantivy sees them.
-pub(crate) fn tokenizers() -> TokenizerManager {
-    // Numbers are said to have the "default" one.
-    let manager = TokenizerManager::default();
-    manager.register(READY, TextAnalyzer::from(Ready));
-    manager
-}
-
-/// Gives an opened index the tokenizer.
-pub(crate) fn with_tokenizers(mut index: Index) -> Index {
-    index.set_tokenizers(tokenizers());
-    index
-}
-
-/// The bytes by which a message is known in the index.
-pub(crate) fn key(account: u32, email: u64) -> [u8; 12] {
-    let mut out = [0; 12];
-    out[..4].copy_from_slice(&account.to_be_bytes());
-    out[4..].copy_from_slice(&email.to_be_bytes());
-    out
 }
 
 /// The term of marks.
@@ -188,10 +155,5 @@ mod tests {
             assert_eq!(read_mark(&term), Some((count, before, after)), "{term}");
         }
         assert_eq!(read_mark("wabc"), None);
-    }
-
-    #[test]
-    fn keys_sort_by_account() {
-        assert!(key(1, u64::MAX) < key(2, 0));
     }
 }

@@ -4,14 +4,16 @@
 //! long; so each word is entered here under each three of its characters (the last two also with nothing behind
 //! them), and only words that have all threes of the needle are looked at.
 //!
-//! Numbers are little-endian. `GDG1`, then for each section: ordinal of its first word (u64), count of grams (u32),
-//! where its table begins (u64). A table has for each gram, in order, its key (u64) and where its list ends (u32);
-//! behind the tables lie the lists: gaps between words, seven bits a byte, the lowest first.
+//! Numbers are little-endian. `GDG2`, then for each section: ordinal of its first word (u64), count of blocks (u32),
+//! where its table begins (u64). A table has for each block of 32 grams, in order, the key of the first (u64) and where
+//! the block begins behind the table (u32). A block has for each gram how far its key is from the one before and how
+//! long its list is, then the lists: gaps between words; all of them seven bits a byte.
 
 use tantivy::directory::{FileSlice, OwnedBytes};
 use tantivy::{HasLen as _, SegmentReader};
 
 use crate::Error;
+use crate::bytes::{part, put, put_gaps, take, take_gaps, u32_at, u64_at};
 use crate::fields::{Fields, Section, kind};
 
 /// Three characters in a row; `\0` behind the end.
@@ -42,12 +44,14 @@ pub(crate) fn inner(part: &str) -> Vec<Gram> {
     grams(part).filter(|gram| gram.0[2] != '\0').collect()
 }
 
-/// The extension of the file.
-pub(crate) const EXTENSION: &str = "grams";
+/// The extension of the file: another one than in former formats, so that nobody takes one for the other.
+pub(crate) const EXTENSION: &str = "parts";
 
-const MAGIC: &[u8; 4] = b"GDG1";
+const MAGIC: &[u8; 4] = b"GDG2";
 const SECTION: usize = 20;
 const ROW: usize = 12;
+/// Grams of a block.
+const BLOCK: usize = 32;
 const HEAD: usize = 4 + SECTION * Section::ALL.len();
 
 /// The file of a segment.
@@ -89,26 +93,25 @@ fn collect(
     Ok((first.unwrap_or(0), pairs))
 }
 
+/// A table and its blocks.
 fn encode(pairs: &[(u64, u32)]) -> (Vec<u8>, Vec<u8>) {
-    let (mut table, mut lists) = (Vec::new(), Vec::new());
-    for list in pairs.chunk_by(|a, b| a.0 == b.0) {
-        let mut last = 0;
-        for (_, word) in list {
-            put(&mut lists, word - last);
-            last = *word;
+    let lists: Vec<&[(u64, u32)]> = pairs.chunk_by(|a, b| a.0 == b.0).collect();
+    let (mut table, mut blocks) = (Vec::new(), Vec::new());
+    for block in lists.chunks(BLOCK) {
+        let mut key = block[0][0].0;
+        table.extend_from_slice(&key.to_le_bytes());
+        table.extend_from_slice(&u32::try_from(blocks.len()).unwrap_or(u32::MAX).to_le_bytes());
+        let mut bytes = Vec::new();
+        for list in block {
+            let begin = bytes.len();
+            put_gaps(&mut bytes, list.iter().map(|(_, word)| *word));
+            put(&mut blocks, list[0].0 - key);
+            put(&mut blocks, (bytes.len() - begin) as u64);
+            key = list[0].0;
         }
-        table.extend_from_slice(&list[0].0.to_le_bytes());
-        table.extend_from_slice(&u32::try_from(lists.len()).unwrap_or(u32::MAX).to_le_bytes());
+        blocks.append(&mut bytes);
     }
-    (table, lists)
-}
-
-fn put(out: &mut Vec<u8>, mut value: u32) {
-    while value >= 0x80 {
-        out.push((value & 0x7f) as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
+    (table, blocks)
 }
 
 /// A file opened: the tables in memory, the lists where they are.
@@ -121,37 +124,41 @@ pub(crate) struct Grams {
 struct Table {
     first: u64,
     rows: OwnedBytes,
-    lists: FileSlice,
+    blocks: FileSlice,
 }
 
 impl Grams {
     pub(crate) fn open(file: &FileSlice) -> Result<Grams, Error> {
         let damaged = || Error::Damaged("the head of a file of grams");
-        if file.len() < HEAD {
-            return Err(damaged());
-        }
-        let head = file.slice(0..HEAD).read_bytes()?;
+        let head = part(file, 0, HEAD)?;
         let heads = head.strip_prefix(MAGIC).ok_or_else(damaged)?;
-        let mut sections = Vec::new();
-        for section in heads.chunks_exact(SECTION) {
+        let mut sections: Vec<Table> = Vec::new();
+        // The blocks of a section end where the next one begins.
+        let mut end = file.len();
+        for section in heads.rchunks_exact(SECTION) {
             let first = u64_at(section, 0);
-            let rows = usize::try_from(u32_at(section, 8)).map_err(|_| damaged())? * ROW;
+            let rows = u32_at(section, 8) as usize * ROW;
             let from = usize::try_from(u64_at(section, 12)).map_err(|_| damaged())?;
-            let lists = from.checked_add(rows).filter(|end| *end <= file.len()).ok_or_else(damaged)?;
-            let rows = if rows == 0 { OwnedBytes::empty() } else { file.slice(from..lists).read_bytes()? };
-            sections.push(Table { first, rows, lists: file.slice(lists..file.len()) });
+            let table = part(file, from, rows)?;
+            let begin = from.saturating_add(rows);
+            if begin > end {
+                return Err(damaged());
+            }
+            sections.push(Table { first, rows: table, blocks: file.slice(begin..end) });
+            end = from;
         }
+        sections.reverse();
         Ok(Grams { sections })
     }
 
     /// Ordinals of the words that have the gram, in order.
     pub(crate) fn words(&self, section: Section, gram: Gram) -> Result<Vec<u64>, Error> {
-        let table = &self.sections[section as usize];
-        let at = table.position(gram.key());
-        if table.key(at) != Some(gram.key()) {
-            return Ok(Vec::new());
-        }
-        table.list(at)
+        let mut out = Vec::new();
+        self.sections[section as usize].visit(gram.key(), gram.key(), &mut |list| {
+            out = list;
+            true
+        })?;
+        Ok(out)
     }
 
     /// Ordinals of the words that have a gram that begins with these one or two characters, in order; none where they
@@ -162,7 +169,6 @@ impl Grams {
         part: &str,
         most: usize,
     ) -> Result<Option<Vec<u64>>, Error> {
-        let table = &self.sections[section as usize];
         let mut chars = part.chars();
         let first = chars.next().unwrap_or('\0');
         let (from, to) = match chars.next() {
@@ -170,13 +176,12 @@ impl Grams {
             None => (Gram([first, '\0', '\0']), Gram([first, char::MAX, char::MAX])),
         };
         let mut out = Vec::new();
-        let mut at = table.position(from.key());
-        while table.key(at).is_some_and(|key| key <= to.key()) {
-            out.append(&mut table.list(at)?);
-            if out.len() > most {
-                return Ok(None);
-            }
-            at += 1;
+        self.sections[section as usize].visit(from.key(), to.key(), &mut |mut list| {
+            out.append(&mut list);
+            out.len() <= most
+        })?;
+        if out.len() > most {
+            return Ok(None);
         }
         out.sort_unstable();
         out.dedup();
@@ -185,51 +190,69 @@ impl Grams {
 }
 
 impl Table {
-    fn key(&self, at: usize) -> Option<u64> {
-        self.rows.get(at * ROW..at * ROW + 8).map(|row| u64_at(row, 0))
+    fn len(&self) -> usize {
+        self.rows.len() / ROW
     }
 
-    /// Where the key is, or would be.
+    fn key(&self, at: usize) -> u64 {
+        u64_at(&self.rows, at * ROW)
+    }
+
+    /// The block in which the key is, if it is anywhere.
     fn position(&self, key: u64) -> usize {
-        let (mut low, mut high) = (0, self.rows.len() / ROW);
+        let (mut low, mut high) = (0, self.len());
         while low < high {
             let middle = low.midpoint(high);
-            if self.key(middle).is_some_and(|found| found < key) { low = middle + 1 } else { high = middle }
+            if self.key(middle) <= key { low = middle + 1 } else { high = middle }
         }
-        low
+        low.saturating_sub(1)
     }
 
-    fn end(&self, at: usize) -> usize {
-        self.rows.get(at * ROW + 8..at * ROW + ROW).map_or(0, |row| u32_at(row, 0) as usize)
+    fn block(&self, at: usize) -> Result<OwnedBytes, Error> {
+        let begin = u32_at(&self.rows, at * ROW + 8) as usize;
+        let end = if at + 1 < self.len() {
+            u32_at(&self.rows, (at + 1) * ROW + 8) as usize
+        } else {
+            self.blocks.len()
+        };
+        let length = end.checked_sub(begin).ok_or(Error::Damaged("a list of grams"))?;
+        part(&self.blocks, begin, length)
     }
 
-    fn list(&self, at: usize) -> Result<Vec<u64>, Error> {
-        let begin = if at == 0 { 0 } else { self.end(at - 1) };
-        let end = self.end(at);
-        if begin >= end || end > self.lists.len() {
-            return Err(Error::Damaged("a list of grams"));
-        }
-        let bytes = self.lists.slice(begin..end).read_bytes()?;
-        let (mut out, mut word, mut value, mut shift) = (Vec::new(), 0u64, 0u64, 0u32);
-        for byte in bytes.iter() {
-            value |= u64::from(byte & 0x7f) << shift.min(57);
-            shift += 7;
-            if byte & 0x80 == 0 {
-                word += value;
-                out.push(self.first + word);
-                (value, shift) = (0, 0);
+    /// Visits the lists of the grams from one key to another, until `visit` says false.
+    fn visit(&self, from: u64, to: u64, visit: &mut dyn FnMut(Vec<u64>) -> bool) -> Result<(), Error> {
+        let damaged = || Error::Damaged("a list of grams");
+        for at in self.position(from)..self.len() {
+            let mut key = self.key(at);
+            if key > to {
+                break;
+            }
+            let block = self.block(at)?;
+            let mut rest = block.as_slice();
+            let mut lists = Vec::with_capacity(BLOCK);
+            let in_block = if at + 1 < self.len() { BLOCK } else { usize::MAX };
+            let mut bytes = 0;
+            // The last block has as many as fit into it.
+            while lists.len() < in_block && bytes < rest.len() {
+                key = key.checked_add(take(&mut rest).ok_or_else(damaged)?).ok_or_else(damaged)?;
+                let length = usize::try_from(take(&mut rest).ok_or_else(damaged)?).map_err(|_| damaged())?;
+                bytes = bytes.checked_add(length).ok_or_else(damaged)?;
+                lists.push((key, length));
+            }
+            for (key, length) in lists {
+                let (list, behind) = rest.split_at_checked(length).ok_or_else(damaged)?;
+                rest = behind;
+                if (from..=to).contains(&key) {
+                    let mut words = take_gaps(list).ok_or_else(damaged)?;
+                    words.iter_mut().for_each(|word| *word += self.first);
+                    if !visit(words) {
+                        return Ok(());
+                    }
+                }
             }
         }
-        Ok(out)
+        Ok(())
     }
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    bytes.get(at..at + 8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes)
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    bytes.get(at..at + 4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_le_bytes)
 }
 
 #[cfg(test)]
@@ -245,20 +268,35 @@ mod tests {
         assert!(Gram(['a', 'b', '\0']).key() < Gram(['a', 'b', 'c']).key());
     }
 
+    fn lists(pairs: &[(u64, u32)], from: u64, to: u64) -> Result<Vec<Vec<u64>>, Error> {
+        let (rows, blocks) = encode(pairs);
+        let table = Table { first: 10, rows: OwnedBytes::new(rows), blocks: FileSlice::from(blocks) };
+        let mut out = Vec::new();
+        table.visit(from, to, &mut |list| {
+            out.push(list);
+            true
+        })?;
+        Ok(out)
+    }
+
     #[test]
     fn lists_are_read_as_written() {
         let pairs = [(1, 0), (1, 5), (1, 70_000), (9, 3)];
-        let (table, lists) = encode(&pairs);
-        let table = Table { first: 10, rows: OwnedBytes::new(table), lists: FileSlice::from(lists) };
-        assert_eq!(table.list(0).unwrap(), [10, 15, 70_010]);
-        assert_eq!(table.list(1).unwrap(), [13]);
-        assert_eq!((table.position(1), table.position(2), table.position(10)), (0, 1, 2));
-        assert!(table.list(2).is_err());
+        assert_eq!(lists(&pairs, 1, 1).unwrap(), [vec![10, 15, 70_010]]);
+        assert_eq!(lists(&pairs, 2, 10).unwrap(), [vec![13]]);
+        assert!(lists(&pairs, 2, 8).unwrap().is_empty() && lists(&[], 0, 9).unwrap().is_empty());
+        for count in [1, 31, 32, 33, 64, 100] {
+            let pairs: Vec<(u64, u32)> = (0..count).map(|n| (n * 1000, n as u32)).collect();
+            for n in 0..count {
+                assert_eq!(lists(&pairs, n * 1000, n * 1000).unwrap(), [vec![10 + n]], "{n} of {count}");
+            }
+            assert_eq!(lists(&pairs, 0, u64::MAX).unwrap().len() as u64, count);
+        }
     }
 
     #[test]
     fn what_is_no_file_of_ours() {
-        assert!(Grams::open(&FileSlice::from(b"GDG1".to_vec())).is_err());
+        assert!(Grams::open(&FileSlice::from(b"GDG2".to_vec())).is_err());
         assert!(Grams::open(&FileSlice::from(vec![1; 1000])).is_err());
     }
 }

@@ -4,9 +4,9 @@
 //! opens them over a [`Source`] of byte ranges; [`Reader::delete`] and [`Reader::merge`] give new files and leave the old
 //! ones as they are. Who publishes files, and when, is not decided here.
 //!
-//! Every text is indexed twice. The *exact* fields keep each character, as units of folded text, so that
-//! [`Reader::find`] answers the substring searches of IMAP (RFC 9051 §6.4.4) as `search/query` would by scanning. The
-//! *ranked* fields keep stems of words without diacritics; [`Reader::rank`] orders by them (RFC 6203, JMAP).
+//! Every text is indexed once, with each of its characters, as units of folded text, so that [`Reader::find`] answers
+//! the substring searches of IMAP (RFC 9051 §6.4.4) as `search/query` would by scanning. [`Reader::rank`] (RFC 6203,
+//! JMAP) asks for the same words in all their forms: which words are forms of one another is said once per segment.
 //!
 //! Invariants:
 //! - Every match is in an [`Answer`], as found or as one to be looked at; what is said to be found is a match.
@@ -15,15 +15,21 @@
 
 pub mod analysis;
 mod builder;
+mod bytes;
 mod document;
 mod error;
 mod exact;
 mod fields;
 mod files;
+mod forms;
 mod grams;
+mod invert;
 mod manifest;
 mod ranked;
+#[cfg(test)]
+mod ranked_tests;
 mod reader;
+mod relevance;
 mod snippet;
 
 pub use builder::{Builder, Built};

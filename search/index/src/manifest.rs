@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 use tantivy::IndexMeta;
 
-use crate::Error;
 use crate::fields::Fields;
+use crate::{Error, forms, grams};
 
 /// The segments of an index. Who publishes it writes it down with the position up to which mail is in it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +35,15 @@ impl SegmentEntry {
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|(_, length)| length).sum()
     }
+
+    /// Whether its files are of the format that is read here: those of others have other names.
+    fn is_current(&self) -> bool {
+        let has = |extension: &str| {
+            let is = |(name, _): &(String, u64)| name.strip_prefix(&self.id) == Some(extension);
+            self.files.iter().any(is)
+        };
+        has(&format!(".{}", grams::EXTENSION)) && has(&format!(".{}", forms::EXTENSION))
+    }
 }
 
 impl Manifest {
@@ -43,6 +52,11 @@ impl Manifest {
     pub fn replaced(&self, gone: &[String], new: Option<SegmentEntry>) -> Manifest {
         let kept = self.segments.iter().filter(|s| !gone.contains(&s.id)).cloned();
         Manifest { segments: kept.chain(new).collect() }
+    }
+
+    /// Whether it can be read: else the index is to be made anew.
+    pub fn is_current(&self) -> bool {
+        self.segments.iter().all(SegmentEntry::is_current)
     }
 
     pub(crate) fn lengths(&self) -> HashMap<String, usize> {

@@ -1,22 +1,16 @@
 //! Words by relevance: what FUZZY (RFC 6203) and JMAP ask for, best first.
-
-use std::collections::BTreeSet;
-use std::fmt;
+//!
+//! Each part of what is asked for gives scores for each segment; of a word they are known only when all segments have
+//! said how many messages of the account have it.
 
 use content_mail::fold;
 use schema::{AccountId, EmailId};
-use tantivy::collector::TopDocs;
-use tantivy::columnar::Column;
-use tantivy::query::{
-    AllQuery, BitSetDocSet, BooleanQuery, BoostQuery, ConstScoreQuery, ConstScorer, DisjunctionMaxQuery,
-    EmptyQuery, EnableScoring, Explanation, FuzzyTermQuery, Occur, Query, Scorer, TermQuery, Weight,
-};
-use tantivy::schema::IndexRecordOption;
-use tantivy::{BitSet, DocAddress, DocId, Score, SegmentReader, TantivyError, Term};
+use tantivy::DocId;
 
-use crate::analysis::{bare, plain, words};
-use crate::exact::{Pattern, Place};
-use crate::fields::{EMAIL, Section};
+use crate::analysis::{plain, words};
+use crate::exact::{Docs, Pattern, Place};
+use crate::fields::{RANKED, Section};
+use crate::relevance::{How, Word, scored};
 use crate::{Error, Reader};
 
 /// What is asked for.
@@ -54,111 +48,143 @@ const STEADY: f32 = 2.0;
 /// How much fields other than the best one add.
 const OTHERS: f32 = 0.2;
 
+/// Documents of a segment that fit, in order, and how well.
+type Scores = Vec<(DocId, f32)>;
+/// The same of all segments.
+type All = Vec<Scores>;
+
 impl Reader {
     /// The messages of the account that fit best, best first; of equal ones the newest.
     ///
     /// # Errors
     /// When a file can not be read or is damaged.
     pub fn rank(&self, account: AccountId, asked: &Ranked, limit: usize) -> Result<Vec<Hit>, Error> {
-        let term = Term::from_field_u64(self.fields().account, u64::from(account.0));
-        let own = ConstScoreQuery::new(Box::new(TermQuery::new(term, IndexRecordOption::Basic)), 0.0);
-        let query: Vec<(Occur, Box<dyn Query>)> =
-            vec![(Occur::Must, Box::new(own)), (Occur::Must, self.query(account, asked)?)];
-        let top = TopDocs::with_limit(limit.max(1)).tweak_score(|segment: &SegmentReader| {
-            let emails: Option<Column<u64>> = segment.fast_fields().u64(EMAIL).ok();
-            move |doc: DocId, score: Score| {
-                let email = emails.as_ref().and_then(|column| column.first(doc)).unwrap_or_default();
-                ((score * STEPS).round() as u64, email, score)
+        let scopes: Result<Vec<Docs>, Error> =
+            self.segments().iter().map(|segment| segment.scope(account)).collect();
+        let scores = Ranking { reader: self, scopes: scopes? }.scores(asked)?;
+        let mut hits = Vec::new();
+        for (segment, scores) in self.segments().iter().zip(scores) {
+            for (doc, score) in scores {
+                let email = segment.email(doc).unwrap_or(EmailId(0));
+                hits.push(((score * STEPS).round() as u64, email, score));
             }
-        });
-        let found = self.searcher().search(&BooleanQuery::new(query), &top)?;
-        let hit =
-            |((_, email, score), _): ((u64, u64, Score), DocAddress)| Hit { email: EmailId(email), score };
-        Ok(found.into_iter().map(hit).take(limit).collect())
+        }
+        hits.sort_unstable_by_key(|(steps, email, _)| std::cmp::Reverse((*steps, *email)));
+        Ok(hits.into_iter().take(limit).map(|(_, email, score)| Hit { email, score }).collect())
     }
+}
 
-    fn query(&self, account: AccountId, asked: &Ranked) -> Result<Box<dyn Query>, Error> {
+/// What is asked of the messages of one account.
+struct Ranking<'a> {
+    reader: &'a Reader,
+    /// Its messages in each segment.
+    scopes: Vec<Docs>,
+}
+
+impl Ranking<'_> {
+    fn scores(&self, asked: &Ranked) -> Result<All, Error> {
         Ok(match asked {
-            Ranked::Words(text) => self.words(text),
-            Ranked::Phrase(text) => self.exactly(account, &fold(text))?,
-            Ranked::Prefix(text) => self.exactly(account, &prefix(text))?,
-            Ranked::Fuzzy(text, distance) => self.fuzzy(text, (*distance).clamp(1, 2)),
-            Ranked::All(parts) => self.joined(account, parts, Occur::Must)?,
-            Ranked::Any(parts) => self.joined(account, parts, Occur::Should)?,
-            Ranked::Not(part) => Box::new(BooleanQuery::new(vec![
-                (Occur::Must, Box::new(ConstScoreQuery::new(Box::new(AllQuery), 0.0))),
-                (Occur::MustNot, self.query(account, part)?),
-            ])),
+            Ranked::Words(text) => self.words(text)?,
+            Ranked::Phrase(text) => self.exactly(&Pattern::of(&fold(text)))?,
+            // A blank before it, which the index can not see but takes for the beginning of a word.
+            Ranked::Prefix(text) => self.exactly(&Pattern::of(&format!(" {}", fold(text).trim())))?,
+            Ranked::Fuzzy(text, distance) => self.fuzzy(text, (*distance).clamp(1, 2))?,
+            Ranked::All(parts) => self.all(&self.each(parts)?, &[]),
+            Ranked::Any(parts) => self.any(&self.each(parts)?),
+            Ranked::Not(part) => {
+                let not = self.scores(part)?;
+                let rest = |(scope, not): (&Docs, Scores)| {
+                    let mut rest = scope.clone();
+                    not.iter().for_each(|(doc, _)| rest.remove(*doc));
+                    rest.iter().map(|doc| (doc, 0.0)).collect()
+                };
+                self.scopes.iter().zip(not).map(rest).collect()
+            }
         })
     }
 
-    fn joined(&self, account: AccountId, parts: &[Ranked], occur: Occur) -> Result<Box<dyn Query>, Error> {
-        let parts: Result<Vec<_>, Error> =
-            parts.iter().map(|part| Ok((occur, self.query(account, part)?))).collect();
-        Ok(Box::new(BooleanQuery::new(parts?)))
+    fn each(&self, parts: &[Ranked]) -> Result<Vec<All>, Error> {
+        parts.iter().map(|part| self.scores(part)).collect()
     }
 
     /// Each word in any form that a language of the index gives it. A word that says nothing in some language may be
-    /// missing, as it is not in the index for messages of that language.
-    fn words(&self, text: &str) -> Box<dyn Query> {
+    /// missing, as it does not count in messages of that language.
+    fn words(&self, text: &str) -> Result<All, Error> {
         let plain = plain(text);
-        let mut parts: Vec<(Occur, Box<dyn Query>)> = Vec::new();
-        let mut pair = "";
-        words(&plain, &mut |word, stems| {
+        let mut asked: Vec<(&str, bool)> = Vec::new();
+        words(&plain, &mut |word, stems| asked.push((word, stems)));
+        let (mut must, mut may, mut pair) = (Vec::new(), Vec::new(), "");
+        for (word, stems) in asked {
             let last = std::mem::replace(&mut pair, if stems { "" } else { word });
-            if !stems && word.chars().count() == 1 {
+            let how = match (stems, word.chars().count()) {
+                (true, _) => How::Stems,
                 // The end of a run: the text's may go on there. Alone it is the beginning of a pair.
-                if last.is_empty() || !last.ends_with(word) {
-                    let forms = BTreeSet::from([bare(word).into_owned()]);
-                    let begins =
-                        |term| Box::new(FuzzyTermQuery::new_prefix(term, 0, false)) as Box<dyn Query>;
-                    parts.push((Occur::Must, self.any_field(&forms, begins)));
+                (false, 1) if !last.is_empty() && last.ends_with(word) => continue,
+                (false, 1) => How::Begins,
+                (false, _) if word.contains('.') => {
+                    must.push(self.exactly(&Pattern::whole(&fold(word)))?);
+                    continue;
                 }
-                return;
-            }
-            let stop = self.languages().iter().any(|language| language.is_stop_word(word));
-            let occur = if stop { Occur::Should } else { Occur::Must };
-            let forms = if stems { self.forms(word) } else { BTreeSet::from([bare(word).into_owned()]) };
-            parts.push((
-                occur,
-                self.any_field(&forms, |term| Box::new(TermQuery::new(term, IndexRecordOption::WithFreqs))),
-            ));
-        });
-        if parts.is_empty() { Box::new(EmptyQuery) } else { Box::new(BooleanQuery::new(parts)) }
+                (false, _) => How::Part,
+            };
+            let word = Word::new(word, how, self.reader.languages());
+            let scores = self.word(&word)?;
+            if word.is_stop_word(self.reader.languages()) { may.push(scores) } else { must.push(scores) }
+        }
+        Ok(if must.is_empty() { self.any(&may) } else { self.all(&must, &may) })
     }
 
-    fn forms(&self, word: &str) -> BTreeSet<String> {
-        let stems = self.languages().iter().map(|language| bare(&language.stemmer().stem(word)).into_owned());
-        stems.chain([bare(word).into_owned()]).collect()
-    }
-
-    fn fuzzy(&self, text: &str, distance: u8) -> Box<dyn Query> {
+    fn fuzzy(&self, text: &str, distance: u8) -> Result<All, Error> {
         let plain = plain(text);
-        let mut parts: Vec<(Occur, Box<dyn Query>)> = Vec::new();
-        words(&plain, &mut |word, stems| {
-            if stems {
-                let query = self
-                    .any_field(&self.forms(word), |term| Box::new(FuzzyTermQuery::new(term, distance, true)));
-                parts.push((Occur::Must, query));
-            }
-        });
-        if parts.is_empty() { Box::new(EmptyQuery) } else { Box::new(BooleanQuery::new(parts)) }
+        let mut asked = Vec::new();
+        words(&plain, &mut |word, stems| asked.extend(stems.then_some(word)));
+        let how = How::Nearly(usize::from(distance));
+        let parts: Result<Vec<All>, Error> =
+            asked.into_iter().map(|word| self.word(&Word::new(word, how, &[]))).collect();
+        Ok(self.all(&parts?, &[]))
     }
 
     /// The best field counts, the others a little.
-    fn any_field(&self, forms: &BTreeSet<String>, make: impl Fn(Term) -> Box<dyn Query>) -> Box<dyn Query> {
-        let mut fields: Vec<Box<dyn Query>> = Vec::new();
-        for (field, boost) in self.fields().boosts() {
-            let forms = forms.iter().map(|form| make(Term::from_field_text(field, form))).collect();
-            let best = DisjunctionMaxQuery::new(forms);
-            fields.push(Box::new(BoostQuery::new(Box::new(best), boost)));
+    fn word(&self, word: &Word) -> Result<All, Error> {
+        let segments = self.reader.segments();
+        let documents = self.scopes.iter().map(Docs::len).sum();
+        let mut best: All = vec![Scores::new(); segments.len()];
+        let mut sums = best.clone();
+        for (place, (section, boost)) in RANKED.into_iter().enumerate() {
+            let counts: Result<Vec<_>, Error> =
+                segments.iter().zip(&self.scopes).map(|(s, scope)| word.counts(s, place, scope)).collect();
+            let counts = counts?;
+            let having: usize = counts.iter().map(Vec::len).sum();
+            if having == 0 {
+                continue;
+            }
+            let average = self.average(section)?;
+            for (at, (segment, counts)) in segments.iter().zip(&counts).enumerate() {
+                let mut scores = scored(segment, section, counts, (having, documents), average)?;
+                scores.iter_mut().for_each(|(_, score)| *score *= boost);
+                best[at] = joined(&best[at], &scores, f32::max);
+                sums[at] = joined(&sums[at], &scores, |a, b| a + b);
+            }
         }
-        Box::new(DisjunctionMaxQuery::with_tie_breaker(fields, OTHERS))
+        for (best, sums) in best.iter_mut().zip(&sums) {
+            best.iter_mut().zip(sums).for_each(|((_, best), (_, sum))| *best += OTHERS * (sum - *best));
+        }
+        Ok(best)
     }
 
-    /// What the exact fields have of the folded text.
-    fn exactly(&self, account: AccountId, folded: &str) -> Result<Box<dyn Query>, Error> {
-        let pattern = Pattern::of(folded);
+    /// Words of a document in the section, about.
+    fn average(&self, section: Section) -> Result<f32, Error> {
+        let (mut words, mut documents) = (0, 0);
+        for segment in self.reader.segments() {
+            let field = segment.fields.exact(section);
+            words += segment.reader.inverted_index(field)?.total_num_tokens();
+            documents += u64::from(segment.reader.max_doc());
+        }
+        Ok((words as f32 / documents.max(1) as f32).max(1.0))
+    }
+
+    /// What exact fields have of a pattern.
+    fn exactly(&self, pattern: &Pattern) -> Result<All, Error> {
         let places = [
             Section::Subject,
             Section::From,
@@ -167,52 +193,84 @@ impl Reader {
             Section::Bcc,
             Section::Body,
             Section::File,
+            Section::List,
         ];
         let places = places.map(Place::Section);
-        let mut sets = Vec::new();
-        for segment in self.segments() {
-            let found = segment.find(&places, &pattern, &segment.scope(account)?)?;
-            let mut docs = BitSet::with_max_value(segment.reader.max_doc());
-            found.sure.iter().chain(found.maybe.iter()).for_each(|doc| {
-                docs.insert(doc);
-            });
-            sets.push((segment.reader.segment_id(), docs));
+        let mut all = All::new();
+        for (segment, scope) in self.reader.segments().iter().zip(&self.scopes) {
+            let found = segment.find(&places, pattern, scope)?;
+            let mut docs = found.sure;
+            docs.add(&found.maybe);
+            all.push(docs.iter().map(|doc| (doc, STEADY)).collect());
         }
-        Ok(Box::new(Known { sets: sets.into() }))
+        Ok(all)
+    }
+
+    /// Documents that all of the parts have; what others have of them counts too.
+    fn all(&self, must: &[All], may: &[All]) -> All {
+        let Some((first, rest)) = must.split_first() else { return vec![Scores::new(); self.scopes.len()] };
+        let mut out = first.clone();
+        for (at, scores) in out.iter_mut().enumerate() {
+            for part in rest {
+                scores.retain_mut(|(doc, score)| add(&part[at], *doc, score));
+            }
+            for part in may {
+                scores.iter_mut().for_each(|(doc, score)| {
+                    add(&part[at], *doc, score);
+                });
+            }
+        }
+        out
+    }
+
+    /// Documents that any of the parts have.
+    fn any(&self, parts: &[All]) -> All {
+        let mut out = vec![Scores::new(); self.scopes.len()];
+        for part in parts {
+            for (sum, scores) in out.iter_mut().zip(part) {
+                *sum = joined(sum, scores, |a, b| a + b);
+            }
+        }
+        out
     }
 }
 
-/// A word that begins so: a blank before it, which the index can not see but takes for the beginning of a word.
-fn prefix(text: &str) -> String {
-    format!(" {}", fold(text).trim())
+/// Adds the document's score; says whether it has one.
+fn add(scores: &[(DocId, f32)], doc: DocId, sum: &mut f32) -> bool {
+    let found = scores.binary_search_by_key(&doc, |(doc, _)| *doc);
+    found.is_ok_and(|at| {
+        *sum += scores[at].1;
+        true
+    })
 }
 
-/// Documents that are known already.
-#[derive(Clone)]
-struct Known {
-    sets: std::sync::Arc<[(tantivy::index::SegmentId, BitSet)]>,
-}
-
-impl fmt::Debug for Known {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Known({} segments)", self.sets.len())
+/// Documents of both.
+fn joined(a: &[(DocId, f32)], b: &[(DocId, f32)], both: impl Fn(f32, f32) -> f32) -> Scores {
+    let (mut a, mut b) = (a.iter().peekable(), b.iter().peekable());
+    let mut out = Scores::with_capacity(a.len() + b.len());
+    while let (Some((x, of_a)), Some((y, of_b))) = (a.peek().copied(), b.peek().copied()) {
+        if x == y {
+            out.push((*x, both(*of_a, *of_b)));
+        } else {
+            out.push(if x < y { (*x, *of_a) } else { (*y, *of_b) });
+        }
+        a.next_if(|(doc, _)| doc <= y);
+        b.next_if(|(doc, _)| doc <= x);
     }
+    out.extend(a.chain(b));
+    out
 }
 
-impl Query for Known {
-    fn weight(&self, _scoring: EnableScoring<'_>) -> tantivy::Result<Box<dyn Weight>> {
-        Ok(Box::new(self.clone()))
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Weight for Known {
-    fn scorer(&self, reader: &SegmentReader, boost: Score) -> tantivy::Result<Box<dyn Scorer>> {
-        let set = self.sets.iter().find(|(id, _)| *id == reader.segment_id());
-        let docs = set.map_or_else(|| BitSet::with_max_value(reader.max_doc()), |(_, docs)| docs.clone());
-        Ok(Box::new(ConstScorer::new(BitSetDocSet::from(docs), boost * STEADY)))
-    }
-
-    fn explain(&self, _reader: &SegmentReader, _doc: DocId) -> tantivy::Result<Explanation> {
-        Err(TantivyError::InvalidArgument("a set of documents explains nothing".to_owned()))
+    #[test]
+    fn scores_of_both() {
+        let (a, b) = (vec![(1, 1.0), (3, 2.0), (9, 1.0)], vec![(0, 5.0), (3, 3.0), (4, 1.0)]);
+        let expected = vec![(0, 5.0), (1, 1.0), (3, 5.0), (4, 1.0), (9, 1.0)];
+        assert_eq!(joined(&a, &b, |a, b| a + b), expected);
+        assert_eq!(joined(&b, &a, |a, b| a + b), expected);
+        assert_eq!(joined(&a, &[], f32::max), a);
     }
 }

@@ -1,6 +1,6 @@
 //! The segments of a manifest, opened.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,15 +13,16 @@ use tantivy::directory::{Directory, FileSlice, OwnedBytes, RamDirectory, Termina
 use tantivy::fastfield::write_alive_bitset;
 use tantivy::indexer::merge_filtered_segments;
 use tantivy::schema::IndexRecordOption;
-use tantivy::{BitSet, DocSet, Index, ReloadPolicy, Searcher, SegmentReader, TERMINATED, Term};
+use tantivy::{BitSet, DocId, DocSet, Index, ReloadPolicy, Searcher, SegmentReader, TERMINATED, Term};
 
 use crate::analysis::Language;
 use crate::builder::{built, read, settings};
 use crate::exact::{Docs, Found, Pattern, Place, find};
-use crate::fields::{EMAIL, Fields, Section, key, with_tokenizers};
+use crate::fields::{EMAIL, Fields, LANGUAGE, Section};
 use crate::files::{Files, cache};
-use crate::grams::{EXTENSION, Grams};
-use crate::{Answer, Built, Error, Manifest, SegmentEntry, Source};
+use crate::forms::{Forms, Mask};
+use crate::grams::Grams;
+use crate::{Answer, Built, Error, Manifest, SegmentEntry, Source, forms, grams};
 
 /// What of the files is kept in memory, shared by all readers of a node.
 #[derive(Clone)]
@@ -39,7 +40,6 @@ pub struct Reader {
     manifest: Manifest,
     fields: Fields,
     index: Index,
-    searcher: Searcher,
     segments: Vec<Segment>,
     languages: Vec<Language>,
 }
@@ -52,7 +52,9 @@ pub(crate) struct Segment {
     pub(crate) fields: Fields,
     pub(crate) reader: SegmentReader,
     pub(crate) grams: Grams,
+    pub(crate) forms: Forms,
     emails: Column<u64>,
+    languages: Column<u64>,
 }
 
 impl Reader {
@@ -61,21 +63,32 @@ impl Reader {
     /// # Errors
     /// When a file can not be read or is damaged.
     pub fn open(manifest: Manifest, source: Arc<dyn Source>, cache: &FileCache) -> Result<Reader, Error> {
+        // Files of another format are never looked into: they would be taken for what they are not.
+        if !manifest.is_current() {
+            return Err(Error::Damaged("a segment of another format"));
+        }
         let fields = Fields::new();
         let files = Files::new(source, manifest.lengths(), manifest.meta(&fields)?, cache.0.clone());
-        let index = with_tokenizers(Index::open(files.clone())?);
+        let index = Index::open(files.clone())?;
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
         let searcher: Searcher = reader.searcher();
         let mut segments = Vec::new();
         for reader in searcher.segment_readers() {
-            let name = format!("{}.{EXTENSION}", reader.segment_id().uuid_string());
-            let handle = files.handle(Path::new(&name)).map_err(tantivy::TantivyError::from)?;
-            let grams = Grams::open(&FileSlice::new(handle))?;
-            let emails = reader.fast_fields().u64(EMAIL)?;
-            segments.push(Segment { fields: fields.clone(), reader: reader.clone(), grams, emails });
+            let file = |extension| {
+                let name = format!("{}.{extension}", reader.segment_id().uuid_string());
+                let handle = files.handle(Path::new(&name)).map_err(tantivy::TantivyError::from)?;
+                Ok::<_, Error>(FileSlice::new(handle))
+            };
+            let grams = Grams::open(&file(grams::EXTENSION)?)?;
+            let forms = Forms::open(file(forms::EXTENSION)?)?;
+            let (emails, languages) = (reader.fast_fields().u64(EMAIL)?, reader.fast_fields().u64(LANGUAGE)?);
+            let (fields, reader) = (fields.clone(), reader.clone());
+            segments.push(Segment { fields, reader, grams, forms, emails, languages });
         }
-        let languages = languages(&segments, &fields)?;
-        Ok(Reader { manifest, fields, index, searcher, segments, languages })
+        let languages: BTreeSet<Language> =
+            segments.iter().flat_map(|segment| segment.forms.languages()).flatten().copied().collect();
+        let languages = languages.into_iter().collect();
+        Ok(Reader { manifest, fields, index, segments, languages })
     }
 
     /// What was opened.
@@ -90,7 +103,7 @@ impl Reader {
     /// When a file can not be read or is damaged.
     pub fn find(&self, account: AccountId, filter: &Filter) -> Result<Option<Answer>, Error> {
         let (places, needle) = match filter {
-            Filter::Header(field, needle) => (vec![place(field)], needle),
+            Filter::Header(field, needle) => (places(field), needle),
             Filter::Body(needle) => (vec![Place::Section(Section::Body)], needle),
             Filter::Text(needle) => {
                 (vec![Place::Section(Section::Header), Place::Section(Section::Body)], needle)
@@ -115,9 +128,8 @@ impl Reader {
     /// # Errors
     /// When a file can not be read or is damaged.
     pub fn has(&self, account: AccountId, email: EmailId) -> Result<bool, Error> {
-        let term = Term::from_field_bytes(self.fields.key, &key(account.0, email.0));
         for segment in &self.segments {
-            if !segment.docs(&term)?.is_empty() {
+            if !segment.those(&segment.scope(account)?, &HashSet::from([email])).is_empty() {
                 return Ok(true);
             }
         }
@@ -130,9 +142,8 @@ impl Reader {
     /// # Errors
     /// When a file can not be read or is damaged.
     pub fn delete(&self, account: AccountId, emails: &[EmailId]) -> Result<(Manifest, NewFiles), Error> {
-        let terms =
-            emails.iter().map(|email| Term::from_field_bytes(self.fields.key, &key(account.0, email.0)));
-        self.delete_terms(&terms.collect::<Vec<_>>())
+        let emails: Vec<_> = emails.iter().map(|email| (account, *email)).collect();
+        self.delete_all(&emails, &[])
     }
 
     /// Deletes all messages of an account, as [`Reader::delete`] does.
@@ -140,7 +151,7 @@ impl Reader {
     /// # Errors
     /// When a file can not be read or is damaged.
     pub fn delete_account(&self, account: AccountId) -> Result<(Manifest, NewFiles), Error> {
-        self.delete_terms(&[Term::from_field_u64(self.fields.account, u64::from(account.0))])
+        self.delete_all(&[], &[account])
     }
 
     /// Deletes messages of several accounts, and all messages of others, as [`Reader::delete`] does.
@@ -152,21 +163,20 @@ impl Reader {
         emails: &[(AccountId, EmailId)],
         accounts: &[AccountId],
     ) -> Result<(Manifest, NewFiles), Error> {
-        let one = |(account, email): &(AccountId, EmailId)| {
-            Term::from_field_bytes(self.fields.key, &key(account.0, email.0))
-        };
-        let all = |account: &AccountId| Term::from_field_u64(self.fields.account, u64::from(account.0));
-        self.delete_terms(&emails.iter().map(one).chain(accounts.iter().map(all)).collect::<Vec<_>>())
-    }
-
-    fn delete_terms(&self, terms: &[Term]) -> Result<(Manifest, NewFiles), Error> {
+        let mut by_account: BTreeMap<AccountId, HashSet<EmailId>> = BTreeMap::new();
+        for (account, email) in emails {
+            by_account.entry(*account).or_default().insert(*email);
+        }
         let (mut manifest, mut files) = (self.manifest.clone(), Vec::new());
         for segment in &self.segments {
             let id = segment.reader.segment_id().uuid_string();
             let Some(entry) = manifest.segments.iter_mut().find(|entry| entry.id == id) else { continue };
             let mut gone = Docs::none(segment.reader.max_doc());
-            for term in terms {
-                gone.add(&segment.docs(term)?);
+            for (account, emails) in &by_account {
+                gone.add(&segment.those(&segment.scope(*account)?, emails));
+            }
+            for account in accounts {
+                gone.add(&segment.scope(*account)?);
             }
             if let Some(file) = segment.without(&gone, entry, &self.fields)? {
                 files.push(file);
@@ -192,15 +202,9 @@ impl Reader {
         let directory = RamDirectory::create();
         let filters = segments.iter().map(|_| None).collect();
         let merged = merge_filtered_segments(&segments, settings(), filters, directory.clone())?;
-        built(&with_tokenizers(merged), &directory, &self.fields).map(Some)
-    }
-
-    pub(crate) fn fields(&self) -> &Fields {
-        &self.fields
-    }
-
-    pub(crate) fn searcher(&self) -> &Searcher {
-        &self.searcher
+        let segments = merged.searchable_segments()?;
+        let segment = segments.first().ok_or(Error::Damaged("a segment that was just made"))?;
+        built(segment, &directory, &self.fields).map(Some)
     }
 
     pub(crate) fn segments(&self) -> &[Segment] {
@@ -213,33 +217,44 @@ impl Reader {
     }
 }
 
-fn place(field: &Asked) -> Place<'_> {
-    match field {
-        Asked::From => Place::Section(Section::From),
-        Asked::To => Place::Section(Section::To),
-        Asked::Cc => Place::Section(Section::Cc),
-        Asked::Bcc => Place::Section(Section::Bcc),
-        Asked::Subject => Place::Section(Section::Subject),
-        Asked::Named(name) => Place::Named(name),
-    }
-}
-
-fn languages(segments: &[Segment], fields: &Fields) -> Result<Vec<Language>, Error> {
-    let mut found = BTreeSet::new();
-    for segment in segments {
-        let inverted = segment.reader.inverted_index(fields.language)?;
-        let mut stream = inverted.terms().stream()?;
-        while stream.advance() {
-            found.extend(std::str::from_utf8(stream.key()).ok().and_then(Language::from_code));
-        }
-    }
-    Ok(found.into_iter().collect())
+/// Where a scan looks at a field: at values as people read them, and as they are written.
+fn places(field: &Asked) -> Vec<Place<'_>> {
+    let section = match field {
+        Asked::From => Section::From,
+        Asked::To => Section::To,
+        Asked::Cc => Section::Cc,
+        Asked::Bcc => Section::Bcc,
+        Asked::Subject => Section::Subject,
+        Asked::Named(name) => return vec![Place::Named(name)],
+    };
+    vec![Place::Section(section), Place::Written(section)]
 }
 
 impl Segment {
     /// Documents of the account that are not deleted.
     pub(crate) fn scope(&self, account: AccountId) -> Result<Docs, Error> {
-        self.docs(&Term::from_field_u64(self.fields.account, u64::from(account.0)))
+        let mut docs = Docs::none(self.reader.max_doc());
+        let term = Term::from_field_u64(self.fields.account, u64::from(account.0));
+        let inverted = self.reader.inverted_index(term.field())?;
+        let Some(mut postings) = inverted.read_postings(&term, IndexRecordOption::Basic)? else {
+            return Ok(docs);
+        };
+        let mut doc = postings.doc();
+        while doc != TERMINATED {
+            if !self.reader.is_deleted(doc) {
+                docs.insert(doc);
+            }
+            doc = postings.advance();
+        }
+        Ok(docs)
+    }
+
+    /// The documents of these emails.
+    fn those(&self, scope: &Docs, emails: &HashSet<EmailId>) -> Docs {
+        let mut docs = Docs::none(self.reader.max_doc());
+        let found = scope.iter().filter(|doc| self.email(*doc).is_some_and(|email| emails.contains(&email)));
+        found.for_each(|doc| docs.insert(doc));
+        docs
     }
 
     /// What the places have of the pattern.
@@ -252,23 +267,6 @@ impl Segment {
             found.add(&find(self, *place, pattern, scope)?);
         }
         Ok(found)
-    }
-
-    /// Documents with the term that are not deleted.
-    fn docs(&self, term: &Term) -> Result<Docs, Error> {
-        let mut docs = Docs::none(self.reader.max_doc());
-        let inverted = self.reader.inverted_index(term.field())?;
-        let Some(mut postings) = inverted.read_postings(term, IndexRecordOption::Basic)? else {
-            return Ok(docs);
-        };
-        let mut doc = postings.doc();
-        while doc != TERMINATED {
-            if !self.reader.is_deleted(doc) {
-                docs.insert(doc);
-            }
-            doc = postings.advance();
-        }
-        Ok(docs)
     }
 
     /// A list of deleted documents with some more, noted in the entry; nothing if they are none.
@@ -304,6 +302,15 @@ impl Segment {
 
     /// Emails of documents.
     pub(crate) fn emails<'a>(&'a self, docs: &'a Docs) -> impl Iterator<Item = EmailId> + 'a {
-        docs.iter().filter_map(|doc| self.emails.first(doc)).map(EmailId)
+        docs.iter().filter_map(|doc| self.email(doc))
+    }
+
+    pub(crate) fn email(&self, doc: DocId) -> Option<EmailId> {
+        self.emails.first(doc).map(EmailId)
+    }
+
+    /// The language of a document, as a bit.
+    pub(crate) fn language(&self, doc: DocId) -> Mask {
+        self.forms.mask(&self.languages, doc)
     }
 }

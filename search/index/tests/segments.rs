@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use content_mail::{Limits, summarize};
 use godwit_index::{
-    Builder, Built, Document, FileCache, Manifest, Memory, OwnedBytes, Ranked, Reader, Source,
+    Builder, Built, Document, Error, FileCache, Manifest, Memory, OwnedBytes, Ranked, Reader, Source,
 };
 use query::{Filter, Needle};
 use schema::{AccountId, EmailId};
@@ -165,6 +165,68 @@ fn damaged_files_are_refused_or_found_out() {
         let read = !["fieldnorm", "store", "pos"].iter().any(|kind| name.ends_with(kind));
         assert!(refused.unwrap_or(true) || !read, "{name}");
     }
+}
+
+/// What is asked of damaged files: an error, or what undamaged ones say.
+fn asked(files: Vec<(String, Vec<u8>)>, manifest: &Manifest) -> Result<(Vec<EmailId>, usize), Error> {
+    let mut memory = Memory::default();
+    memory.add(files);
+    let reader = Reader::open(manifest.clone(), Arc::new(memory), &FileCache::new(1 << 20))?;
+    let found = reader.find(ALICE, &Filter::Text(Needle::new("pple")))?.unwrap();
+    let hits = reader.rank(ALICE, &words("pears"), 10)?.len();
+    Ok((found.sure, hits))
+}
+
+#[test]
+fn files_that_end_too_soon_are_never_a_wrong_answer() {
+    let published = two_segments();
+    let whole = asked(published.files.clone(), &published.manifest).unwrap();
+    assert_eq!(whole, (vec![EmailId(1), EmailId(2)], 2));
+    for at in 0..published.files.len() {
+        let length = published.files[at].1.len();
+        for cut in (0..length).step_by(7) {
+            let mut files = published.files.clone();
+            files[at].1.truncate(cut);
+            let said = asked(files, &published.manifest);
+            assert!(said.is_err() || said.is_ok_and(|said| said == whole), "{} {cut}", published.files[at].0);
+        }
+    }
+}
+
+/// Bodies are checked when they are read, so nobody gets to see such files. If somebody did, he would not fall over
+/// what is ours in them.
+#[test]
+fn files_of_ours_can_be_read_whatever_is_in_them() {
+    let published = two_segments();
+    let (mut seed, mut errors) = (1u64, 0);
+    let mut next = |below: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize % below
+    };
+    for round in 0..400 {
+        let mut files = published.files.clone();
+        let ours: Vec<usize> = (0..files.len())
+            .filter(|at| files[*at].0.ends_with("parts") || files[*at].0.ends_with("forms"))
+            .collect();
+        let bytes = &mut files[ours[round % ours.len()]].1;
+        for _ in 0..=next(8) {
+            let at = next(bytes.len());
+            bytes[at] = next(256) as u8;
+        }
+        errors += usize::from(asked(files, &published.manifest).is_err());
+    }
+    assert!(errors > 20, "{errors}");
+}
+
+#[test]
+fn files_of_another_format_are_not_looked_into() {
+    let mut published = two_segments();
+    for (name, _) in published.manifest.segments[1].files.iter_mut() {
+        *name = name.replace(".parts", ".grams");
+    }
+    assert!(!published.manifest.is_current());
+    let said = asked(published.files.clone(), &published.manifest);
+    assert!(matches!(said, Err(Error::Damaged(_))));
 }
 
 fn ranked(reader: &Reader, asked: &Ranked) -> Vec<u64> {

@@ -3,12 +3,10 @@
 
 mod language;
 mod stop;
-mod stream;
 mod units;
 mod words;
 
 pub use language::Language;
-pub(crate) use stream::{READY, Ready, Stream};
 pub use units::{Unit, Units, is_noise, units};
-pub(crate) use words::{bare, pairs};
+pub(crate) use words::{bare, has_half_marks, pairs};
 pub use words::{plain, words};

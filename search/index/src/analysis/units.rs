@@ -89,7 +89,7 @@ impl<'a> Units<'a> {
 
     fn take(&mut self, class_of_run: Class) -> Unit<'a> {
         let rest = &self.text[self.at..];
-        let end = rest.find(|c| class(c) != class_of_run).unwrap_or(rest.len());
+        let end = end_of_run(rest, class_of_run);
         let (run, behind) = rest.split_at(end);
         self.at += end;
         self.last = Some(class_of_run);
@@ -103,6 +103,20 @@ impl<'a> Units<'a> {
             _ => Unit::Word(run),
         }
     }
+}
+
+/// How many bytes of one class the text begins with. Most are ASCII, and need not be put together to characters.
+fn end_of_run(text: &str, class_of_run: Class) -> usize {
+    let mut at = 0;
+    while let Some(byte) = text.as_bytes().get(at) {
+        let c =
+            if byte.is_ascii() { char::from(*byte) } else { text[at..].chars().next().unwrap_or_default() };
+        if class(c) != class_of_run {
+            break;
+        }
+        at += c.len_utf8();
+    }
+    at
 }
 
 fn class(c: char) -> Class {

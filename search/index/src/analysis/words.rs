@@ -12,7 +12,8 @@ const NAME_MAX: usize = 128;
 /// Text in lower case and of one width (NFKC), blanks as they are.
 pub fn plain(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
-        return Cow::Owned(text.to_ascii_lowercase());
+        let is_plain = !text.bytes().any(|b| b.is_ascii_uppercase());
+        return if is_plain { Cow::Borrowed(text) } else { Cow::Owned(text.to_ascii_lowercase()) };
     }
     Cow::Owned(text.nfkc().flat_map(char::to_lowercase).map(|c| if c == 'ς' { 'σ' } else { c }).collect())
 }
@@ -41,6 +42,11 @@ pub(crate) fn bare(word: &str) -> Cow<'_, str> {
 /// Of scripts whose readers leave them out when they search. Marks of Kana and of Indic scripts make other letters.
 fn is_diacritic(c: char) -> bool {
     matches!(c, '\u{300}'..='\u{36f}' | '\u{591}'..='\u{5bd}' | '\u{64b}'..='\u{65f}' | '\u{670}')
+}
+
+/// Whether there are marks of half width, which [`plain`] text joins with what is before them.
+pub(crate) fn has_half_marks(text: &str) -> bool {
+    !text.is_ascii() && text.contains(['\u{ff9e}', '\u{ff9f}'])
 }
 
 /// Calls `visit` for each word of [`plain`] text, with whether it can be stemmed: words as they are, pairs of

@@ -19,6 +19,12 @@ impl Docs {
         }
     }
 
+    pub(crate) fn remove(&mut self, doc: DocId) {
+        if let Some(word) = self.words.get_mut(doc as usize / 64) {
+            *word &= !(1 << (doc % 64));
+        }
+    }
+
     pub(crate) fn has(&self, doc: DocId) -> bool {
         self.words.get(doc as usize / 64).is_some_and(|word| word & (1 << (doc % 64)) != 0)
     }
@@ -73,6 +79,7 @@ mod tests {
         assert_eq!(with(&|s| s.add(&b)), [0, 63, 64, 100, 199]);
         assert_eq!(with(&|s| s.keep(&b)), [63]);
         assert_eq!(with(&|s| s.take_away(&b)), [0, 64, 199]);
+        assert_eq!(with(&|s| s.remove(63)), [0, 64, 199]);
         assert!(a.has(199) && !a.has(198) && a.len() == 4 && !a.is_empty());
     }
 }

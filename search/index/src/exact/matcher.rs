@@ -8,7 +8,7 @@ use super::docs::Docs;
 use super::pattern::{Pattern, Slot};
 use super::terms::{Lookup, Noise, Terms, add_docs};
 use crate::Error;
-use crate::document::named_term;
+use crate::document::{named_term, written_term};
 use crate::fields::{Section, kind};
 use crate::reader::Segment;
 
@@ -17,6 +17,8 @@ use crate::reader::Segment;
 pub(crate) enum Place<'a> {
     /// All values of a section.
     Section(Section),
+    /// Those of its values that are written in another way than people read them.
+    Written(Section),
     /// Values of the header field of this name.
     Named(&'a str),
 }
@@ -57,6 +59,7 @@ pub(crate) fn find(
 ) -> Result<Found, Error> {
     let (section, name) = match place {
         Place::Section(section) => (section, None),
+        Place::Written(section) => (Section::Written, Some(written_term(section))),
         Place::Named(name) => (Section::Header, Some(named_term(name))),
     };
     let lookup = Lookup::new(segment, section)?;

@@ -13,6 +13,7 @@ use schema::EmailId;
 pub(crate) use docs::Docs;
 pub(crate) use matcher::{Found, Place, find};
 pub(crate) use pattern::Pattern;
+pub(crate) use terms::Lookup;
 
 /// What an index says of a search for text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

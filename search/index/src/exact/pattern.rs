@@ -48,6 +48,17 @@ impl Pattern {
         }
         Pattern::Row { slots, loose, blank_first: !left }
     }
+
+    /// Of folded text that stands by itself: no word goes on at its ends.
+    pub(crate) fn whole(text: &str) -> Pattern {
+        let mut slots = Vec::new();
+        units(text).for_each(|unit| push(&mut slots, &unit, false, false));
+        if slots.is_empty() {
+            Pattern::Empty
+        } else {
+            Pattern::Row { slots, loose: false, blank_first: false }
+        }
+    }
 }
 
 fn push(slots: &mut Vec<Slot>, unit: &Unit<'_>, open_left: bool, open_right: bool) {

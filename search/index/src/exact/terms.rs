@@ -52,7 +52,10 @@ impl<'a> Lookup<'a> {
         match slot {
             Slot::Blank => one(kind::BLANK),
             Slot::Pair(pair) => one(&format!("{}{pair}", kind::PAIR)),
-            Slot::PairWith(first) => self.beginning(&format!("{}{first}", kind::PAIR)),
+            Slot::PairWith(first) => {
+                let terms = self.beginning(&format!("{}{first}", kind::PAIR))?;
+                Ok(terms.map_or(Terms::Any, |terms| Terms::These { terms, noise: None }))
+            }
             Slot::Mark { mark, count, exactly: true, before: Some(before), after: Some(after) } => {
                 one(&mark_term(*mark, *count, *before, *after))
             }
@@ -66,7 +69,7 @@ impl<'a> Lookup<'a> {
         }
     }
 
-    /// The term, if the segment has it.
+    /// What is known of the term, if the segment has it.
     pub(crate) fn term(&self, term: &str) -> Result<Option<TermInfo>, Error> {
         Ok(self.inverted.terms().get(term.as_bytes())?)
     }
@@ -92,33 +95,31 @@ impl<'a> Lookup<'a> {
         Ok(Terms::These { terms, noise: None })
     }
 
-    fn beginning(&self, prefix: &str) -> Result<Terms, Error> {
+    /// Terms that begin so; none if they are too many.
+    pub(crate) fn beginning(&self, prefix: &str) -> Result<Option<Vec<TermInfo>>, Error> {
         let mut terms = Vec::new();
         let mut stream = self.inverted.terms().range().ge(prefix.as_bytes()).into_stream()?;
         while stream.advance() && stream.key().starts_with(prefix.as_bytes()) {
             terms.push(stream.value().clone());
             if terms.len() > MOST {
-                return Ok(Terms::Any);
+                return Ok(None);
             }
         }
-        Ok(Terms::These { terms, noise: None })
+        Ok(Some(terms))
     }
 
     fn word(&self, text: &str, open_left: bool, open_right: bool) -> Result<Terms, Error> {
         let noise = self.noise(text, open_left, open_right)?;
         let found = match (open_left, open_right) {
             (false, false) => Some(Vec::new()),
-            (false, true) => match self.beginning(&format!("{}{text}", kind::WORD))? {
-                Terms::These { terms, .. } => Some(terms),
-                Terms::Any => None,
-            },
+            (false, true) => self.beginning(&format!("{}{text}", kind::WORD))?,
             (true, _) => self.containing(text, open_right)?,
         };
         Ok(found.map_or(Terms::Any, |terms| Terms::These { terms, noise: Some(noise) }))
     }
 
-    /// Words that contain the text, or, where the right end is closed, end with it.
-    fn containing(&self, text: &str, open_right: bool) -> Result<Option<Vec<TermInfo>>, Error> {
+    /// Words that contain the text, or, where the right end is closed, end with it; none if they are too many.
+    pub(crate) fn containing(&self, text: &str, open_right: bool) -> Result<Option<Vec<TermInfo>>, Error> {
         let Some(ordinals) = self.ordinals(text, open_right)? else { return Ok(None) };
         let mut terms = Vec::new();
         let mut term = Vec::new();
