@@ -65,9 +65,9 @@ impl Builder {
     pub fn add(&mut self, document: Document) -> Result<(), Error> {
         let doc = self.documents();
         let mut words = [0; SECTIONS];
-        for value in &document.values {
+        for value in document.values {
             let section = value.section as usize;
-            words[section] += self.rows[section].add(doc, value, &mut self.noise);
+            words[section] += self.rows[section].add(doc, &value, &mut self.noise);
         }
         self.noise.close();
         for (section, words) in Section::ALL.into_iter().zip(words) {

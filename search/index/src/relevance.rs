@@ -117,7 +117,7 @@ impl Word {
                         std::str::from_utf8(&stream.key()[1..]).map_err(|_| Error::Damaged("a word"))?;
                     let mut near = false;
                     words_of(text, &mut |word, stems| {
-                        near |= stems && is_near(&bare(word), &self.bare, distance)
+                        near |= stems && is_near(&bare(word), &self.bare, distance);
                     });
                     if near {
                         add(stream.value().clone(), Mask::MAX);
