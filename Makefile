@@ -29,7 +29,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 BUILD_PACKAGES := gcc g++ make
 TEST_PACKAGES := isync offlineimap3 swaks libnet-ssleay-perl curl python3 python3-venv openssl postgresql nodejs haproxy
 CLUSTER_PACKAGES := postgresql haproxy
-BENCH_PACKAGES := postfix dovecot-imapd dovecot-lmtpd dovecot-pop3d postgresql python3 strace
+BENCH_PACKAGES := postfix dovecot-imapd dovecot-lmtpd dovecot-pop3d dovecot-fts-xapian postgresql python3 strace
 
 .PHONY: help run test cluster previous cluster-deps drill lint lint-deploy fmt deny bench bench-peers fuzz shape build build-deps test-deps bench-deps unit conformance conformance-postgres \
   conformance-foundationdb clean
@@ -100,6 +100,8 @@ bench: build bench-deps $(CACHE)/spam-assassin/.done ## rates of stores and inde
 	cargo bench $(RUST) -p godwit-kv-embedded
 	GODWIT_BIN=$(NODE) cargo run $(RUST) --release -p godwit-test-bench --bin stores
 	GODWIT_CORPUS=$(CACHE)/spam-assassin cargo run $(RUST) --release -p godwit-index --example bench
+	python3 tests/bench/fts.py --node $(NODE) --corpus $(CACHE)/spam-assassin
+	python3 tests/bench/search_lag.py --node $(NODE)
 	cargo run $(RUST) --release -p godwit-jmap --example query -- 1000000
 	python3 tests/bench/compare.py --node $(NODE) $(ARGS)
 
