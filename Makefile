@@ -103,6 +103,8 @@ bench: build bench-deps $(CACHE)/spam-assassin/.done ## rates of stores and inde
 	python3 tests/bench/fts.py --node $(NODE) --corpus $(CACHE)/spam-assassin
 	python3 tests/bench/search_lag.py --node $(NODE)
 	cargo run $(RUST) --release -p godwit-jmap --example query -- 1000000
+	python3 tests/bench/jmap_push.py --node $(NODE)
+	python3 tests/bench/jmap_push.py --node $(NODE) --ws
 	python3 tests/bench/compare.py --node $(NODE) $(ARGS)
 
 fuzz: ## every fuzz target for TIME seconds (default 60)
