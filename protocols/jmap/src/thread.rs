@@ -5,15 +5,20 @@ use std::collections::BTreeMap;
 use futures::future::BoxFuture;
 use jmap_proto::standard::{Changes, Get, GetAnswer};
 use jmap_proto::{Arguments, Id, MethodError, Object};
-use mail::Email;
-use schema::ThreadId;
+use mail::{Catalog, Email};
 use schema::records::mail::{ChangeKind, ChangeRecord};
+use schema::{EmailId, ModSeq, ThreadId};
 use serde_json::Value;
 
+use crate::access::Access;
 use crate::call::{Answer, Call};
 use crate::fail::Fail;
 use crate::log::{self, What};
 use crate::registry::Method;
+use crate::{Services, view};
+
+/// So many rows of a catalogue are looked through in the time that the emails of a thread are read in.
+const ROWS_FOR_A_THREAD: usize = 20_000;
 
 /// The methods of the type.
 pub(crate) const METHODS: &[Method] = &[("Thread/get", get), ("Thread/changes", changes)];
@@ -34,19 +39,13 @@ async fn get_threads(call: &Call, arguments: Object) -> Result<Object, Fail> {
     }
     // RFC 8620 §5.1: all are asked for where that may be too many.
     let ids = get.ids.ok_or(MethodError::RequestTooLarge)?;
-    let state = call.services().state(access.account).await?;
     let mut answer = GetAnswer { account: Some(get.account), ..GetAnswer::default() };
     let known: Vec<ThreadId> = ids.iter().filter_map(|reference| call.resolve(reference)).collect();
-    let found: BTreeMap<ThreadId, Vec<Email>> =
-        call.services().threads(&access, &known).await?.into_iter().collect();
+    let (state, found) = emails_of(call.services(), &access, known).await?;
     for reference in ids {
         let id = call.resolve::<ThreadId>(&reference);
-        let emails: Vec<Value> = id
-            .and_then(|id| found.get(&id))
-            .into_iter()
-            .flatten()
-            .map(|email| Value::from(email.id.to_string()))
-            .collect();
+        let emails = id.and_then(|id| found.get(&id)).into_iter().flatten();
+        let emails: Vec<Value> = emails.map(|email| Value::from(email.to_string())).collect();
         let Some(id) = id.filter(|_| !emails.is_empty()) else {
             answer.not_found.push(reference.to_string());
             continue;
@@ -60,6 +59,39 @@ async fn get_threads(call: &Call, arguments: Object) -> Result<Object, Fail> {
     }
     answer.state = call.services().state_text(state);
     Ok(answer.into_object())
+}
+
+/// The emails of threads, the oldest first, and the state that they are of.
+async fn emails_of(
+    services: &Services,
+    access: &Access,
+    threads: Vec<ThreadId>,
+) -> Result<(ModSeq, BTreeMap<ThreadId, Vec<EmailId>>), Fail> {
+    if let Some(found) = off_catalog(services, access, &threads).await? {
+        return Ok(found);
+    }
+    let state = services.state(access.account).await?;
+    let found = services.threads(access, &threads).await?.into_iter();
+    let ids = |emails: Vec<Email>| emails.into_iter().map(|email| email.id).collect();
+    Ok((state, found.map(|(thread, emails)| (thread, ids(emails))).collect()))
+}
+
+/// The same off a catalogue; none where that is not there, or would take longer.
+async fn off_catalog(
+    services: &Services,
+    access: &Access,
+    threads: &[ThreadId],
+) -> Result<Option<(ModSeq, BTreeMap<ThreadId, Vec<EmailId>>)>, Fail> {
+    if !access.is_whole() {
+        return Ok(None);
+    }
+    let Some(catalog) = services.mail.catalog_at_hand(access.account).await? else { return Ok(None) };
+    if catalog.read(Catalog::len) / ROWS_FOR_A_THREAD > threads.len() {
+        return Ok(None);
+    }
+    let threads = threads.to_vec();
+    let look = move |catalog: &Catalog| Some((catalog.as_of(), catalog.in_threads(&threads)?));
+    view::look_at(catalog, look).await
 }
 
 /// RFC 8621 §3.2

@@ -4,12 +4,28 @@
 
 use std::sync::Arc;
 
-use mail::{Email, Mailbox, Remembered};
+use jmap_proto::MethodError;
+use mail::{Catalog, Email, Mailbox, Remembered};
 use schema::{EmailId, ThreadId};
 
 use crate::Services;
 use crate::access::Access;
 use crate::fail::Fail;
+
+/// More emails than this are looked through where others do not wait for it.
+const APART: usize = 50_000;
+
+/// Looks something up in a catalogue.
+pub(crate) async fn look_at<T: Send + 'static>(
+    catalog: Arc<Remembered>,
+    work: impl FnOnce(&Catalog) -> T + Send + 'static,
+) -> Result<T, Fail> {
+    if catalog.read(Catalog::len) <= APART {
+        return Ok(catalog.read(work));
+    }
+    let done = tokio::task::spawn_blocking(move || catalog.read(work)).await;
+    done.map_err(|_| MethodError::ServerFail("the catalogue could not be looked at".to_owned()).into())
+}
 
 impl Services {
     /// Emails, those that are seen, in the order asked for.

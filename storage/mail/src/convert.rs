@@ -9,7 +9,11 @@ use content_mail::{
     Content, ContentType, Disposition, Encoding, Envelope, HeaderField, MessageIds, NestedMessage, Part,
     Summary,
 };
-use schema::records::structure::{AddressRecord, EnvelopeRecord, PartRecord, StructureRecord, TypeRecord};
+use schema::records::structure::{
+    AddressRecord, EnvelopeRecord, HeadRecord, PartRecord, StructureRecord, TypeRecord,
+};
+
+use crate::head::Head;
 
 const SENDER_AS_FROM: u32 = 1;
 const REPLY_TO_AS_FROM: u32 = 2;
@@ -43,23 +47,54 @@ pub(crate) fn to_record(summary: &Summary) -> StructureRecord {
     }
 }
 
+/// What lists show of a record.
+pub(crate) fn head_of(record: HeadRecord) -> Head {
+    let envelope = record.envelope.unwrap_or_default();
+    let stored = MessageIds {
+        message_id: record.message_id,
+        in_reply_to: record.in_reply_to,
+        references: record.references,
+    };
+    let fields = (envelope.message_id.as_deref(), envelope.in_reply_to.as_deref());
+    Head {
+        message_ids: message_ids(record.as_in_envelope, fields, stored),
+        base_subject: record.base_subject.or_else(|| envelope.subject.clone()).unwrap_or_default(),
+        date: envelope.date,
+        subject: envelope.subject,
+        from: addresses_in(envelope.from),
+        to: addresses_in(envelope.to),
+        cc: addresses_in(envelope.cc),
+        bcc: addresses_in(envelope.bcc),
+        preview: record.preview,
+        has_attachment: record.has_attachment,
+        sent: record.sent,
+    }
+}
+
+/// A message's ids: as they are stored, or as the envelope's Message-ID and In-Reply-To have them.
+fn message_ids(as_in_envelope: u32, fields: (Option<&str>, Option<&str>), stored: MessageIds) -> MessageIds {
+    let same = |bit: u32| as_in_envelope & bit != 0;
+    MessageIds {
+        message_id: if same(MESSAGE_ID_AS_ENVELOPE) { bracketed(fields.0) } else { stored.message_id },
+        in_reply_to: if same(IN_REPLY_TO_AS_ENVELOPE) {
+            bracketed(fields.1).into_iter().collect()
+        } else {
+            stored.in_reply_to
+        },
+        references: stored.references,
+    }
+}
+
 /// The summary of a record.
 pub(crate) fn from_record(record: StructureRecord) -> Summary {
     let envelope = record.envelope.map(envelope_in).unwrap_or_default();
-    let same = |bit: u32| record.as_in_envelope & bit != 0;
-    let message_ids = MessageIds {
-        message_id: if same(MESSAGE_ID_AS_ENVELOPE) {
-            bracketed(envelope.message_id.as_deref())
-        } else {
-            record.message_id
-        },
-        in_reply_to: if same(IN_REPLY_TO_AS_ENVELOPE) {
-            bracketed(envelope.in_reply_to.as_deref()).into_iter().collect()
-        } else {
-            record.in_reply_to
-        },
+    let stored = MessageIds {
+        message_id: record.message_id,
+        in_reply_to: record.in_reply_to,
         references: record.references,
     };
+    let fields = (envelope.message_id.as_deref(), envelope.in_reply_to.as_deref());
+    let message_ids = message_ids(record.as_in_envelope, fields, stored);
     let base_subject = record.base_subject.or_else(|| envelope.subject.clone()).unwrap_or_default();
     Summary {
         size: record.size,

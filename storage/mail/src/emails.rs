@@ -121,7 +121,7 @@ const PAGE: usize = 500;
 /// Threads read at once.
 const THREADS: usize = 8;
 /// Most emails of a thread that are told: senders decide how many there are.
-const THREAD: usize = 5_000;
+pub(crate) const THREAD: usize = 5_000;
 
 async fn thread_in(txn: &Transaction, account: AccountId, thread: ThreadId) -> Result<Vec<Email>, Error> {
     let (begin, end) = ThreadEmailKey::range(account, thread);

@@ -149,22 +149,28 @@ impl Store {
         account: AccountId,
         emails: &[EmailId],
     ) -> Result<Vec<Option<Arc<Summary>>>, Error> {
+        self.structures(account, emails, |row| {
+            Ok(Arc::new(convert::from_record(StructureRecord::from_bytes(row)?)))
+        })
+        .await
+    }
+
+    /// What their structure records say of emails, in the order asked for; none of those that are not there.
+    pub(crate) async fn structures<T>(
+        &self,
+        account: AccountId,
+        emails: &[EmailId],
+        said: impl Fn(&[u8]) -> Result<T, Error>,
+    ) -> Result<Vec<Option<T>>, Error> {
         let mut all = Vec::with_capacity(emails.len());
         for page in emails.chunks(SUMMARIES) {
             let read = self.db.read("mail.summaries", |txn| async move {
                 let txn = &txn;
-                let one = |email: &EmailId| {
-                    let email = *email;
-                    async move {
-                        match structure_in(txn, account, email).await {
-                            Err(Error::NotFound) => Ok(None),
-                            record => Ok::<_, Error>(Some(record?)),
-                        }
-                    }
-                };
-                try_join_all(page.iter().map(one)).await
+                try_join_all(page.iter().map(|email| structure_bytes_in(txn, account, *email))).await
             });
-            all.extend(read.await?.into_iter().map(|record| record.map(convert::from_record).map(Arc::new)));
+            for row in read.await? {
+                all.push(row.map(|row| said(&row)).transpose()?);
+            }
         }
         Ok(all)
     }
@@ -203,15 +209,24 @@ pub(crate) async fn structure_in(
     account: AccountId,
     email: EmailId,
 ) -> Result<StructureRecord, Error> {
+    let row = structure_bytes_in(txn, account, email).await?.ok_or(Error::NotFound)?;
+    Ok(StructureRecord::from_bytes(&row)?)
+}
+
+/// The bytes of a structure record, if the email is there.
+async fn structure_bytes_in(
+    txn: &Transaction,
+    account: AccountId,
+    email: EmailId,
+) -> Result<Option<Bytes>, Error> {
+    let first = txn.get_snapshot(&StructureKey { account, email, part: 0 }.encode()).await?;
+    // To look up a key takes less than to read a range, and nearly all records are one piece.
+    if first.as_ref().is_none_or(|first| first.len() < PIECE) {
+        return Ok(first);
+    }
     let (begin, end) = StructureKey::range(account, email);
     let pieces = txn.range(&begin, &end).snapshot().collect().await?;
-    match pieces.as_slice() {
-        [] => Err(Error::NotFound),
-        [(_, whole)] => Ok(StructureRecord::from_bytes(whole)?),
-        many => {
-            Ok(StructureRecord::from_bytes(&many.iter().flat_map(|(_, v)| v.to_vec()).collect::<Vec<_>>())?)
-        }
-    }
+    Ok(Some(pieces.iter().flat_map(|(_, piece)| piece.to_vec()).collect()))
 }
 
 /// Writes a structure record, in pieces where it is larger than a value.

@@ -70,6 +70,27 @@ async fn an_email_is_in_several_mailboxes_and_leaves_them() {
 }
 
 #[tokio::test]
+async fn a_catalogue_is_at_hand_once_it_was_made() {
+    let w = world(4).await;
+    let inbox = w.mailbox(ACCOUNT, "INBOX").await;
+    let first = append(&w, inbox, "Subject: a").await;
+    assert!(w.store.catalog_at_hand(ACCOUNT).await.unwrap().is_none());
+    w.store.catalog(ACCOUNT).await.unwrap();
+    let second = append(&w, inbox, "Subject: b").await;
+    let catalog = w.store.catalog_at_hand(ACCOUNT).await.unwrap().unwrap();
+    let state = w.store.state(ACCOUNT).await.unwrap();
+    catalog.read(|catalog| {
+        assert_eq!((catalog.as_of(), catalog.is_whole()), (state, true));
+        let listed = catalog.listed(&[second, EmailId(1), first]).unwrap();
+        let ids: Vec<_> = listed.into_iter().map(|one| one.map(|one| one.id)).collect();
+        assert_eq!(ids, [Some(second), None, Some(first)]);
+    });
+    edit(&w, first, None, Place::Nowhere).await.unwrap();
+    let catalog = w.store.catalog_at_hand(ACCOUNT).await.unwrap().unwrap();
+    catalog.read(|catalog| assert_eq!(catalog.listed(&[first]), Some(vec![None])));
+}
+
+#[tokio::test]
 async fn what_cannot_be_changes_nothing() {
     let w = world(2).await;
     let inbox = w.mailbox(ACCOUNT, "INBOX").await;

@@ -1,6 +1,6 @@
 //! Ids. None is ever reused.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::num::NonZeroU32;
 use std::str::FromStr;
 
@@ -246,11 +246,11 @@ const ALPHABET: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
 /// Writes `kind` and the number's base32hex digits, leading zeros left out: `M1h3…`. RFC 8620 §1.2 wants
 /// a letter first and nothing but letters, digits, `-` and `_`; RFC 8474 §7 wants the same.
 fn render(f: &mut fmt::Formatter<'_>, kind: char, value: u64) -> fmt::Result {
-    write!(f, "{kind}")?;
+    f.write_char(kind)?;
     let digits = (64 - value.leading_zeros()).div_ceil(5).max(1);
     (0..digits).rev().try_for_each(|at| {
         let digit = (value >> (5 * at)) & 31;
-        write!(f, "{}", char::from(ALPHABET[digit as usize]))
+        f.write_char(char::from(ALPHABET[digit as usize]))
     })
 }
 

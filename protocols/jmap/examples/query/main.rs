@@ -69,18 +69,35 @@ async fn run(emails: usize) {
 
 /// Email/get of 500, anywhere.
 async fn lists(world: &World, emails: usize, random: &SeededRng) {
-    let (mut rows, mut lists) = (Vec::new(), Vec::new());
+    let (mut rows, mut lists, mut threads) = (Vec::new(), Vec::new(), Vec::new());
+    let mut used = [0; 2];
     for _ in 0..CALLS / 3 {
         let arguments = json!({"accountId": world::account(), "limit": 500, "position": "anywhere"});
         let ids =
             world.told("Email/query", asked::drawn(&arguments, emails - 500, random)).await["ids"].clone();
         let mut arguments = json!({"accountId": world::account(), "ids": ids, "properties": asked::ROWS});
+        let before = cpu();
         rows.push(timed(world, "Email/get", arguments.clone()).await);
         arguments["properties"] = json!(asked::LIST);
+        let between = cpu();
         lists.push(timed(world, "Email/get", arguments).await);
+        // A thread that ended takes what it had with it.
+        used = [used[0] + between.saturating_sub(before), used[1] + cpu().saturating_sub(between)];
+        let told = world
+            .told("Email/get", json!({"accountId": world::account(), "ids": ids, "properties": ["threadId"]}))
+            .await;
+        let ids: Vec<&Value> =
+            told["list"].as_array().unwrap().iter().map(|email| &email["threadId"]).collect();
+        let arguments = json!({"accountId": world::account(), "ids": ids});
+        threads.push(timed(world, "Thread/get", arguments).await);
     }
+    let [of_rows, of_lists] = used.map(|used| used as f64 / (CALLS / 3) as f64 / 1e6);
+    println!(
+        "Email/get of 500, CPU with that of who asks: {of_rows:.2} ms for rows, {of_lists:.2} ms for a list"
+    );
     print("Email/get of 500: mailboxes, keywords, thread", rows);
     print("Email/get of 500: what a list shows", lists);
+    print("Thread/get of the threads of 500", threads);
 }
 
 /// A query, and what changed, behind each delivery.
@@ -160,6 +177,16 @@ fn print(name: &str, mut times: Vec<Duration>) {
     times.sort_unstable();
     let at = |share: usize| times[(times.len() * share / 100).min(times.len() - 1)].as_secs_f64() * 1_000.0;
     println!("{name:58} {:6.2} ms {:6.2} ms {:6.2} ms", at(50), at(99), at(100));
+}
+
+/// Nanoseconds of CPU that the threads of this process have had.
+fn cpu() -> u64 {
+    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let of = |task: std::fs::DirEntry| {
+        let told = std::fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
+        told.split(' ').next().and_then(|first| first.parse::<u64>().ok()).unwrap_or_default()
+    };
+    tasks.map(of).sum()
 }
 
 /// Memory of this process, in MiB.

@@ -6,122 +6,21 @@ use std::sync::Arc;
 use content_mail::{Envelope, Summary};
 use futures::future::BoxFuture;
 use jmap_proto::date::render_utc;
-use jmap_proto::mail::header::HeaderProperty;
 use jmap_proto::standard::{Get, GetAnswer};
 use jmap_proto::{Arguments, MethodError, Object};
-use mail::Email;
+use mail::{Email, Listed};
 use schema::EmailId;
 use serde_json::{Value, json};
 
 use super::body::{self, Lists, Numbered};
 use super::parse::part_id;
 use super::reading::{Reading, blob_id, body_value};
-use super::{addresses, header, keywords, smime};
+use super::wanted::Wanted;
+use super::{addresses, head, header, keywords, listed, smime};
+use crate::access::Access;
 use crate::call::{Answer, Call};
 use crate::download::Source;
 use crate::fail::Fail;
-
-/// Properties of an email that rows have (RFC 8621 §4.1.1).
-const METADATA: [&str; 7] = ["id", "blobId", "threadId", "mailboxIds", "keywords", "size", "receivedAt"];
-
-/// Properties of a message, told if none are asked for (RFC 8621 §4.2, §4.9).
-pub(super) const CONTENT: [&str; 17] = [
-    "messageId",
-    "inReplyTo",
-    "references",
-    "sender",
-    "from",
-    "to",
-    "cc",
-    "bcc",
-    "replyTo",
-    "subject",
-    "sentAt",
-    "hasAttachment",
-    "preview",
-    "bodyValues",
-    "textBody",
-    "htmlBody",
-    "attachments",
-];
-
-/// Properties besides these.
-const OTHERS: [&str; 2] = ["headers", "bodyStructure"];
-
-/// Properties of a part that are told if none are asked for.
-const PART_DEFAULTS: [&str; 10] =
-    ["partId", "blobId", "size", "name", "type", "charset", "disposition", "cid", "language", "location"];
-
-/// Properties of a part besides these.
-const PART_OTHERS: [&str; 2] = ["headers", "subParts"];
-
-/// What of an email is wanted.
-pub(crate) struct Wanted {
-    properties: Vec<String>,
-    headers: Vec<(String, HeaderProperty)>,
-    part_properties: Vec<String>,
-    part_headers: Vec<(String, HeaderProperty)>,
-    text_values: bool,
-    html_values: bool,
-    all_values: bool,
-    max_value: usize,
-}
-
-impl Wanted {
-    /// Reads what `Email/get` has of its own.
-    pub(crate) fn read(
-        call: &Call,
-        arguments: &mut Arguments,
-        properties: Option<Vec<String>>,
-    ) -> Result<Self, MethodError> {
-        let signed: &[&str] = if smime::is_used(call) { &smime::PROPERTIES } else { &[] };
-        let properties =
-            properties.unwrap_or_else(|| METADATA.iter().chain(&CONTENT).map(ToString::to_string).collect());
-        let part_properties = arguments.opt_texts("bodyProperties")?;
-        let part_properties = part_properties.unwrap_or_else(|| PART_DEFAULTS.map(str::to_owned).to_vec());
-        let max_value = arguments.opt_uint("maxBodyValueBytes")?.unwrap_or(0);
-        Ok(Wanted {
-            headers: checked(&properties, "properties", &[&METADATA, &CONTENT, &OTHERS, signed])?,
-            part_headers: checked(&part_properties, "bodyProperties", &[&PART_DEFAULTS, &PART_OTHERS])?,
-            properties,
-            part_properties,
-            text_values: arguments.flag("fetchTextBodyValues")?,
-            html_values: arguments.flag("fetchHTMLBodyValues")?,
-            all_values: arguments.flag("fetchAllBodyValues")?,
-            max_value: usize::try_from(max_value).unwrap_or(usize::MAX),
-        })
-    }
-
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.properties.iter().any(|one| one == name)
-    }
-
-    fn has_of_part(&self, name: &str) -> bool {
-        self.part_properties.iter().any(|one| one == name)
-    }
-
-    /// Whether all that is wanted is in rows, so that not even a summary is read.
-    fn is_of_rows(&self) -> bool {
-        self.properties.iter().all(|name| METADATA.contains(&name.as_str()))
-    }
-}
-
-/// The header properties among names, all of which have to be known.
-fn checked(
-    names: &[String],
-    argument: &str,
-    known: &[&[&str]],
-) -> Result<Vec<(String, HeaderProperty)>, MethodError> {
-    let mut headers = Vec::new();
-    for name in names {
-        match HeaderProperty::parse(name) {
-            Some(Ok(property)) => headers.push((name.clone(), property)),
-            None if known.iter().any(|list| list.contains(&name.as_str())) => {}
-            _ => return Err(MethodError::invalid(argument, "there is no such property")),
-        }
-    }
-    Ok(headers)
-}
 
 pub(crate) fn get(call: &mut Call, arguments: Object) -> BoxFuture<'_, Answer> {
     Box::pin(async move { Ok(run(call, arguments).await?) })
@@ -136,21 +35,18 @@ async fn run(call: &Call, arguments: Object) -> Result<Object, Fail> {
     let account = access.account;
     // RFC 8620 §5.1: an account has more than can be told.
     let references = get.ids.ok_or(MethodError::RequestTooLarge)?;
-    let state = services.state(account).await?;
-    let ids: Vec<EmailId> = references.iter().filter_map(|one| call.resolve(one)).collect();
-    let found: BTreeMap<EmailId, Email> =
-        services.emails(&access, &ids).await?.into_iter().map(|email| (email.id, email)).collect();
+    let ids: Vec<Option<EmailId>> = references.iter().map(|one| call.resolve(one)).collect();
+    let wanted = Arc::new(wanted);
+    let listed = match access.is_whole() && wanted.is_of_lists() {
+        true => listed::tell(services, account, &ids, &wanted).await?,
+        false => None,
+    };
+    let (state, told) = match listed {
+        Some(told) => told,
+        None => (services.state(account).await?, read(call, &access, &ids, &wanted).await?),
+    };
     let mut answer = GetAnswer { account: Some(get.account), ..GetAnswer::default() };
-    let there: Vec<EmailId> = found.keys().filter(|_| !wanted.is_of_rows()).copied().collect();
-    let read = services.mail.summaries(account, &there).await?;
-    let summaries: BTreeMap<EmailId, Arc<Summary>> =
-        there.into_iter().zip(read).filter_map(|(id, summary)| Some((id, summary?))).collect();
-    for reference in references {
-        let email = call.resolve::<EmailId>(&reference).and_then(|id| found.get(&id));
-        let told = match email {
-            Some(email) => object(call, email, summaries.get(&email.id), &wanted).await?,
-            None => None,
-        };
+    for (reference, told) in references.iter().zip(told) {
         match told {
             Some(object) => answer.list.push(object),
             None => answer.not_found.push(reference.to_string()),
@@ -160,6 +56,31 @@ async fn run(call: &Call, arguments: Object) -> Result<Object, Fail> {
     Ok(answer.into_object())
 }
 
+/// Emails as they are told, each read; none of those that are not there.
+async fn read(
+    call: &Call,
+    access: &Access,
+    ids: &[Option<EmailId>],
+    wanted: &Wanted,
+) -> Result<Vec<Option<Object>>, Fail> {
+    let services = call.services();
+    let known: Vec<EmailId> = ids.iter().flatten().copied().collect();
+    let found: BTreeMap<EmailId, Email> =
+        services.emails(access, &known).await?.into_iter().map(|email| (email.id, email)).collect();
+    let there: Vec<EmailId> = found.keys().filter(|_| !wanted.is_of_rows()).copied().collect();
+    let read = services.mail.summaries(access.account, &there).await?;
+    let summaries: BTreeMap<EmailId, Arc<Summary>> =
+        there.into_iter().zip(read).filter_map(|(id, summary)| Some((id, summary?))).collect();
+    let mut told = Vec::with_capacity(ids.len());
+    for id in ids {
+        told.push(match id.and_then(|id| found.get(&id)) {
+            Some(email) => object(call, email, summaries.get(&email.id), wanted).await?,
+            None => None,
+        });
+    }
+    Ok(told)
+}
+
 /// An email as it is told; none for one that went meanwhile.
 async fn object(
     call: &Call,
@@ -167,7 +88,9 @@ async fn object(
     summary: Option<&Arc<Summary>>,
     wanted: &Wanted,
 ) -> Result<Option<Object>, Fail> {
-    let mut object = rows(email, wanted);
+    let (flags, mailboxes) = (email.flags(), email.mailboxes().into_iter().collect());
+    let Email { id, thread, size, received, .. } = *email;
+    let mut object = rows(&Listed { id, thread, size, received, mailboxes, flags: &flags }, wanted);
     if wanted.is_of_rows() {
         return Ok(Some(object));
     }
@@ -209,7 +132,7 @@ pub(super) async fn described(
 }
 
 /// What rows say.
-fn rows(email: &Email, wanted: &Wanted) -> Object {
+pub(super) fn rows(email: &Listed<'_>, wanted: &Wanted) -> Object {
     let mut object = Object::new();
     let mut put = |name: &str, value: &dyn Fn() -> Value| {
         if name == "id" || wanted.has(name) {
@@ -220,18 +143,18 @@ fn rows(email: &Email, wanted: &Wanted) -> Object {
     put("blobId", &|| blob_id(email.id, None).into());
     put("threadId", &|| email.thread.to_string().into());
     put("mailboxIds", &|| {
-        Value::Object(email.mailboxes().iter().map(|id| (id.to_string(), Value::Bool(true))).collect())
+        Value::Object(email.mailboxes.iter().map(|id| (id.to_string(), Value::Bool(true))).collect())
     });
-    put("keywords", &|| Value::Object(keywords::to_object(&email.flags())));
+    put("keywords", &|| Value::Object(keywords::to_object(email.flags)));
     put("size", &|| email.size.into());
     put("receivedAt", &|| render_utc(email.received.saturating_mul(1_000)).into());
     object
 }
 
-/// What the summary says, and header fields.
+/// What the summary says, and what is to be looked for in the header.
 async fn summarized(object: &mut Object, reading: &mut Reading<'_>, wanted: &Wanted) -> Result<(), Fail> {
     let summary = reading.summary.clone();
-    envelope(object, &summary, wanted);
+    head::tell(object, &(&*summary).into(), wanted);
     // ENVELOPE has From where there is no such field (RFC 9051 §7.5.2); here there is none.
     let fallback = |list: &[content_mail::Address], envelope: &Envelope| list == envelope.from;
     for (name, list, field) in
@@ -253,36 +176,6 @@ async fn summarized(object: &mut Object, reading: &mut Reading<'_>, wanted: &Wan
     Ok(())
 }
 
-fn envelope(object: &mut Object, summary: &Summary, wanted: &Wanted) {
-    let envelope = &summary.envelope;
-    let mut put = |name: &str, value: &dyn Fn() -> Value| {
-        if wanted.has(name) {
-            object.insert(name.to_owned(), value());
-        }
-    };
-    let list = |list: &[content_mail::Address]| match list {
-        [] => Value::Null,
-        some => addresses::plain(some),
-    };
-    let ids = |ids: &[String]| if ids.is_empty() { Value::Null } else { Value::from(ids.to_vec()) };
-    put("from", &|| list(&envelope.from));
-    put("to", &|| list(&envelope.to));
-    put("cc", &|| list(&envelope.cc));
-    put("bcc", &|| list(&envelope.bcc));
-    put("subject", &|| {
-        envelope
-            .subject
-            .as_deref()
-            .map_or(Value::Null, |text| content_mail::decode::words(text).into_owned().into())
-    });
-    put("sentAt", &|| envelope.date.as_deref().and_then(header::date).map_or(Value::Null, Value::from));
-    put("messageId", &|| ids(&summary.message_ids.message_id.iter().cloned().collect::<Vec<_>>()));
-    put("inReplyTo", &|| ids(&summary.message_ids.in_reply_to));
-    put("references", &|| ids(&summary.message_ids.references));
-    put("hasAttachment", &|| summary.has_attachment.into());
-    put("preview", &|| summary.preview.as_str().into());
-}
-
 /// Parts, and their texts.
 async fn parts(
     object: &mut Object,
@@ -291,6 +184,9 @@ async fn parts(
     wanted: &Wanted,
 ) -> Result<(), Fail> {
     let summary = reading.summary.clone();
+    if !wanted.is_of_parts() {
+        return Ok(());
+    }
     let lists = body::lists(&summary.structure);
     if wanted.has("bodyStructure") {
         let root = Numbered::root(&summary.structure);

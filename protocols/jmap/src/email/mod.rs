@@ -7,9 +7,11 @@ mod copy;
 mod create;
 mod filter;
 mod get;
+mod head;
 mod header;
 mod import;
 mod keywords;
+mod listed;
 mod look;
 mod order;
 mod ordered;
@@ -20,6 +22,7 @@ mod select;
 mod set;
 mod smime;
 mod snippet;
+mod wanted;
 
 use crate::registry::Method;
 

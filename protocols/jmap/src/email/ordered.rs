@@ -27,23 +27,42 @@ enum Rows {
 
 impl<'c> Ordered<'c> {
     /// Puts rows in order. RFC 8620 §5.5: what the comparators leave open is settled always alike; the newest first, then by id.
-    /// Of each thread there is the first only, if they are to be collapsed (RFC 8621 §4.4.3).
-    pub(crate) fn new(
-        catalog: &'c Catalog,
-        rows: &RowSet,
-        sort: &[By],
-        known: &Known,
-        collapse: bool,
-    ) -> Self {
-        let rows = of_sort(catalog, rows, sort, known);
-        let mut ordered = Ordered { catalog, rows };
-        if collapse {
-            let mut threads = RowSet::none(catalog.thread_count());
-            let mut rows = ordered.into_list();
-            rows.retain(|row| threads.add(catalog.threads()[*row as usize] as usize));
-            ordered = Ordered { catalog, rows: Rows::Some(rows) };
-        }
-        ordered
+    pub(crate) fn new(catalog: &'c Catalog, rows: &RowSet, sort: &[By], known: &Known) -> Self {
+        Ordered { catalog, rows: of_sort(catalog, rows, sort, known) }
+    }
+
+    /// Leaves the first of each thread (RFC 8621 §4.4.3); no more than the first `most` of them have to be right.
+    #[must_use]
+    pub(crate) fn collapsed(self, most: usize) -> Self {
+        let catalog = self.catalog;
+        let (mut threads, mut kept) = (RowSet::none(catalog.thread_count()), 0);
+        let mut is_first = |row: usize| threads.add(catalog.threads()[row] as usize);
+        let list = |rows: &[u32], is_first: &mut dyn FnMut(usize) -> bool| {
+            Rows::Some(rows.iter().copied().filter(|row| is_first(*row as usize)).take(most).collect())
+        };
+        let rows = match self.rows {
+            Rows::Arrival { sets, oldest_first } => {
+                let mut collapsed = Vec::with_capacity(sets.len());
+                for set in sets {
+                    let mut rows = RowSet::none(catalog.len());
+                    if kept >= most {
+                        break;
+                    }
+                    arriving(catalog, set.set(), oldest_first, |row| {
+                        if is_first(row) {
+                            rows.insert(row);
+                            kept += 1;
+                        }
+                        kept < most
+                    });
+                    collapsed.push(Ranked::new(rows));
+                }
+                Rows::Arrival { sets: collapsed, oldest_first }
+            }
+            Rows::All(rows) => list(&rows, &mut is_first),
+            Rows::Some(rows) => list(&rows, &mut is_first),
+        };
+        Ordered { catalog, rows }
     }
 
     /// How many there are.
@@ -116,17 +135,6 @@ impl<'c> Ordered<'c> {
         let (begin, end) = self.at_once(set, row);
         set.len() - end + (set.below(row) - begin)
     }
-
-    fn into_list(self) -> Vec<u32> {
-        match self.rows {
-            Rows::Arrival { sets, oldest_first } => {
-                let lists = sets.iter().map(|set| by_arrival(self.catalog, set.set(), oldest_first));
-                lists.reduce(|all, list| [all, list].concat()).unwrap_or_default()
-            }
-            Rows::All(rows) => rows.to_vec(),
-            Rows::Some(rows) => rows,
-        }
-    }
 }
 
 fn of_sort(catalog: &Catalog, rows: &RowSet, sort: &[By], known: &Known) -> Rows {
@@ -170,14 +178,32 @@ fn parted(catalog: &Catalog, rows: &RowSet, sort: &[By]) -> Option<Vec<RowSet>> 
 }
 
 fn by_arrival(catalog: &Catalog, rows: &RowSet, oldest_first: bool) -> Vec<u32> {
-    // A catalogue is in the order of arrival.
-    let mut list: Vec<u32> = rows.iter().filter_map(|row| u32::try_from(row).ok()).collect();
-    if !oldest_first {
-        let received = catalog.received();
-        list.reverse();
-        list.chunk_by_mut(|a, b| received[*a as usize] == received[*b as usize]).for_each(<[u32]>::reverse);
-    }
+    let mut list = Vec::with_capacity(rows.count());
+    arriving(catalog, rows, oldest_first, |row| {
+        list.extend(u32::try_from(row));
+        true
+    });
     list
+}
+
+/// Gives rows to `take` by arrival, until that has enough; the order of arrival is a catalogue's own.
+fn arriving(catalog: &Catalog, rows: &RowSet, oldest_first: bool, mut take: impl FnMut(usize) -> bool) {
+    if oldest_first {
+        rows.iter().all(take);
+        return;
+    }
+    let received = catalog.received();
+    // What came at once is by id.
+    let mut alike: Vec<usize> = Vec::new();
+    let goes_on = rows.iter_back().all(|row| {
+        let is_other = alike.last().is_some_and(|last| received[*last] != received[row]);
+        let goes_on = !is_other || alike.drain(..).rev().all(&mut take);
+        alike.push(row);
+        goes_on
+    });
+    if goes_on {
+        alike.into_iter().rev().all(take);
+    }
 }
 
 /// All rows, by what never changes of emails.

@@ -7,9 +7,10 @@ use futures::future::BoxFuture;
 use jmap_proto::{Arguments, Id, MethodError, Object};
 use serde_json::Value;
 
-use super::get::{self, CONTENT, Naming, Wanted};
+use super::get::{self, Naming};
 use super::reading::{Reading, part_at};
 use super::smime;
+use super::wanted::{CONTENT, Wanted};
 use crate::Services;
 use crate::access::Access;
 use crate::call::{Answer, Call};

@@ -24,10 +24,7 @@ use crate::access::Access;
 use crate::call::{Answer, Call};
 use crate::fail::Fail;
 use crate::options::RESULTS;
-use crate::results;
-
-/// A query of more emails than this is worked out where others do not wait for it.
-const APART: usize = 50_000;
+use crate::{results, view};
 
 pub(crate) fn query(call: &mut Call, arguments: Object) -> BoxFuture<'_, Answer> {
     Box::pin(async move { Ok(run(call, arguments).await?) })
@@ -79,9 +76,26 @@ impl Wanted {
 /// What is to be read off the results.
 #[derive(Clone)]
 enum Wish {
-    Part(Window),
+    /// A part, and whether it is told how many there are in all.
+    Part(Window, bool),
     /// The places of emails that changed, and of all in these threads, and that of one email.
     Places(BTreeSet<EmailId>, BTreeSet<ThreadId>, Option<EmailId>),
+}
+
+impl Wish {
+    /// So many of the first results decide what is read off.
+    fn most(&self) -> usize {
+        match self {
+            Wish::Part(Window { anchor: None, position, limit, .. }, false) if *position >= 0 => {
+                let limit = limit.map_or(RESULTS, |limit| usize::try_from(limit).unwrap_or(RESULTS));
+                let end =
+                    usize::try_from(*position).ok().and_then(|begin| begin.checked_add(limit.min(RESULTS)));
+                // One more, for it is told whether there are more than `RESULTS`.
+                end.and_then(|end| end.checked_add(1)).unwrap_or(usize::MAX)
+            }
+            _ => usize::MAX,
+        }
+    }
 }
 
 /// What was read off the results.
@@ -105,7 +119,8 @@ pub(crate) async fn run(call: &Call, arguments: Object) -> Result<Object, Fail> 
     let wanted = Wanted::read(call, &mut arguments, std::mem::take(&mut query.filter), &query.sort)?;
     arguments.end()?;
     let access = call.viewer(&query.account)?;
-    let (wish, can_calculate_changes) = (Wish::Part(query.window.clone()), wanted.can_calculate_changes());
+    let wish = Wish::Part(query.window.clone(), query.calculate_total);
+    let can_calculate_changes = wanted.can_calculate_changes();
     let found = found(call, &access, wanted.into(), wish).await?;
     let state = call.services().state_text(found.as_of);
     let (position, emails) = found.part;
@@ -202,22 +217,18 @@ async fn off_catalog(
     known: Arc<Known>,
     wish: Wish,
 ) -> Result<Option<Found>, Fail> {
-    let apart = catalog.read(Catalog::len) > APART;
-    let work = move || {
-        catalog.read(|catalog| {
-            if wanted.wants_traits() && catalog.traits().is_none() {
-                return Ok(None);
-            }
-            let rows = select::matching(catalog, wanted.filter.as_ref(), &known);
-            let ordered = Ordered::new(catalog, &rows, &wanted.sort, &known, wanted.collapse);
-            Found::read(catalog, wish, &ordered).map(Some)
-        })
+    let work = move |catalog: &Catalog| {
+        if wanted.wants_traits() && catalog.traits().is_none() {
+            return Ok(None);
+        }
+        let rows = select::matching(catalog, wanted.filter.as_ref(), &known);
+        let mut ordered = Ordered::new(catalog, &rows, &wanted.sort, &known);
+        if wanted.collapse {
+            ordered = ordered.collapsed(wish.most());
+        }
+        Found::read(catalog, wish, &ordered).map(Some)
     };
-    if !apart {
-        return Ok(work()?);
-    }
-    let done = tokio::task::spawn_blocking(work).await;
-    Ok(done.map_err(|_| MethodError::ServerFail("the query failed".to_owned()))??)
+    Ok(view::look_at(catalog, work).await??)
 }
 
 impl Found {
@@ -239,7 +250,7 @@ impl Found {
             ordered.places(&one).first().map(|(place, _)| *place)
         };
         match wish {
-            Wish::Part(window) => {
+            Wish::Part(window, _) => {
                 let range: Range<usize> =
                     window.range(total, RESULTS, |id| id.as_str().parse().ok().and_then(place))?;
                 let rows = range.clone().filter_map(|place| ordered.at(place));

@@ -10,8 +10,8 @@ use query::Spending;
 use schema::EmailId;
 use serde_json::Value;
 
-use super::get::Wanted;
 use super::reading::Reading;
+use super::wanted::Wanted;
 use crate::access::Access;
 use crate::call::Call;
 use crate::download::Source;

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::queries::Asked;
 
@@ -24,6 +24,22 @@ pub(crate) fn results(asked: &Asked, emails: &Objects) -> Vec<String> {
     let mut threads = BTreeSet::new();
     found.retain(|email| !asked.collapse || threads.insert(text(email, "threadId")));
     found.into_iter().map(|email| text(email, "id").to_owned()).collect()
+}
+
+/// The threads of all emails of an account.
+pub(crate) fn threads(emails: &Objects) -> Objects {
+    let mut sorted: Vec<&Value> = emails.values().collect();
+    sorted.sort_by(|a, b| {
+        let came = text(a, "receivedAt").cmp(text(b, "receivedAt"));
+        came.then_with(|| number(a).cmp(&number(b)))
+    });
+    let mut threads = Objects::new();
+    for email in sorted {
+        let id = text(email, "threadId");
+        let thread = threads.entry(id.to_owned()).or_insert_with(|| json!({"id": id, "emailIds": []}));
+        thread["emailIds"].as_array_mut().unwrap().push(email["id"].clone());
+    }
+    threads
 }
 
 fn text<'v>(email: &'v Value, name: &str) -> &'v str {

@@ -5,15 +5,14 @@ use std::collections::{BTreeSet, HashMap};
 use parking_lot::Mutex;
 use schema::{EmailId, Flags, MailboxId, ThreadId};
 
-use content_mail::Summary;
-
 use super::RowSet;
 use super::orders::Orders;
 use super::traits::TraitColumn;
+use crate::Head;
 use crate::emails::Email;
 
 /// In place of a mailbox: there are several, or they are not told in the column.
-const MANY: u32 = u32::MAX;
+pub(super) const MANY: u32 = u32::MAX;
 
 /// A copy that is seen.
 pub(super) type Copy = (MailboxId, u32);
@@ -36,12 +35,14 @@ pub(super) struct Columns {
     pub(super) sizes: Vec<u32>,
     pub(super) threads: Vec<u32>,
     /// The mailbox of an email that is in one.
-    places: Vec<u32>,
+    pub(super) places: Vec<u32>,
     /// The set of all its flags.
     pub(super) sets: Vec<u32>,
     many: HashMap<EmailId, Vec<Copy>>,
     pub(super) flags: FlagSets,
     numbers: HashMap<ThreadId, u32>,
+    /// Threads by their numbers.
+    pub(super) thread_ids: Vec<ThreadId>,
     pub(super) traits: TraitColumn,
     /// Under a lock, since those who read have new ones made.
     pub(super) orders: Mutex<Orders>,
@@ -95,6 +96,7 @@ impl Columns {
         let slot = |size: usize| (size + 1) * 4 / 3;
         self.ids.capacity() * (8 + 8 + 4 * 4)
             + self.numbers.capacity() * slot(16)
+            + self.thread_ids.capacity() * 8
             + self.many.len() * (slot(32) + 32)
             + self.flags.sets.len() * 256
             + self.traits.bytes()
@@ -123,20 +125,13 @@ impl Columns {
 
     /// The rows that have a copy in such a mailbox, with what they are there.
     pub(super) fn only(&self, wanted: impl Fn(MailboxId) -> bool) -> Columns {
-        let mut threads = vec![ThreadId(0); self.numbers.len()];
-        for (thread, number) in &self.numbers {
-            if let Some(place) = threads.get_mut(*number as usize) {
-                *place = *thread;
-            }
-        }
         let mut entries = Vec::new();
         for row in 0..self.len() {
             let one = [(MailboxId(self.places[row]), self.sets[row])];
             let all = if self.places[row] == MANY { self.copies(row) } else { &one };
             let copies: Vec<Copy> = all.iter().filter(|(at, _)| wanted(*at)).copied().collect();
-            let Some(thread) = threads.get(self.threads[row] as usize).filter(|_| !copies.is_empty()) else {
-                continue;
-            };
+            let thread = self.thread_ids.get(self.threads[row] as usize);
+            let Some(thread) = thread.filter(|_| !copies.is_empty()) else { continue };
             let (received, id, size) = (self.received[row], self.ids[row], self.sizes[row].into());
             entries.push(Entry { received, id, size, thread: *thread, copies });
         }
@@ -145,7 +140,7 @@ impl Columns {
         some
     }
 
-    fn copies(&self, row: usize) -> &[Copy] {
+    pub(super) fn copies(&self, row: usize) -> &[Copy] {
         let copies = self.ids.get(row).and_then(|id| self.many.get(id));
         copies.map(Vec::as_slice).unwrap_or_default()
     }
@@ -204,8 +199,10 @@ impl Columns {
     }
 
     fn put(&mut self, row: usize, entry: Entry) {
-        let next = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
-        self.threads[row] = *self.numbers.entry(entry.thread).or_insert(next);
+        self.threads[row] = *self.numbers.entry(entry.thread).or_insert_with(|| {
+            self.thread_ids.push(entry.thread);
+            u32::try_from(self.thread_ids.len() - 1).unwrap_or(u32::MAX)
+        });
         self.received[row] = entry.received;
         self.ids[row] = entry.id;
         self.sizes[row] = u32::try_from(entry.size).unwrap_or(u32::MAX);
@@ -214,9 +211,9 @@ impl Columns {
     }
 
     /// Takes note of what an email's summary says; none for an email without one.
-    pub(super) fn learn(&mut self, received: i64, id: EmailId, summary: Option<&Summary>) {
+    pub(super) fn learn(&mut self, received: i64, id: EmailId, head: Option<&Head>) {
         if let Ok(row) = self.find(received, id) {
-            self.traits.learn(row, received, summary);
+            self.traits.learn(row, received, head);
         }
     }
 
@@ -319,6 +316,7 @@ impl Columns {
         self.places.shrink_to_fit();
         self.sets.shrink_to_fit();
         self.numbers.shrink_to_fit();
+        self.thread_ids.shrink_to_fit();
     }
 }
 

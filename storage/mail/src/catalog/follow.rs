@@ -19,22 +19,50 @@ impl Store {
     pub(super) async fn follow_catalog(&self, account: AccountId, one: &Remembered) -> Result<bool, Error> {
         loop {
             let Some(since) = one.as_of() else { return Ok(false) };
-            let read =
-                self.db.read("mail.catalog", |txn| async move { delta_in(&txn, account, since).await });
-            let Some(delta) = read.await? else { return Ok(false) };
-            let more = delta.more;
-            let worn = one.catalog.write().as_mut().is_some_and(|catalog| {
-                let columns = &mut catalog.columns;
-                delta.deleted.iter().for_each(|mailbox| columns.remove_mailbox(*mailbox));
-                columns.replace(&delta.changed, &delta.emails);
-                (catalog.as_of, catalog.whole) = (delta.upto, !more);
-                columns.is_worn()
-            });
-            if !more {
-                return Ok(!worn);
+            match self.follow_once(account, one, since).await? {
+                Some(Followed::Some) => {}
+                Some(Followed::All) => return Ok(true),
+                Some(Followed::Worn) | None => return Ok(false),
             }
         }
     }
+
+    /// Goes on from a catalogue's moment as far as one transaction reads; none if the log does not say how.
+    pub(super) async fn follow_once(
+        &self,
+        account: AccountId,
+        one: &Remembered,
+        since: ModSeq,
+    ) -> Result<Option<Followed>, Error> {
+        let read = self.db.read("mail.catalog", |txn| async move { delta_in(&txn, account, since).await });
+        let Some(delta) = read.await? else { return Ok(None) };
+        let more = delta.more;
+        let worn = one.catalog.write().as_mut().is_some_and(|catalog| {
+            let columns = &mut catalog.columns;
+            delta.deleted.iter().for_each(|mailbox| columns.remove_mailbox(*mailbox));
+            columns.replace(&delta.changed, &delta.emails);
+            (catalog.as_of, catalog.whole) = (delta.upto, !more);
+            columns.is_worn()
+        });
+        Ok(Some(if more {
+            Followed::Some
+        } else if worn {
+            Followed::Worn
+        } else {
+            Followed::All
+        }))
+    }
+}
+
+/// How far a catalogue has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Followed {
+    /// There is more to follow.
+    Some,
+    /// It is up to date.
+    All,
+    /// It is, and should be made anew.
+    Worn,
 }
 
 /// What the log says of what changed, and emails that did as they are now: what changes after that, the log will tell.

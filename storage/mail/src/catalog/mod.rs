@@ -11,6 +11,7 @@
 mod columns;
 mod fill;
 mod follow;
+mod listed;
 mod orders;
 mod rows;
 mod traits;
@@ -27,6 +28,7 @@ use moka::sync::Cache;
 use parking_lot::{RwLock, RwLockReadGuard};
 use schema::{AccountId, EmailId, Flags, MailboxId, ModSeq, ThreadId};
 
+pub use listed::Listed;
 pub use rows::{Ranked, RowSet};
 pub use traits::Traits;
 
@@ -36,6 +38,8 @@ use crate::{Error, Store};
 const REMEMBERED: u64 = 256 << 20;
 /// What one counts at least.
 const LEAST: usize = 1_024;
+/// Mailboxes below this number are told apart by a bit for each.
+const NUMBERED: usize = 1 << 20;
 
 /// All emails of an account that are seen, of one moment. Rows are in order of when they came, then of their ids.
 #[derive(Debug, Default)]
@@ -141,7 +145,18 @@ impl Catalog {
 
     /// The emails that are in a mailbox besides these.
     pub fn outside(&self, mailboxes: &BTreeSet<MailboxId>) -> RowSet {
-        self.columns.within(|at| !mailboxes.contains(&at))
+        if let (Some(one), 1) = (mailboxes.first(), mailboxes.len()) {
+            return self.columns.within(|at| at != *one);
+        }
+        // Most are told apart without a look at the tree.
+        let length = mailboxes.last().map_or(0, |last| last.0 as usize + 1).min(NUMBERED);
+        let mut numbered = RowSet::none(length);
+        mailboxes.iter().for_each(|id| numbered.insert(id.0 as usize));
+        let is_among = |id: MailboxId| match (id.0 as usize) < length {
+            true => numbered.contains(id.0 as usize),
+            false => length == NUMBERED && mailboxes.contains(&id),
+        };
+        self.columns.within(|at| !is_among(at))
     }
 }
 

@@ -101,6 +101,18 @@ impl RowSet {
             })
         })
     }
+
+    /// The rows, the last first.
+    pub fn iter_back(&self) -> impl Iterator<Item = usize> + '_ {
+        self.words.iter().enumerate().rev().flat_map(|(at, word)| {
+            let mut left = *word;
+            std::iter::from_fn(move || {
+                let bit = left.checked_ilog2()?;
+                left ^= 1 << bit;
+                Some(at * WORD + bit as usize)
+            })
+        })
+    }
 }
 
 /// A set whose rows have numbers: 0 for the first.
@@ -196,6 +208,7 @@ mod tests {
             let set = RowSet::of(&numbers, |n| n % divisor == divisor - 1);
             let (rows, ranked) = (set.iter().collect::<Vec<_>>(), Ranked::new(set));
             assert_eq!(ranked.len(), rows.len());
+            assert!(ranked.set().iter_back().eq(rows.iter().rev().copied()), "{divisor}");
             for row in 0..300 {
                 assert_eq!(
                     ranked.below(row),

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use content_mail::Summary;
 use runtime::{Rng, SeededRng};
 use schema::{AccountId, EmailId, Flags, MailboxId, SystemFlags, ThreadId};
 
+use super::Catalog;
 use super::columns::{Columns, Entry};
+use crate::Head;
 use crate::emails::{Email, EmailCopy};
 use schema::BlobHash;
 
@@ -50,12 +51,37 @@ fn check(columns: &Columns, all: &BTreeMap<EmailId, Email>, context: &str) {
     }
 }
 
-fn summary(id: EmailId) -> Summary {
-    Summary {
+/// Emails and threads are found by their ids, and are what rows say of them.
+fn check_listed(columns: &mut Columns, all: &BTreeMap<EmailId, Email>, context: &str) {
+    let catalog = Catalog { columns: std::mem::take(columns), ..Catalog::default() };
+    let wanted: Vec<EmailId> = (0..41).rev().map(EmailId).collect();
+    for (id, listed) in wanted.iter().zip(catalog.listed(&wanted).unwrap()) {
+        let listed = listed.map(|one| {
+            let mailboxes: BTreeSet<MailboxId> = one.mailboxes.into_iter().collect();
+            (one.id, one.thread, one.size, one.received, mailboxes, one.flags.clone())
+        });
+        let email = all.get(id).filter(|email| email.is_seen());
+        let read =
+            email.map(|one| (one.id, one.thread, one.size, one.received, one.mailboxes(), one.flags()));
+        assert_eq!(listed, read, "{context}");
+    }
+    let mut seen: Vec<&Email> = all.values().filter(|email| email.is_seen()).collect();
+    seen.sort_by_key(|email| (email.received, email.id));
+    let mut threads: BTreeMap<ThreadId, Vec<EmailId>> = BTreeMap::new();
+    for email in seen.iter().filter(|email| email.thread.0 < 5) {
+        threads.entry(email.thread).or_default().push(email.id);
+    }
+    let wanted: Vec<ThreadId> = (0..5).chain([99]).map(ThreadId).collect();
+    assert_eq!(catalog.in_threads(&wanted), Some(threads), "{context}");
+    *columns = catalog.columns;
+}
+
+fn head(id: EmailId) -> Head {
+    Head {
         sent: Some(i64::try_from(id.0 * 1_000).unwrap()),
         base_subject: format!("Subject {}", id.0 % 3),
         has_attachment: id.0.is_multiple_of(2),
-        ..Summary::default()
+        ..Head::default()
     }
 }
 
@@ -118,10 +144,11 @@ fn columns_follow_what_happens() {
             }
             columns.replace(&changed, &there);
             check(&columns, &all, &context);
+            check_listed(&mut columns, &all, &context);
             if random.below(8) == 0 {
                 columns.traits.want(columns.len());
                 for (received, id) in columns.received.clone().into_iter().zip(columns.ids.clone()) {
-                    columns.learn(received, id, Some(&summary(id)));
+                    columns.learn(received, id, Some(&head(id)));
                 }
                 assert!(columns.traits.is_complete(), "{context}");
             }
@@ -149,6 +176,9 @@ fn entries_lie_in_order_of_arrival() {
     columns.insert(vec![entry(4, 9), entry(5, 2), entry(7, 0)]);
     assert_eq!(columns.ids, [9, 1, 2, 3, 0].map(EmailId));
     assert_eq!((columns.sizes[0], columns.thread_count()), (u32::MAX, 1));
+    let catalog = Catalog { columns, ..Catalog::default() };
+    assert!(catalog.listed(&[EmailId(9)]).is_none(), "how large it is is not known");
+    assert_eq!(catalog.listed(&[EmailId(4)]), Some(vec![None]));
 }
 
 /// Those that are used least make room, and come back as they were.

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use content_mail::address::Address;
-use content_mail::{Summary, sort_key};
+use content_mail::sort_key;
 use schema::{AccountId, EmailId};
 
 use super::Remembered;
-use crate::{Error, Store};
+use crate::{Error, Head, Store};
 
 /// Octets of a name or an address that decide its place: those that differ only behind them are in the order of arrival.
 const TEXT: usize = 256;
@@ -116,18 +116,15 @@ impl TraitColumn {
         number
     }
 
-    pub(super) fn learn(&mut self, row: usize, received: i64, summary: Option<&Summary>) {
+    pub(super) fn learn(&mut self, row: usize, received: i64, head: Option<&Head>) {
         let name = |list: Option<&[Address]>| list.map(first).unwrap_or_default();
-        let (from, to) = (
-            name(summary.map(|one| one.envelope.from.as_slice())),
-            name(summary.map(|one| one.envelope.to.as_slice())),
-        );
+        let (from, to) = (name(head.map(|one| one.from.as_slice())), name(head.map(|one| one.to.as_slice())));
         let traits = Traits {
-            sent: summary.and_then(|one| one.sent).map_or(received, |ms| ms.div_euclid(1_000)),
+            sent: head.and_then(|one| one.sent).map_or(received, |ms| ms.div_euclid(1_000)),
             from: self.text(&from),
             to: self.text(&to),
-            subject: self.text(&sort_key(summary.map_or("", |one| one.base_subject.as_str()))),
-            attached: summary.is_some_and(|one| one.has_attachment),
+            subject: self.text(&sort_key(head.map_or("", |one| one.base_subject.as_str()))),
+            attached: head.is_some_and(|one| one.has_attachment),
         };
         self.set(row, traits);
     }
@@ -158,10 +155,10 @@ impl Store {
     ) -> Result<usize, Error> {
         let unknown = one.unknown_traits(most);
         let ids: Vec<EmailId> = unknown.iter().map(|(_, id)| *id).collect();
-        let summaries = self.summaries(account, &ids).await?;
+        let heads = self.heads(account, &ids).await?;
         if let Some(catalog) = one.catalog.write().as_mut() {
-            for ((received, id), summary) in unknown.iter().zip(&summaries) {
-                catalog.columns.learn(*received, *id, summary.as_deref());
+            for ((received, id), head) in unknown.iter().zip(&heads) {
+                catalog.columns.learn(*received, *id, head.as_ref());
             }
         }
         Ok(unknown.len())

@@ -54,6 +54,70 @@ pub struct StructureRecord {
 
 impl Record for StructureRecord {}
 
+/// What lists show of a [`StructureRecord`]: read of the same bytes, of which parts and offsets are passed over, and never
+/// written.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct HeadRecord {
+    /// ENVELOPE.
+    #[prost(message, optional, tag = "3")]
+    pub envelope: Option<HeadEnvelopeRecord>,
+    /// As [`StructureRecord::preview`].
+    #[prost(string, tag = "5")]
+    pub preview: String,
+    /// As [`StructureRecord::has_attachment`].
+    #[prost(bool, tag = "6")]
+    pub has_attachment: bool,
+    /// As [`StructureRecord::message_id`].
+    #[prost(string, optional, tag = "7")]
+    pub message_id: Option<String>,
+    /// As [`StructureRecord::in_reply_to`].
+    #[prost(string, repeated, tag = "8")]
+    pub in_reply_to: Vec<String>,
+    /// As [`StructureRecord::references`].
+    #[prost(string, repeated, tag = "9")]
+    pub references: Vec<String>,
+    /// As [`StructureRecord::base_subject`].
+    #[prost(string, optional, tag = "10")]
+    pub base_subject: Option<String>,
+    /// As [`StructureRecord::sent`].
+    #[prost(int64, optional, tag = "12")]
+    pub sent: Option<i64>,
+    /// As [`StructureRecord::as_in_envelope`].
+    #[prost(uint32, tag = "14")]
+    pub as_in_envelope: u32,
+}
+
+impl Record for HeadRecord {}
+
+/// What lists show of an [`EnvelopeRecord`].
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct HeadEnvelopeRecord {
+    /// Date field.
+    #[prost(string, optional, tag = "1")]
+    pub date: Option<String>,
+    /// Subject field.
+    #[prost(string, optional, tag = "2")]
+    pub subject: Option<String>,
+    /// From.
+    #[prost(message, repeated, tag = "3")]
+    pub from: Vec<AddressRecord>,
+    /// To.
+    #[prost(message, repeated, tag = "6")]
+    pub to: Vec<AddressRecord>,
+    /// Cc.
+    #[prost(message, repeated, tag = "7")]
+    pub cc: Vec<AddressRecord>,
+    /// Bcc.
+    #[prost(message, repeated, tag = "8")]
+    pub bcc: Vec<AddressRecord>,
+    /// In-Reply-To field.
+    #[prost(string, optional, tag = "9")]
+    pub in_reply_to: Option<String>,
+    /// Message-ID field.
+    #[prost(string, optional, tag = "10")]
+    pub message_id: Option<String>,
+}
+
 /// An ENVELOPE.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct EnvelopeRecord {
