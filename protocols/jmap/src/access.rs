@@ -52,7 +52,14 @@ pub(crate) fn all(identity: &Identity) -> impl Iterator<Item = Access> {
     let groups = identity.groups.iter().map(|group| group.account);
     let shares = identity.shares.iter().map(|share| share.account);
     let others: BTreeSet<AccountId> = groups.chain(shares).collect();
-    std::iter::once(identity.account).chain(others).filter_map(move |account| of(identity, account))
+    let all = std::iter::once(identity.account).chain(others);
+    all.filter_map(move |account| of(identity, account)).filter(Access::is_seen)
+}
+
+/// Those of them that the user has to do with. RFC 9670 §1.4: of what others share a session tells, and is told of by pushes, only
+/// accounts where the user has subscribed to something; principals tell of the rest.
+pub(crate) fn wanted(identity: &Identity) -> impl Iterator<Item = Access> {
+    all(identity).filter(Access::is_wanted)
 }
 
 impl Access {
@@ -105,6 +112,11 @@ impl Access {
     /// The shared mailboxes that the user wants to see (RFC 8621 §2); of a whole account its own list says so.
     pub(crate) fn is_subscribed(&self, mailbox: MailboxId) -> bool {
         self.shared.get(&mailbox).is_some_and(|shared| shared.subscribed)
+    }
+
+    /// Whether the account is the user's own, or a group's, or something of it is subscribed to.
+    fn is_wanted(&self) -> bool {
+        self.is_whole() || self.shared.keys().any(|id| self.sees(*id) && self.is_subscribed(*id))
     }
 
     /// Whether nothing in the account can be changed.
@@ -211,7 +223,7 @@ pub(crate) mod tests {
 
     pub(crate) fn identity(group: Rights, shared: &[(u32, Rights)]) -> Identity {
         let one = |(id, rights): &(u32, Rights)| {
-            (MailboxId(*id), SharedMailbox { rights: *rights, subscribed: false })
+            (MailboxId(*id), SharedMailbox { rights: *rights, subscribed: true })
         };
         let (address, display_name) = ("team@example.test".to_owned(), "Team".to_owned());
         let group = SharedGroup { account: AccountId(9), address, display_name, rights: group };

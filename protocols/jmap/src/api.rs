@@ -84,7 +84,6 @@ pub(crate) async fn perform(
     (identity, proof): (Identity, Proof),
     request: Request,
 ) -> Response {
-    let session_state = session::state_for(&server.options, &identity);
     let tell_created = request.created_ids.is_some();
     let mut call = Call::new(server, (identity, proof), request.created_ids.unwrap_or_default());
     call.using.clone_from(&request.using);
@@ -105,6 +104,7 @@ pub(crate) async fn perform(
             answers.push(Invocation { name: name.to_owned(), arguments, call_id: call_id.clone() });
         }
     }
+    let session_state = session::state_for(&call.server.options, &call.identity);
     let created_ids = tell_created.then_some(call.created);
     Response { answers, created_ids, session_state }
 }

@@ -95,11 +95,8 @@ fn slice(bytes: &Bytes, range: Range<u64>) -> Bytes {
 pub(crate) async fn find(services: &Services, access: &Access, id: &str) -> Result<Option<Source>, Fail> {
     let account = access.account;
     if let Some((expires, hash)) = upload_of(id) {
-        // Uploads of an account are those of all who may add to it; nobody else has made one.
-        if !access.is_whole() && !access.may_somewhere(Rights::INSERT) {
-            return Ok(None);
-        }
-        let owner = BlobOwner::Upload { account, expires };
+        // RFC 8620 §6.1: what nothing uses yet only the uploader sees, whoever else sees the account.
+        let owner = BlobOwner::Upload { account: access.user, expires };
         if !services.blobs.holds(hash, owner).await.map_err(mail::Error::from)? {
             return Ok(None);
         }
@@ -155,7 +152,8 @@ fn missing() -> Response {
     problem(StatusCode::NOT_FOUND, "there is no such blob")
 }
 
-fn problem(status: StatusCode, detail: &str) -> Response {
+/// RFC 8620 §6.1, §6.2: what went wrong, as a problem of RFC 9457.
+pub(crate) fn problem(status: StatusCode, detail: &str) -> Response {
     let body = json!({"type": "about:blank", "status": status.as_u16(), "detail": detail}).to_string();
     (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
 }

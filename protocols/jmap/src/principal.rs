@@ -152,7 +152,7 @@ fn object(call: &Call, account: &Account, wanted: &[String]) -> Object {
 /// A hash of what is seen.
 fn state(call: &Call, all: &[Account]) -> String {
     let told: Vec<_> = all.iter().map(|one| (one.id.0, kind(one), name(one), &one.address)).collect();
-    let seen = session::state_for(&call.server.options, &call.identity);
+    let seen: Vec<_> = session::seen(&call.server.options, &call.identity).collect();
     let text = json!([seen, told]).to_string();
     blake3::hash(text.as_bytes()).to_hex().chars().take(16).collect()
 }

@@ -27,7 +27,7 @@ pub(crate) type Method = (&'static str, Run);
 pub(crate) struct Capability {
     /// Its URN.
     pub(crate) urn: &'static str,
-    /// What the session says of the server.
+    /// What the session says of the server; null if the capability is one of accounts only.
     pub(crate) server: fn(&Options) -> Value,
     /// What the session says of an account; null if the capability is none of accounts.
     pub(crate) account: fn(&Options, &Access) -> Value,
@@ -80,7 +80,8 @@ pub(crate) const CAPABILITIES: &[Capability] = &[
         account: principal::account,
         methods: &[principal::METHODS, share_notification::METHODS],
     },
-    Capability { urn: OWNER, server: |_| json!({}), account: principal::owner, methods: &[] },
+    // RFC 9670 §1.5.2: of accounts only.
+    Capability { urn: OWNER, server: |_| Value::Null, account: principal::owner, methods: &[] },
     // RFC 9219 §3
     Capability { urn: SMIME, server: |_| json!({}), account: |_, _| json!({}), methods: &[] },
     Capability {

@@ -41,7 +41,8 @@ pub(crate) fn answer(
         can_calculate_changes,
         position,
         total: query.calculate_total.then_some(total),
-        limit: (limited && total > RESULTS).then_some(RESULTS),
+        // RFC 8620 §5.5: told whether there are so many or not.
+        limit: limited.then_some(RESULTS),
         ids,
     };
     answer.into_object()

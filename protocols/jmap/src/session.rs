@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::{Extension, Json};
 use jmap_proto::Id;
-use jmap_proto::session::{Account, Session};
+use jmap_proto::session::{Account, CORE, Session};
 use jmap_proto::websocket::WEBSOCKET;
 use schema::AccountId;
 use serde_json::Value;
@@ -51,12 +51,15 @@ fn base(uri: &Uri) -> String {
 
 /// The session of a user.
 fn of(options: &Options, identity: &Identity, base: &str) -> Session {
-    let accounts: BTreeMap<Id, Account> = seen(options, identity).collect();
+    let accounts: BTreeMap<Id, Account> =
+        access::wanted(identity).map(|access| tell(options, identity, &access)).collect();
     let own = access::of(identity, identity.account);
-    let capabilities = CAPABILITIES.iter().map(|one| (one.urn, (one.server)(options))).collect();
-    let with_accounts = CAPABILITIES
-        .iter()
-        .filter(|one| own.as_ref().is_some_and(|own| !(one.account)(options, own).is_null()));
+    let capabilities = CAPABILITIES.iter().map(|one| (one.urn, (one.server)(options)));
+    let capabilities = capabilities.filter(|(_, told)| !told.is_null()).collect();
+    // RFC 8620 §2: the core capability should not be among them.
+    let with_accounts = CAPABILITIES.iter().filter(|one| {
+        one.urn != CORE && own.as_ref().is_some_and(|own| !(one.account)(options, own).is_null())
+    });
     let primary_accounts = with_accounts.map(|one| (one.urn, id(identity.account))).collect();
     let mut session = Session {
         capabilities,
@@ -81,11 +84,13 @@ fn of(options: &Options, identity: &Identity, base: &str) -> Session {
 
 /// The accounts of which somebody sees something: the own one, those of groups, and those that share mailboxes.
 pub(crate) fn seen(options: &Options, identity: &Identity) -> impl Iterator<Item = (Id, Account)> {
-    access::all(identity).filter(Access::is_seen).map(move |access| {
-        let is_personal = access.account == identity.account;
-        let name = name(identity, access.account);
-        (id(access.account), account(options, &name, &access, is_personal))
-    })
+    access::all(identity).map(move |access| tell(options, identity, &access))
+}
+
+fn tell(options: &Options, identity: &Identity, access: &Access) -> (Id, Account) {
+    let is_personal = access.account == identity.account;
+    let name = name(identity, access.account);
+    (id(access.account), account(options, &name, access, is_personal))
 }
 
 /// What people call an account that somebody sees.
@@ -136,7 +141,8 @@ mod tests {
     use super::*;
     use crate::principal::{OWNER, PRINCIPALS};
     use crate::quota::QUOTA;
-    use accounts::Rights;
+    use accounts::{Rights, SharedMailbox};
+    use schema::MailboxId;
 
     use crate::access::tests::identity as identity_with;
 
@@ -161,6 +167,11 @@ mod tests {
         assert!(!shared("lrs").accounts[&id(AccountId(2))].is_read_only);
         assert!(!shared("rw").accounts.contains_key(&id(AccountId(2))), "it is not seen in lists");
         assert_ne!(shared("lr").state, shared("lrs").state);
+        let mut unwanted = identity_with(Rights::NONE, &[(1, letters("lr"))]);
+        let mailbox = SharedMailbox { rights: letters("lr"), subscribed: false };
+        unwanted.shares[0].mailboxes = Arc::new([(MailboxId(1), mailbox)].into());
+        assert_eq!(of(&options, &unwanted, "").accounts.len(), 1, "nothing is subscribed to (RFC 9670 §1.4)");
+        assert_eq!(seen(&options, &unwanted).count(), 2, "it may be found out");
     }
 
     #[test]

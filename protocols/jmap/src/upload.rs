@@ -15,7 +15,8 @@ use mail::UploadLimits;
 use schema::{AccountId, BlobHash};
 use serde_json::json;
 
-use crate::{Server, access, api};
+use crate::access::{self, Access};
+use crate::{Server, api, download};
 
 /// The id of an upload: when it is let go, and what it is.
 pub(crate) fn upload_id(expires: i64, hash: BlobHash) -> String {
@@ -44,10 +45,10 @@ pub(crate) async fn upload(
 ) -> Response {
     let account: Option<AccountId> = account.parse().ok();
     let Some(access) = account.and_then(|id| access::of(&identity, id)) else {
-        return (StatusCode::NOT_FOUND, "there is no such account").into_response();
+        return download::problem(StatusCode::NOT_FOUND, "there is no such account");
     };
     if !access.may_somewhere(Rights::INSERT) {
-        return (StatusCode::FORBIDDEN, "nothing can be added to this account").into_response();
+        return download::problem(StatusCode::FORBIDDEN, "nothing can be added to this account");
     }
     let Some(_place) = server.busy.uploads.enter(identity.account) else {
         return api::problem(&RequestError::Limit("maxConcurrentUpload"));
@@ -55,7 +56,7 @@ pub(crate) async fn upload(
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let kind = kind.unwrap_or("application/octet-stream").to_owned();
     match take(&server, request).await {
-        Ok(staged) => keep(&server, access.account, staged, &kind).await,
+        Ok(staged) => keep(&server, &access, staged, &kind).await,
         Err(refused) => refused,
     }
 }
@@ -76,18 +77,17 @@ async fn take(server: &Server, request: Request) -> Result<Staged, Response> {
     writer.finish().await.map_err(|error| failed(&error.into()))
 }
 
-async fn keep(server: &Server, account: AccountId, staged: Staged, kind: &str) -> Response {
+async fn keep(server: &Server, access: &Access, staged: Staged, kind: &str) -> Response {
     let size = staged.size();
-    let id = match keep_staged(server, account, staged).await {
+    let id = match keep_staged(server, access, staged).await {
         Ok(id) => id,
         Err(mail::Error::OverQuota) => {
-            // RFC 8620 §6.1: a client that uploads and uses nothing waits until some of it is let go.
-            return (StatusCode::INSUFFICIENT_STORAGE, [(header::RETRY_AFTER, "600")]).into_response();
+            return download::problem(StatusCode::INSUFFICIENT_STORAGE, "that is more than may be uploaded");
         }
         Err(error) => return failed(&error),
     };
     let told = json!({
-        "accountId": account.to_string(),
+        "accountId": access.account.to_string(),
         "blobId": id,
         "type": kind,
         "size": size,
@@ -95,17 +95,18 @@ async fn keep(server: &Server, account: AccountId, staged: Staged, kind: &str) -
     (StatusCode::CREATED, Json(told)).into_response()
 }
 
-/// Keeps what was stored for a while, and gives it an id.
+/// Keeps what was stored for a while, and gives it an id. RFC 8620 §6, §6.1: it is the user's, who alone sees it until something
+/// uses it, and counts for the user, whoever's account it is for.
 ///
 /// # Errors
-/// [`mail::Error::OverQuota`] for too many uploads that nothing uses; else the store's.
+/// [`mail::Error::OverQuota`] for more than may be uploaded; else the store's.
 pub(crate) async fn keep_staged(
     server: &Server,
-    account: AccountId,
+    access: &Access,
     staged: Staged,
 ) -> Result<String, mail::Error> {
     let (time, limits) = (server.options.upload_time, UploadLimits::default());
-    match server.services.mail.keep_upload(account, &staged, time, limits).await {
+    match server.services.mail.keep_upload(access.user, &staged, time, limits).await {
         Ok(expires) => Ok(upload_id(expires, staged.hash())),
         Err(error) => {
             if matches!(error, mail::Error::OverQuota) {

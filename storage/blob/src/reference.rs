@@ -74,13 +74,17 @@ impl Store {
         Ok(())
     }
 
-    /// What an account has uploaded and nothing uses yet: how many, and their octets. Read so that another upload
+    /// What an account has uploaded and nothing uses yet, each with its octets, the oldest first. Read so that another upload
     /// conflicts.
-    pub async fn uploads_in(&self, txn: &Transaction, account: AccountId) -> Result<(u64, u64), Error> {
+    pub async fn uploads_in(
+        &self,
+        txn: &Transaction,
+        account: AccountId,
+    ) -> Result<Vec<(BlobUploadKey, u64)>, Error> {
         let (begin, end) = BlobUploadKey::range(account);
         let rows = txn.range(&begin, &end).collect().await?;
         let octets = |value: &[u8]| value.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        Ok((rows.len() as u64, rows.iter().map(|(_, value)| octets(value)).sum()))
+        rows.iter().map(|(key, value)| Ok((BlobUploadKey::decode(key)?, octets(value)))).collect()
     }
 
     /// Whether `owner` holds the body.

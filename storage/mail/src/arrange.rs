@@ -97,6 +97,47 @@ impl Store {
         Ok(())
     }
 
+    /// Changes several at once, of which one may take the role that another gives up.
+    ///
+    /// # Errors
+    /// As [`Store::edit_mailbox`], and nothing is done.
+    pub async fn edit_mailboxes(
+        &self,
+        account: AccountId,
+        edits: &[(MailboxId, MailboxEdit)],
+    ) -> Result<(), Error> {
+        let (told, version) = self
+            .db
+            .transact_versioned("mail.edit_mailboxes", |txn| async move {
+                for (id, edit) in edits {
+                    self.give_up_in(&txn, account, *id, edit).await?;
+                }
+                let mut told = Vec::new();
+                for (id, edit) in edits {
+                    told.extend(self.edit_mailbox_in(&txn, account, *id, edit).await?);
+                }
+                Ok::<_, Error>(told)
+            })
+            .await?;
+        let ids: Vec<MailboxId> = edits.iter().map(|(id, _)| *id).collect();
+        self.tell(account, &ids, version, Kinds::MAILBOXES | Kinds::SUBSCRIPTIONS);
+        self.tell_standing(&told, version);
+        Ok(())
+    }
+
+    /// Takes from a mailbox what it is about to lose, for the time of the transaction.
+    async fn give_up_in(
+        &self,
+        txn: &Transaction,
+        account: AccountId,
+        id: MailboxId,
+        edit: &MailboxEdit,
+    ) -> Result<(), Error> {
+        let interim = MailboxEdit { role: edit.role.map(|_| None), ..MailboxEdit::default() };
+        self.edit_mailbox_in(txn, account, id, &interim).await?;
+        Ok(())
+    }
+
     async fn edit_mailbox_in(
         &self,
         txn: &Transaction,

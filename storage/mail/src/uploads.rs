@@ -5,6 +5,7 @@ use std::time::Duration;
 use blob::{BlobOwner, Staged};
 use kv::Transaction;
 use schema::AccountId;
+use schema::keys::blob::BlobUploadKey;
 
 use crate::{Error, Store, removal};
 
@@ -25,10 +26,11 @@ impl Default for UploadLimits {
 }
 
 impl Store {
-    /// Keeps an upload for a time. Returns when it is let go, in milliseconds since the epoch: with its hash that names it.
+    /// Keeps an upload for a time, or until there is no room for later ones. Returns when it is let go, in milliseconds since the
+    /// epoch: with its hash that names it.
     ///
     /// # Errors
-    /// [`Error::OverQuota`] if the account has too many already, [`Error::NotFound`] if it is gone; else the store's.
+    /// [`Error::OverQuota`] if it is larger than all uploads may be, [`Error::NotFound`] if the account is gone; else the store's.
     pub async fn keep_upload(
         &self,
         account: AccountId,
@@ -54,11 +56,32 @@ impl Store {
         limits: UploadLimits,
     ) -> Result<(), Error> {
         removal::alive_in(txn, account).await?;
-        let (count, octets) = self.blobs.uploads_in(txn, account).await?;
-        if count >= limits.count || octets.saturating_add(staged.size()) > limits.octets {
+        self.make_room_in(txn, account, staged.size(), limits).await?;
+        self.blobs.reference_in(txn, staged, BlobOwner::Upload { account, expires }).await?;
+        Ok(())
+    }
+
+    /// RFC 8620 §6: where there is no room for another upload the oldest go, as many as it takes.
+    async fn make_room_in(
+        &self,
+        txn: &Transaction,
+        account: AccountId,
+        size: u64,
+        limits: UploadLimits,
+    ) -> Result<(), Error> {
+        if size > limits.octets || limits.count == 0 {
             return Err(Error::OverQuota);
         }
-        self.blobs.reference_in(txn, staged, BlobOwner::Upload { account, expires }).await?;
+        let uploads = self.blobs.uploads_in(txn, account).await?;
+        let mut count = uploads.len() as u64;
+        let mut octets = uploads.iter().map(|(_, octets)| octets).sum::<u64>() + size;
+        for (BlobUploadKey { account, expires, hash }, of_it) in uploads {
+            if count < limits.count && octets <= limits.octets {
+                break;
+            }
+            self.blobs.dereference_in(txn, hash, BlobOwner::Upload { account, expires }).await?;
+            (count, octets) = (count - 1, octets - of_it);
+        }
         Ok(())
     }
 }

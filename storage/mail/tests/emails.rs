@@ -286,12 +286,26 @@ async fn uploads_have_their_limits_and_their_end() {
     let owner = blob::BlobOwner::Upload { account: ACCOUNT, expires };
     let hash = stage("0123456789").await.hash();
     assert!(w.store.blobs().holds(hash, owner).await.unwrap());
-    assert!(matches!(keep("0123456789abcdef").await, Err(Error::OverQuota)), "too much");
-    keep("abc").await.unwrap();
-    assert!(matches!(keep("d").await, Err(Error::OverQuota)), "too many");
+    assert!(
+        matches!(keep("0123456789abcdef0123456789").await, Err(Error::OverQuota)),
+        "too large for itself"
+    );
+    let later = async |text: &'static str, expires| {
+        let owner = blob::BlobOwner::Upload { account: ACCOUNT, expires };
+        w.store.blobs().holds(stage(text).await.hash(), owner).await.unwrap()
+    };
+    w.clock.advance(Duration::from_secs(1));
+    let second = keep("abc").await.unwrap();
+    assert!(w.store.blobs().holds(hash, owner).await.unwrap(), "there is room for two");
+    w.clock.advance(Duration::from_secs(1));
+    let third = keep("d").await.unwrap();
+    assert!(!w.store.blobs().holds(hash, owner).await.unwrap(), "too many: the oldest goes");
+    assert!(later("abc", second).await && later("d", third).await);
+    w.clock.advance(Duration::from_secs(1));
+    let large = keep("0123456789abcdef012345678").await.unwrap();
+    assert!(!later("abc", second).await && !later("d", third).await, "too much: as many go as it takes");
     w.clock.advance(Duration::from_secs(61));
     w.store.blobs().collect(10).await.unwrap();
-    assert!(!w.store.blobs().holds(hash, owner).await.unwrap());
-    keep("d").await.unwrap();
+    assert!(!later("0123456789abcdef012345678", large).await, "its time is over");
     w.sound().await;
 }

@@ -3,7 +3,6 @@
 use accounts::Rights;
 use futures::future::BoxFuture;
 use jmap_proto::{Arguments, MethodError, Object, SetError};
-use schema::AccountId;
 use serde_json::Value;
 
 use crate::access::Access;
@@ -36,7 +35,7 @@ async fn run(call: &Call, arguments: Object) -> Result<Object, Fail> {
         let id = call.created.resolve(&reference).map(jmap_proto::Id::into_string);
         let made = match &id {
             _ if !target.may_somewhere(Rights::INSERT) => Err(SetError::forbidden()),
-            Some(id) => one(call, &source, target.account, id).await?,
+            Some(id) => one(call, &source, &target, id).await?,
             None => Err(SetError::not_found()),
         };
         match made {
@@ -54,7 +53,7 @@ async fn run(call: &Call, arguments: Object) -> Result<Object, Fail> {
 }
 
 /// Copies one, a piece at a time.
-async fn one(call: &Call, from: &Access, to: AccountId, id: &str) -> Result<Result<String, SetError>, Fail> {
+async fn one(call: &Call, from: &Access, to: &Access, id: &str) -> Result<Result<String, SetError>, Fail> {
     let services = call.services();
     let Some(found) = download::find(services, from, id).await? else {
         return Ok(Err(SetError::not_found()));

@@ -97,7 +97,7 @@ async fn make(
     }
     let size = whole.len();
     let staged = call.services().blobs.stage(whole.into()).await.map_err(mail::Error::from)?;
-    Ok(match uploads::keep_staged(&call.server, access.account, staged).await {
+    Ok(match uploads::keep_staged(&call.server, access, staged).await {
         Ok(blob) => {
             let told = json!({"id": blob, "type": kind, "size": size});
             Ok((Id::of(blob), told))

@@ -291,7 +291,7 @@ fn plain_part(naming: &Naming, numbered: &Numbered<'_>, wanted: &Wanted) -> Obje
     });
     put("disposition", &|| part.disposition.as_ref().map_or(Value::Null, |one| one.kind.as_str().into()));
     put("cid", &|| {
-        let id = part.id.as_deref().map(|id| id.trim_start_matches('<').trim_end_matches('>'));
+        let id = part.id.as_deref().map(header::cid);
         id.map_or(Value::Null, Value::from)
     });
     put("language", &|| {

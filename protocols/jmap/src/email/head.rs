@@ -66,7 +66,7 @@ pub(super) fn tell(object: &mut Object, fields: &Fields<'_>, wanted: &Wanted) {
         some => addresses::plain(some),
     };
     let ids = |ids: &[String]| if ids.is_empty() { Value::Null } else { Value::from(ids.to_vec()) };
-    let text = |text: &str| Value::from(content_mail::decode::words(text).into_owned());
+    let text = |text: &str| Value::from(header::text(text));
     put("from", &|| list(fields.from));
     put("to", &|| list(fields.to));
     put("cc", &|| list(fields.cc));

@@ -1,11 +1,12 @@
 //! Header fields in the forms of RFC 8621 §4.1.2.
 
 use content_mail::address::parse_list;
-use content_mail::decode::{guess, words};
+use content_mail::decode::words;
 use content_mail::headers::{Field, fields};
 use jmap_proto::date::Date;
 use jmap_proto::mail::header::{Form, HeaderProperty};
 use serde_json::{Value, json};
+use unicode_normalization::UnicodeNormalization;
 
 use super::addresses;
 
@@ -30,7 +31,7 @@ pub(crate) fn all(header: &[u8]) -> Value {
 fn value(field: &Field<'_>, form: Form) -> Value {
     match form {
         Form::Raw => raw(field).into(),
-        Form::Text => words(&field.text()).into_owned().into(),
+        Form::Text => text(&field.text()).into(),
         Form::Addresses => addresses::plain(&parse_list(&field.text(), ADDRESSES)),
         Form::GroupedAddresses => addresses::grouped(&parse_list(&field.text(), ADDRESSES)),
         Form::MessageIds => bracketed(&field.text(), |id| !id.contains(char::is_whitespace)),
@@ -39,9 +40,32 @@ fn value(field: &Field<'_>, form: Form) -> Value {
     }
 }
 
-/// RFC 8621 §4.1.2.1: all between the colon and the line end, without NUL.
+/// RFC 8621 §4.1.2.2: the text of an unfolded field with its encoded words decoded, in NFC. What looks like one but does not stand
+/// by itself (RFC 2047 §5 (1)) is none.
+pub(crate) fn text(field: &str) -> String {
+    let (mut out, mut run) = (String::new(), String::new());
+    for piece in field.split_inclusive([' ', '\t']) {
+        let word = piece.trim_end_matches([' ', '\t']);
+        if is_encoded_word(word) || (word.is_empty() && !run.is_empty()) {
+            run.push_str(piece);
+        } else {
+            out.push_str(&words(&run));
+            run.clear();
+            out.push_str(piece);
+        }
+    }
+    out.push_str(&words(&run));
+    out.nfc().collect()
+}
+
+/// RFC 2047 §2: `=?charset?encoding?text?=`, and nothing around it.
+fn is_encoded_word(word: &str) -> bool {
+    word.starts_with("=?") && word.ends_with("?=") && word.matches('?').count() == 4
+}
+
+/// RFC 8621 §4.1.2.1: all between the colon and the line end, without NUL; what is no UTF-8 is U+FFFD.
 fn raw(field: &Field<'_>) -> String {
-    let text = guess(field.value).replace('\0', "");
+    let text = String::from_utf8_lossy(field.value).replace('\0', "");
     let text = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
     text.to_owned()
 }
@@ -55,6 +79,12 @@ fn bracketed(text: &str, fits: impl Fn(&str) -> bool) -> Value {
         .map(Value::from)
         .collect();
     if found.is_empty() { Value::Null } else { Value::Array(found) }
+}
+
+/// RFC 8621 §4.1.4 `cid`: an id without its brackets, and without what is around them.
+pub(crate) fn cid(id: &str) -> &str {
+    let inner = id.split_once('<').and_then(|(_, rest)| rest.split_once('>'));
+    inner.map_or(id, |(id, _)| id).trim()
 }
 
 /// RFC 8621 §4.1.2.6: the moment, and the zone it was told in.
@@ -103,5 +133,16 @@ mod tests {
         assert_eq!(told("header:X-None:all"), json!([]));
         assert_eq!(told("header:X-None:asText"), Value::Null);
         assert_eq!(all(HEADER).as_array().map(Vec::len), Some(7));
+    }
+
+    /// RFC 2047 §5, §6.2
+    #[test]
+    fn encoded_words_stand_by_themselves() {
+        assert_eq!(text("=?utf-8?q?a?= =?utf-8?q?b?= c  =?utf-8?q?d?="), "ab c  d");
+        assert_eq!(text("x=?utf-8?q?a?="), "x=?utf-8?q?a?=");
+        assert_eq!(text("\"=?utf-8?q?a?=\""), "\"=?utf-8?q?a?=\"");
+        assert_eq!(text("=?utf-8?q?a?==?utf-8?q?b?="), "=?utf-8?q?a?==?utf-8?q?b?=");
+        assert_eq!(text("=?utf-8?q?a b?="), "=?utf-8?q?a b?=");
+        assert_eq!(text("u\u{308} =?utf-8?q?u=CC=88?="), "\u{fc} \u{fc}", "one character each");
     }
 }

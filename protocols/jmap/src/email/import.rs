@@ -18,7 +18,7 @@ use crate::access::Access;
 use crate::call::{Answer, Call};
 use crate::download;
 use crate::fail::Fail;
-use crate::options::PIECE;
+use crate::options::{HEADER, PIECE};
 
 pub(crate) fn import(call: &mut Call, arguments: Object) -> BoxFuture<'_, Answer> {
     Box::pin(async move { Ok(run(call, arguments).await?) })
@@ -75,10 +75,24 @@ async fn one(call: &Call, access: &Access, object: &Object) -> Result<create::Ma
         Err(error) => return Ok(Err(error)),
     };
     let Some(source) = download::find(call.services(), access, &read.blob).await? else {
-        return Ok(Err(SetError::new("blobNotFound").with("notFound", Value::from(vec![read.blob]))));
+        // RFC 8621 §4.8: an id that is not found is an invalid property, like one of a wrong type.
+        return Ok(Err(SetError::invalid_properties(["blobId"])));
     };
     let incoming = incoming(call, &source).await?;
-    create::store(call, access, &incoming, &read.mailboxes, &read.flags, read.received).await
+    let received = match read.received {
+        Some(received) => received,
+        None => last_received(call, &source, &incoming).await?,
+    };
+    create::store(call, access, &incoming, &read.mailboxes, &read.flags, received).await
+}
+
+/// RFC 8621 §4.8 `receivedAt`: the time of the last Received field (RFC 5322 §3.6.7: the first from above); now without one.
+async fn last_received(call: &Call, source: &download::Source, incoming: &Incoming) -> Result<i64, Fail> {
+    let end = source.size.min(incoming.summary.header_size).min(HEADER);
+    let header = source.read(call.services(), 0..end).await?;
+    let field = content_mail::headers::find(&header, "Received").map(|field| field.text());
+    let time = field.as_deref().and_then(|text| content_mail::date::parse(text.rsplit_once(';')?.1));
+    Ok(time.map_or_else(|| call.services().clock.now().secs(), |millis| millis.div_euclid(1_000)))
 }
 
 /// What a client gives.
@@ -86,7 +100,8 @@ struct Given {
     blob: String,
     mailboxes: std::collections::BTreeSet<schema::MailboxId>,
     flags: Flags,
-    received: i64,
+    /// In seconds since the epoch, if the client says it.
+    received: Option<i64>,
 }
 
 fn read(call: &Call, object: &Object) -> Result<Given, SetError> {
@@ -98,10 +113,10 @@ fn read(call: &Call, object: &Object) -> Result<Given, SetError> {
     let blob = object.get("blobId").and_then(Value::as_str).and_then(|text| call.created.resolve_text(text));
     let flags = object.get("keywords").filter(|value| !value.is_null());
     let received = match object.get("receivedAt").filter(|value| !value.is_null()) {
-        None => call.services().clock.now().secs(),
+        None => None,
         Some(value) => {
             let millis = value.as_str().and_then(parse_utc);
-            millis.ok_or_else(|| SetError::invalid_properties(["receivedAt"]))?.div_euclid(1_000)
+            Some(millis.ok_or_else(|| SetError::invalid_properties(["receivedAt"]))?.div_euclid(1_000))
         }
     };
     let given = Given {

@@ -104,6 +104,14 @@ pub(crate) struct BodyValue {
     pub(crate) is_truncated: bool,
 }
 
+/// Where a text is to end so that no tag is cut: before a `<` without its `>`.
+fn whole_tags(text: &str) -> usize {
+    match (text.rfind('<'), text.rfind('>')) {
+        (Some(open), close) if close.is_none_or(|close| close < open) => open,
+        _ => text.len(),
+    }
+}
+
 /// The text of a part from its decoded octets; at most `most` octets of it, 0 for all.
 pub(crate) fn body_value(part: &Part, decoded: &[u8], most: usize) -> BodyValue {
     let label = part.charset();
@@ -118,6 +126,10 @@ pub(crate) fn body_value(part: &Part, decoded: &[u8], most: usize) -> BodyValue 
         let mut end = most;
         while !value.is_char_boundary(end) {
             end -= 1;
+        }
+        // RFC 8621 §4.2: of HTML no tag is cut.
+        if part.content_type.is("text", "html") {
+            end = whole_tags(&value[..end]);
         }
         value.truncate(end);
     }

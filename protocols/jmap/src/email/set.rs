@@ -31,7 +31,8 @@ async fn run(call: &mut Call, arguments: Object) -> Result<Object, Fail> {
     answer.old_state = Some(call.services().state_text(before));
     let mut commits = create_all(call, &access, &set, &mut answer).await?;
     let known = known(call, &access, &set).await?;
-    let (references, edits) = edits(call, &access, &known, &set, &mut answer);
+    let told = as_they_are(call, &set).await;
+    let (references, edits) = edits(call, &access, (&known, &told), &set, &mut answer);
     let edited = call.services().mail.edit_emails(access.account, &edits).await?;
     for ((reference, edit), outcome) in references.iter().zip(&edits).zip(&edited.outcomes) {
         let destroys = edit.place == Place::Nowhere;
@@ -90,7 +91,7 @@ async fn create_all(
 fn edits<'s>(
     call: &Call,
     access: &Access,
-    known: &Known,
+    (known, told): (&Known, &Told<'_>),
     set: &'s Set,
     answer: &mut SetAnswer,
 ) -> (Vec<&'s IdRef>, Vec<EmailEdit>) {
@@ -100,7 +101,10 @@ fn edits<'s>(
             (None, _) => Err(SetError::not_found()),
             (Some(_), Err(error)) => Err(error.clone()),
             (Some(_), Ok(_)) if set.destroy.contains(reference) => Err(SetError::will_destroy()),
-            (Some(email), Ok(patch)) => edit(call, access, known, email, patch),
+            (Some(email), Ok(patch)) => match changed(patch, told.get(&reference)) {
+                Ok(()) => edit(call, access, known, email, patch),
+                Err(error) => Err(error),
+            },
         };
         match edit {
             Ok(edit) => {
@@ -131,6 +135,47 @@ fn edits<'s>(
     (references, edits)
 }
 
+/// What of an email may become another (RFC 8621 §4.6).
+const MUTABLE: [&str; 2] = ["keywords", "mailboxIds"];
+
+/// What patches name besides that, as it is.
+type Told<'s> = BTreeMap<&'s IdRef, Object>;
+
+async fn as_they_are<'s>(call: &mut Call, set: &'s Set) -> Told<'s> {
+    let mut told = Told::new();
+    for (reference, patch) in &set.update {
+        let Ok(patch) = patch else { continue };
+        let named: Vec<&str> = patch.properties().filter(|name| !MUTABLE.contains(name)).collect();
+        if named.is_empty() {
+            continue;
+        }
+        let mut arguments = Object::new();
+        arguments.insert("accountId".to_owned(), set.account.as_str().into());
+        arguments.insert("ids".to_owned(), vec![reference.to_string()].into());
+        arguments.insert("properties".to_owned(), named.into());
+        // A property that there is not is no reason to refuse the other emails.
+        let list = super::get::get(call, arguments).await.ok().and_then(|mut answer| answer.remove("list"));
+        if let Some(Value::Object(email)) = list.as_ref().and_then(|list| list.get(0)) {
+            told.insert(reference, email.clone());
+        }
+    }
+    told
+}
+
+/// RFC 8620 §5.3: what never changes may be given as it is, since all of an email is a patch too.
+fn changed(patch: &Patch, told: Option<&Object>) -> Result<(), SetError> {
+    let same = |name: &str| {
+        let known = told.and_then(|told| told.get(name));
+        patch.changes_of(name).all(|(within, value)| within.is_empty() && known == Some(value))
+    };
+    let others: Vec<&str> =
+        patch.properties().filter(|name| !MUTABLE.contains(name) && !same(name)).collect();
+    if others.is_empty() {
+        return Ok(());
+    }
+    Err(SetError::invalid_properties(others).describe("an email is what it is"))
+}
+
 /// A patch of an email: keywords and mailboxes, as a whole or one by one (RFC 8621 §4.6).
 fn edit(
     call: &Call,
@@ -139,11 +184,6 @@ fn edit(
     email: EmailId,
     patch: &Patch,
 ) -> Result<EmailEdit, SetError> {
-    let unknown: Vec<&str> =
-        patch.properties().filter(|name| !["keywords", "mailboxIds"].contains(name)).collect();
-    if !unknown.is_empty() {
-        return Err(SetError::invalid_properties(unknown).describe("an email is what it is"));
-    }
     let (flags, place) = (flags(patch)?, place(call, patch)?);
     let mut needed = flags.as_ref().map_or(Rights::NONE, rights_to_change);
     if access.is_whole() {
@@ -245,6 +285,8 @@ fn flags(patch: &Patch) -> Result<Option<FlagChange>, SetError> {
             ([], value) => whole = Some(keywords::of_object(value)?),
             ([name], Value::Bool(true)) => add = add.union(&keywords::flag(name).ok_or_else(wrong)?),
             ([name], Value::Null) => remove = remove.union(&keywords::flag(name).ok_or_else(wrong)?),
+            // RFC 8620 §5.3: nothing is below a keyword.
+            ([_, _, ..], _) => return Err(SetError::invalid_patch()),
             _ => return Err(wrong()),
         }
     }
@@ -269,6 +311,7 @@ fn place(call: &Call, patch: &Patch) -> Result<Place, SetError> {
             ([id], Value::Null) => {
                 remove.extend(keywords::mailbox(call, id));
             }
+            ([_, _, ..], _) => return Err(SetError::invalid_patch()),
             _ => return Err(wrong()),
         }
     }

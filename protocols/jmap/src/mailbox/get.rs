@@ -53,7 +53,7 @@ async fn run(call: &Call, arguments: Object) -> Result<Object, Fail> {
 }
 
 /// Mailboxes as they are told; one that goes meanwhile is told without what was in it.
-async fn objects(
+pub(super) async fn objects(
     call: &Call,
     access: &Access,
     mailboxes: &[Mailbox],

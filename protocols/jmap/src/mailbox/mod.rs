@@ -5,6 +5,7 @@ mod get;
 mod query;
 mod set;
 pub(crate) mod sharing;
+mod update;
 
 use std::collections::BTreeSet;
 

@@ -3,15 +3,14 @@
 use accounts::Rights;
 use futures::future::BoxFuture;
 use jmap_proto::arguments::int;
-use jmap_proto::patch::Patch;
 use jmap_proto::standard::{Set, SetAnswer};
 use jmap_proto::{Arguments, Id, MethodError, Object, SetError};
-use mail::{Mailbox, MailboxEdit, MailboxRef, NewMailbox};
+use mail::{Mailbox, MailboxEdit, MailboxRef, NewMailbox, Role};
 use schema::MailboxId;
 use serde_json::Value;
 
-use super::role_of;
 use super::sharing::{self, SHARE_WITH, Sharing, is_used};
+use super::{role_of, update};
 use crate::access::{self, Access};
 use crate::call::{Answer, Call};
 use crate::email::REMOVE;
@@ -35,7 +34,9 @@ async fn run(call: &mut Call, arguments: Object) -> Result<Object, Fail> {
     let mut answer = SetAnswer { account: Some(set.account.clone()), ..SetAnswer::default() };
     answer.old_state = Some(call.services().state_text(before));
     create(call, &mut access, &set, &mut answer).await?;
-    update(call, &access, &set, &mut answer).await?;
+    update::update(call, &access, &set, &mut answer).await?;
+    // Which accounts the session tells of follows from what is subscribed to.
+    know(call, &mut access).await?;
     destroy(call, &access, &set, and_emails, &mut answer).await?;
     // Which commits were made is not kept: a state that is too old only makes the client look again.
     let after = call.services().state(access.account).await?;
@@ -116,7 +117,7 @@ fn told(made: &Mailbox, access: &Access, given: &Object) -> Object {
         !given.contains_key(name)
     });
     if !given.contains_key("isSubscribed") {
-        object.insert("isSubscribed".to_owned(), false.into());
+        object.insert("isSubscribed".to_owned(), true.into());
     }
     object
 }
@@ -147,32 +148,51 @@ async fn create_one(
         },
         None => None,
     };
+    // RFC 8621 §2 `isSubscribed`: true for what the user makes, unless said otherwise.
+    let subscribed = edit.subscribed.unwrap_or(true);
     let Some(name) = edit.name else { return Ok(Err(SetError::invalid_properties(["name"]))) };
     let new = NewMailbox {
         parent: edit.parent.flatten(),
         name,
         role: edit.role.flatten(),
         sort_order: edit.sort_order.unwrap_or(0),
-        subscribed: edit.subscribed.unwrap_or(false) && access.is_whole(),
+        subscribed: subscribed && access.is_whole(),
         shares,
         made_by: (!access.is_whole()).then_some(access.user),
     };
+    if role_is_taken(call, access, None, new.role).await? {
+        return Ok(Err(SetError::invalid_properties(["role"])));
+    }
     let made = call.services().mail.make_mailbox(access.account, &new).await;
     let made = settled(made, new.parent.is_some(), blamed(new.shares.is_some(), false))?;
-    if let (Ok(made), true, false) = (&made, edit.subscribed == Some(true), access.is_whole()) {
+    if let (Ok(made), true, false) = (&made, subscribed, access.is_whole()) {
         let at = MailboxRef { account: access.account, mailbox: made.id };
         call.services().mail.subscribe_shared(access.user, at, true).await?;
     }
     Ok(made)
 }
 
+/// RFC 8621 §2 `role`: no two mailboxes have the same.
+pub(super) async fn role_is_taken(
+    call: &Call,
+    access: &Access,
+    id: Option<MailboxId>,
+    role: Option<Role>,
+) -> Result<bool, Fail> {
+    if role.is_none() {
+        return Ok(false);
+    }
+    let tree = call.services().mailboxes(access).await?;
+    Ok(tree.iter().any(|one| one.role == role && Some(one.id) != id))
+}
+
 /// What was wrong with the property that is to blame if the store does not take it.
-fn blamed(shares: bool, renames: bool) -> &'static str {
+pub(super) fn blamed(shares: bool, renames: bool) -> &'static str {
     if shares && !renames { SHARE_WITH } else { "name" }
 }
 
 /// RFC 8621 §2 `mayCreateChild`. The top is the owner's, and so is what mailboxes are for.
-fn may_lie_in(access: &Access, parent: Option<MailboxId>, has_role: bool) -> Result<(), SetError> {
+pub(super) fn may_lie_in(access: &Access, parent: Option<MailboxId>, has_role: bool) -> Result<(), SetError> {
     if access.is_whole() {
         return if access.may(Rights::CREATE) { Ok(()) } else { Err(SetError::forbidden()) };
     }
@@ -184,7 +204,7 @@ fn may_lie_in(access: &Access, parent: Option<MailboxId>, has_role: bool) -> Res
 }
 
 /// What the client has to mend, and what ends the call.
-fn settled<T>(
+pub(super) fn settled<T>(
     done: Result<T, mail::Error>,
     in_parent: bool,
     blamed: &str,
@@ -197,7 +217,7 @@ fn settled<T>(
 }
 
 /// Properties that a client may set (RFC 8621 §2), each of its kind.
-fn properties(call: &Call, object: &Object) -> Result<MailboxEdit, SetError> {
+pub(super) fn properties(call: &Call, object: &Object) -> Result<MailboxEdit, SetError> {
     let mut edit = MailboxEdit::default();
     for (name, value) in object {
         let wrong = || SetError::invalid_properties([name.as_str()]);
@@ -228,119 +248,6 @@ fn parent(call: &Call, value: &Value) -> Option<Option<MailboxId>> {
         Value::Null => Some(None),
         Value::String(text) => Some(Some(call.created.resolve_text(text)?.as_str().parse().ok()?)),
         _ => None,
-    }
-}
-
-async fn update(call: &Call, access: &Access, set: &Set, answer: &mut SetAnswer) -> Result<(), Fail> {
-    for (reference, patch) in &set.update {
-        let outcome = match (call.resolve::<MailboxId>(reference), patch) {
-            (None, _) => Err(SetError::not_found()),
-            (Some(_), Err(error)) => Err(error.clone()),
-            (Some(_), Ok(_)) if set.destroy.contains(reference) => Err(SetError::will_destroy()),
-            (Some(id), Ok(patch)) => update_one(call, access, id, patch).await?.map(|()| id),
-        };
-        match outcome {
-            Ok(id) => {
-                answer.updated.insert(Id::of(id), None);
-            }
-            Err(error) => {
-                answer.not_updated.insert(reference.to_string(), error);
-            }
-        }
-    }
-    Ok(())
-}
-
-async fn update_one(
-    call: &Call,
-    access: &Access,
-    id: MailboxId,
-    patch: &Patch,
-) -> Result<Result<(), SetError>, Fail> {
-    let tree = call.services().mailboxes(access).await?;
-    let Some(mailbox) = tree.iter().find(|one| one.id == id) else { return Ok(Err(SetError::not_found())) };
-    let known = super::object(
-        mailbox,
-        access,
-        (&std::collections::BTreeSet::new(), &Sharing::unused()),
-        None,
-        &|_| true,
-    );
-    let mut changes = Object::new();
-    let shares = is_used(call) && patch.properties().any(|name| name == SHARE_WITH);
-    for name in patch.properties().filter(|name| !shares || *name != SHARE_WITH) {
-        for (within, value) in patch.changes_of(name) {
-            if !within.is_empty() {
-                // No property that may be set has parts.
-                return Ok(Err(SetError::invalid_properties([name])));
-            }
-            // RFC 8620 §5.3: what only the server sets may be given as it is.
-            let same = known.get(name) == Some(value) && name != "isSubscribed";
-            if !same {
-                changes.insert(name.to_owned(), value.clone());
-            }
-        }
-    }
-    if changes.get("sortOrder").is_some_and(Value::is_null) {
-        changes.insert("sortOrder".to_owned(), 0.into());
-    }
-    let mut edit = match properties(call, &changes) {
-        Ok(edit) => edit,
-        Err(error) => return Ok(Err(error)),
-    };
-    if let Err(error) = may_become(access, id, &edit) {
-        return Ok(Err(error));
-    }
-    if shares {
-        edit.shares = match sharing::of_patch(call, access, id, patch).await? {
-            Ok(shares) => Some(shares),
-            Err(error) => return Ok(Err(error)),
-        };
-    }
-    write(call, access, id, edit).await
-}
-
-/// Writes what may be written; a subscription to what another shares is a row of its own.
-async fn write(
-    call: &Call,
-    access: &Access,
-    id: MailboxId,
-    mut edit: MailboxEdit,
-) -> Result<Result<(), SetError>, Fail> {
-    let mail = &call.services().mail;
-    let subscribed = if access.is_whole() { None } else { edit.subscribed.take() };
-    let (in_parent, renames) = (edit.parent.flatten().is_some(), edit.name.is_some());
-    let blamed = blamed(edit.shares.is_some(), renames);
-    // Nothing is written by who changes nothing and may change nothing.
-    if access.is_whole() || edit != MailboxEdit::default() {
-        let done = settled(mail.edit_mailbox(access.account, id, &edit).await, in_parent, blamed)?;
-        if done.is_err() {
-            return Ok(done);
-        }
-    }
-    match subscribed {
-        Some(on) => {
-            let at = MailboxRef { account: access.account, mailbox: id };
-            settled(mail.subscribe_shared(access.user, at, on).await, false, "isSubscribed")
-        }
-        None => Ok(Ok(())),
-    }
-}
-
-/// RFC 8621 §2 `mayRename`. What mailboxes are for, and what lies at the top, is the owner's.
-fn may_become(access: &Access, id: MailboxId, edit: &MailboxEdit) -> Result<(), SetError> {
-    let renames = edit.name.is_some() || edit.parent.is_some() || edit.role.is_some();
-    if access.is_whole() {
-        let allowed = !renames || access.may(Rights::DELETE_MAILBOX);
-        return if allowed { Ok(()) } else { Err(SetError::forbidden()) };
-    }
-    if (renames || edit.sort_order.is_some()) && !access.may_in(id, Rights::DELETE_MAILBOX) {
-        return Err(SetError::forbidden());
-    }
-    match edit.parent {
-        Some(parent) => may_lie_in(access, parent, edit.role.is_some()),
-        None if edit.role.is_some() => Err(SetError::forbidden()),
-        None => Ok(()),
     }
 }
 

@@ -3,7 +3,6 @@
 use accounts::Rights;
 use content_mail::Summary;
 use content_mail::address::mailboxes;
-use jmap_proto::date::render_utc;
 use jmap_proto::{Object, SetError};
 use runtime::Timestamp;
 use schema::records::object::{SubmissionRecipient, SubmissionRecord};
@@ -11,6 +10,7 @@ use schema::{EmailId, IdentityId, ModSeq, SubmissionId};
 use serde_json::Value;
 
 use super::envelope::{Envelope, Hold, invalid_email, unknown};
+use super::{PROPERTIES, object};
 use crate::access::Access;
 use crate::call::Call;
 use crate::fail::Fail;
@@ -57,12 +57,12 @@ pub(super) async fn create(
         return Ok(Err(SetError::invalid_properties(["emailId"])));
     };
     let summary = call.services().mail.summary(access.account, email.id).await?;
-    let checked = check(call, access, given, &summary).await?;
+    let checked = check(call, access, given, (identity.record.email.as_str(), &summary)).await?;
     let envelope = match checked {
         Ok(envelope) => envelope,
         Err(error) => return Ok(Err(error)),
     };
-    give(call, access, (identity.id, &email, &summary), envelope).await
+    give(call, access, given, (identity.id, &email, &summary), envelope).await
 }
 
 /// The envelope, if it and the message may go.
@@ -70,7 +70,7 @@ async fn check(
     call: &Call,
     access: &Access,
     given: &Object,
-    summary: &Summary,
+    (identity, summary): (&str, &Summary),
 ) -> Result<Result<Envelope, SetError>, Fail> {
     let services = call.services();
     if let Err(error) = valid(summary) {
@@ -84,7 +84,7 @@ async fn check(
     }
     let envelope = match given.get("envelope").filter(|value| !value.is_null()) {
         Some(value) => Envelope::read(value),
-        None => Envelope::of(&summary.envelope),
+        None => Envelope::of(&summary.envelope).map(|envelope| envelope.sent_by(identity)),
     };
     let envelope = match envelope {
         Ok(envelope) => envelope,
@@ -140,6 +140,7 @@ fn not_before(call: &Call, hold: Option<&Hold>) -> Result<Option<Timestamp>, Set
 async fn give(
     call: &Call,
     access: &Access,
+    given: &Object,
     (identity, email, summary): (IdentityId, &mail::Email, &Summary),
     envelope: Envelope,
 ) -> Result<Result<Made, SetError>, Fail> {
@@ -179,17 +180,23 @@ async fn give(
         not_before,
         record,
     };
-    let undo = if not_before.is_some() { "pending" } else { "final" };
     let commit = match services.submitter.submit(new).await? {
         Ok(commit) => commit,
         Err(refused) => return Ok(Err(refusal(refused))),
     };
+    Ok(Ok(Made { id, email: email.id, commit, told: told(call, access, id, given).await? }))
+}
+
+/// What the client did not say (RFC 8620 §5.3): what only the server sets, and the envelope that it made.
+async fn told(call: &Call, access: &Access, id: SubmissionId, given: &Object) -> Result<Object, Fail> {
     let mut told = Object::new();
     told.insert("id".to_owned(), id.to_string().into());
-    told.insert("threadId".to_owned(), email.thread.to_string().into());
-    told.insert("sendAt".to_owned(), render_utc(send_at).into());
-    told.insert("undoStatus".to_owned(), undo.into());
-    Ok(Ok(Made { id, email: email.id, commit, told }))
+    if let Some(record) = super::record(call, access.account, id).await? {
+        let silent = |name: &&str| given.get(*name).is_none_or(Value::is_null);
+        let wanted: Vec<String> = PROPERTIES.into_iter().filter(silent).map(str::to_owned).collect();
+        told = object(id, &record, &wanted);
+    }
+    Ok(told)
 }
 
 fn refusal(refused: Refused) -> SetError {

@@ -73,6 +73,14 @@ impl Envelope {
         let to = to.filter(|address| seen.insert(address.to_lowercase())).map(Given::plain).collect();
         Ok(Envelope { from: Given::plain(sender.address()), to, hold: None })
     }
+
+    /// RFC 8621 §7: an address that the identity does not allow gives way to its own.
+    pub(super) fn sent_by(mut self, identity: &str) -> Self {
+        if !self.from.path.address.eq_ignore_ascii_case(identity) {
+            self.from = Given::plain(identity.to_owned());
+        }
+        self
+    }
 }
 
 impl Given {

@@ -66,6 +66,15 @@ async fn all(services: &Services, account: AccountId) -> Result<Vec<(SubmissionI
     Ok(rows.into_iter().map(|(id, record)| (SubmissionId(id), record)).collect())
 }
 
+/// A submission, if it is there.
+async fn record(call: &Call, account: AccountId, id: SubmissionId) -> Result<Option<SubmissionRecord>, Fail> {
+    let mail = &call.services().mail;
+    let read = mail.database().read("mail.object", |txn| async move {
+        mail.object_in(&txn, account, ObjectKind::Submission, id.0).await
+    });
+    Ok(read.await?)
+}
+
 /// RFC 8621 §7.1
 fn get(call: &mut Call, arguments: Object) -> BoxFuture<'_, Answer> {
     Box::pin(async move { Ok(run(call, arguments).await?) })

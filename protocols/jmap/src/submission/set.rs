@@ -13,7 +13,7 @@ use schema::records::object::SubmissionRecord;
 use schema::{AccountId, EmailId, ModSeq, SubmissionId};
 use serde_json::Value;
 
-use super::{PROPERTIES, create, object};
+use super::{PROPERTIES, create, object, record};
 use crate::access::Access;
 use crate::call::{Answer, Call};
 use crate::email;
@@ -147,14 +147,6 @@ async fn update(call: &Call, access: &Access, id: SubmissionId, patch: &Patch) -
         Undone::No => Err(SetError::new("cannotUnsend")),
         Undone::NotFound => Err(SetError::not_found()),
     })
-}
-
-async fn record(call: &Call, account: AccountId, id: SubmissionId) -> Result<Option<SubmissionRecord>, Fail> {
-    let mail = &call.services().mail;
-    let read = mail.database().read("mail.object", |txn| async move {
-        mail.object_in(&txn, account, ObjectKind::Submission, id.0).await
-    });
-    Ok(read.await?)
 }
 
 /// RFC 8621 §7.5: what was given stays given; what is kept of it goes. What waits to be sent later would not be sent then: it
