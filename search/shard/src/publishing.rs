@@ -95,7 +95,8 @@ impl Publisher<'_> {
     /// Makes one of several segments, if that is worth it; none if not.
     pub(crate) async fn merge(&self) -> Result<Option<Manifest>, Error> {
         let chosen = merging::choose(&self.before.segments);
-        if chosen.is_empty() {
+        // What is of another format is made anew, not carried on.
+        if chosen.is_empty() || !entries(self.before).is_current() {
             return Ok(None);
         }
         let segments = self.before.segments.iter().filter(|segment| chosen.contains(&segment.id)).cloned();

@@ -9,6 +9,7 @@ use segments::{Due, Manifest};
 
 use crate::Error;
 use crate::batch::Batch;
+use crate::files::entries;
 use crate::follow::Follower;
 use crate::indexer::{Shared, Standing};
 use crate::publishing::Publisher;
@@ -18,6 +19,8 @@ const LOOK: Duration = Duration::from_secs(5);
 
 /// With more segments they are merged though there is other work: each search opens all, each publication names all.
 const CROWDED: usize = 32;
+/// Why an edition is made whose predecessor nobody can read any more.
+const FORMAT: &str = "files of another format";
 
 /// What a turn left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +52,8 @@ struct Work {
     dirty: BTreeMap<u32, Duration>,
     /// The slot that was looked at last: all come in turn.
     last: u32,
+    /// Its files are of the format that this program reads, or a new edition was asked for.
+    is_current: bool,
 }
 
 impl Work {
@@ -128,6 +133,9 @@ impl Shard {
         let mut turn = Turn::Idle;
         for edition in [state.current, state.building].into_iter().filter(|edition| *edition != 0) {
             self.works.entry(edition).or_default().note(own.iter().copied(), now);
+            if edition == state.current && self.is_made_anew(edition).await? {
+                turn = Turn::More;
+            }
             if self.batch(edition).await? == Turn::More {
                 turn = Turn::More;
             } else if edition == state.building {
@@ -138,6 +146,28 @@ impl Shard {
             }
         }
         Ok(turn)
+    }
+
+    /// Has the shard made anew if its files are of another program's format, and says so: until then messages are
+    /// scanned.
+    async fn is_made_anew(&mut self, edition: u32) -> Result<bool, Error> {
+        let (shared, shard) = (std::sync::Arc::clone(&self.shared), self.fence.duty.number);
+        let work = self.works.entry(edition).or_default();
+        if work.is_current {
+            return Ok(false);
+        }
+        let manifest = match work.manifest.take() {
+            Some(known) => known,
+            None => shared.segments.manifest(shard, edition).await?,
+        };
+        let asked = !entries(&manifest).is_current() && shared.segments.rebuild(shard, FORMAT, 0).await?;
+        work.manifest = Some(manifest);
+        work.is_current = true;
+        if asked {
+            tracing::info!(shard, edition, "the index is of another format and is made anew");
+            self.looked = None;
+        }
+        Ok(asked)
     }
 
     /// Publishes what is due in an edition, as much as a batch takes.

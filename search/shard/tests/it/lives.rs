@@ -6,7 +6,8 @@ use bytes::Bytes;
 use godwit_shard::{Scanned, Turn};
 use leases::Node;
 use query::{Error, Filter, Needle, NoIndex};
-use schema::{AccountId, level};
+use schema::keys::search::ManifestKey;
+use schema::{AccountId, Key as _, Record as _, level};
 
 use crate::world::{ALICE, BOB, World, settle};
 
@@ -121,6 +122,49 @@ async fn files_that_are_away_or_damaged_are_done_without_and_made_anew() {
     assert_eq!(fresh.ask(ALICE, &body("needle")).await.unwrap().unwrap().sure.len(), 70);
 }
 
+/// Renames the files of the shard's segments, as those of the first format were named.
+async fn of_the_first_format(world: &World) {
+    let key = ManifestKey { shard: 3, edition: 1 }.encode();
+    let mut manifest = world.segments.manifest(3, 1).await.unwrap();
+    manifest.segments[0].bodies[0].files.retain(|file| file.suffix != ".forms");
+    for file in &mut manifest.segments[0].bodies[0].files {
+        file.suffix = file.suffix.replace(".parts", ".grams");
+    }
+    let (key, bytes) = (&key, &manifest.to_bytes());
+    let db = world.segments.database();
+    let written = db.transact("test.format", |txn| async move {
+        txn.set(key, bytes);
+        Ok::<_, segments::Error>(())
+    });
+    written.await.unwrap();
+}
+
+#[tokio::test]
+async fn an_index_of_another_format_is_made_anew_by_itself() {
+    let world = World::new(2, 1 << 20).await;
+    filled(&world, ALICE, 40).await;
+    let (at, mut shard) = (world.inbox(ALICE).await, world.shard().await);
+    settle(&mut shard).await;
+    assert_eq!(scanned(&world).await, None);
+    of_the_first_format(&world).await;
+    // A new program, which has read nothing yet.
+    let fresh = godwit_shard::Searcher::new(
+        world.segments.clone(),
+        world.mail.clone(),
+        index::FileCache::new(1 << 20),
+        world.clock.clone(),
+    );
+    assert_eq!(fresh.ask(ALICE, &body("needle")).await.unwrap().err(), Some(Scanned::Damaged));
+    assert_eq!(world.found(&fresh, at, &body("needle 1"), u64::MAX).await.unwrap().len(), 11);
+    drop(shard);
+    let mut shard = world.shard().await;
+    settle(&mut shard).await;
+    let state = world.segments.editions().await.unwrap()[3].state.clone().unwrap();
+    assert_eq!((state.current, state.building), (2, 0));
+    world.clock.advance(Duration::from_secs(6));
+    assert_eq!(fresh.ask(ALICE, &body("needle")).await.unwrap().unwrap().sure.len(), 40);
+}
+
 #[tokio::test]
 async fn an_account_that_is_removed_leaves_nothing_behind() {
     let world = World::new(3, 1 << 20).await;
@@ -136,7 +180,7 @@ async fn an_account_that_is_removed_leaves_nothing_behind() {
     let removed = &world.mail;
     let gone = world.db.transact("test", |txn| async move {
         removed.remove_in(&txn, BOB, "bob@example.org");
-        Ok::<_, mail::Error>(())
+        Ok::<_, segments::Error>(())
     });
     gone.await.unwrap();
     settle(&mut shard).await;
