@@ -31,7 +31,7 @@ pub(crate) struct Row {
     section: Section,
     ids: Ids<Box<str>>,
     /// Numbers of single marks of ASCII, four for each: with blanks before and behind.
-    marks: [u32; 4 * 128],
+    marks: Box<[u32; 4 * 128]>,
     bytes: usize,
     /// For each token the number of its term, doubled, plus one where it stands at the position of the one before.
     row: Vec<u32>,
@@ -47,7 +47,7 @@ impl Row {
         Row {
             section,
             ids: Ids::default(),
-            marks: [UNKNOWN; 4 * 128],
+            marks: Box::new([UNKNOWN; 4 * 128]),
             bytes: 0,
             row: Vec::new(),
             docs: Vec::new(),
