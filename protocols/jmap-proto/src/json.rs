@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn numbers_are_read_as_the_nearest_double() {
         let read = parse("4".repeat(113).as_bytes()).unwrap();
-        assert_eq!(read.to_string(), "4.444444444444444e+112");
+        assert_eq!(read.to_string(), "4.444444444444445e+112");
         assert_eq!(parse(read.to_string().as_bytes()), Ok(read));
     }
 

@@ -86,8 +86,8 @@ impl Damage {
     /// What an error of the index means.
     pub(crate) fn judge(&self, error: &index::Error) -> Error {
         let told = error.to_string();
-        // Bodies are checked as they are read: what is read is what was published, unless that is said here.
-        if self.0.load(Ordering::Relaxed) || matches!(error, index::Error::Damaged(_)) {
+        // Bodies are checked as they are read, but for small ones of which a part is: there the index sees it.
+        if self.0.load(Ordering::Relaxed) || error.is_damage() {
             return Error::Damaged(told);
         }
         Error::Away(told)

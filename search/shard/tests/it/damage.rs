@@ -146,7 +146,8 @@ async fn a_damaged_list_of_what_is_deleted_is_found_out() {
         assert_eq!(world.agree_with(&fresh, at, &body("ordinary"), "a list").await.len(), 18, "{damage:?}");
         settle(&mut shard).await;
         world.clock.advance(Duration::from_secs(6));
-        assert!(fresh.ask(ALICE, &body("ordinary")).await.unwrap().is_ok(), "{damage:?}");
+        let asked = fresh.ask(ALICE, &body("ordinary")).await.unwrap();
+        assert_eq!(asked.err(), None, "{damage:?}");
         assert_eq!(world.agree_with(&fresh, at, &body("ordinary"), "a list").await.len(), 18, "{damage:?}");
     }
 }

@@ -143,7 +143,8 @@ async fn of_the_first_format(world: &World) {
 async fn an_index_of_another_format_is_made_anew_by_itself() {
     let world = World::new(2, 1 << 20).await;
     filled(&world, ALICE, 40).await;
-    let (at, mut shard) = (world.inbox(ALICE).await, world.shard().await);
+    let (at, fence) = (world.inbox(ALICE).await, world.take(world.me).await);
+    let mut shard = world.indexer.shard(fence.clone());
     settle(&mut shard).await;
     assert_eq!(scanned(&world).await, None);
     of_the_first_format(&world).await;
@@ -157,7 +158,7 @@ async fn an_index_of_another_format_is_made_anew_by_itself() {
     assert_eq!(fresh.ask(ALICE, &body("needle")).await.unwrap().err(), Some(Scanned::Damaged));
     assert_eq!(world.found(&fresh, at, &body("needle 1"), u64::MAX).await.unwrap().len(), 11);
     drop(shard);
-    let mut shard = world.shard().await;
+    let mut shard = world.indexer.shard(fence);
     settle(&mut shard).await;
     let state = world.segments.editions().await.unwrap()[3].state.clone().unwrap();
     assert_eq!((state.current, state.building), (2, 0));
