@@ -199,23 +199,3 @@ async fn a_manifest_that_cannot_be_read_is_done_without() {
     assert_eq!(fresh.ask(ALICE, &body("ordinary")).await.unwrap().err(), Some(Scanned::Away));
     assert_eq!(world.agree_with(&fresh, at, &body("ordinary"), "a manifest").await.len(), 5);
 }
-
-/// So much came while nobody wrote the index that all messages are looked at; they are found, and it catches up.
-#[tokio::test]
-async fn an_index_that_is_far_behind_is_done_without() {
-    let world = World::new(40, 8 << 20).await;
-    filled(&world, 3).await;
-    let (at, mut shard) = (world.inbox(ALICE).await, world.shard().await);
-    settle(&mut shard).await;
-    for _ in 0..101 {
-        world.append_many(at, 200, "Subject: late\r\n\r\nordinary too\r\n").await;
-    }
-    world.append(at, "Subject: last\r\n\r\nthe newest\r\n".into()).await;
-    assert_eq!(world.searcher.ask(ALICE, &body("newest")).await.unwrap().err(), Some(Scanned::TooMuchNew));
-    let both = Filter::Or(vec![body("newest"), body("ordinary")]);
-    assert_eq!(world.found(&world.searcher, at, &both, u64::MAX).await.unwrap().len(), 20_204);
-    settle(&mut shard).await;
-    let told = world.searcher.ask(ALICE, &body("ordinary")).await.unwrap().unwrap();
-    assert_eq!((told.sure.len(), told.tail), (20_203, 0));
-    assert_eq!(world.found(&world.searcher, at, &body("newest"), 60_000).await.unwrap().len(), 1);
-}

@@ -144,7 +144,7 @@ async fn an_index_of_another_format_is_made_anew_by_itself() {
     let world = World::new(2, 1 << 20).await;
     filled(&world, ALICE, 40).await;
     let (at, fence) = (world.inbox(ALICE).await, world.take(world.me).await);
-    let mut shard = world.indexer.shard(fence.clone());
+    let mut shard = world.indexer.shard(fence);
     settle(&mut shard).await;
     assert_eq!(scanned(&world).await, None);
     of_the_first_format(&world).await;

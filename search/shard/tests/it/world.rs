@@ -13,7 +13,7 @@ use godwit_shard::{Indexer, NoAttachments, Options, Searcher, Shard, Turn};
 use index::FileCache;
 use kv::Database;
 use leases::{Fence, Leases, Node, Standing};
-use mail::{FlagChange, Incoming, MailboxPath, MailboxRef, NewMessage, UidSet};
+use mail::{FlagChange, Incoming, MailboxPath, MailboxRef, UidSet};
 use query::{Budget, Filter, NoIndex, Query, SearchIndex, search};
 use runtime::{ManualClock, SeededRng, SharedClock, Timestamp};
 use schema::keys::account::LastIdKey;
@@ -145,15 +145,6 @@ impl World {
         let staged = self.mail.blobs().stage(message.into()).await.unwrap();
         let incoming = Incoming { staged, summary };
         self.mail.append(at, &incoming, &Flags::none(), 1_800_000_000).await.unwrap().uid
-    }
-
-    /// Many equal messages at once.
-    pub(crate) async fn append_many(&self, at: MailboxRef, count: usize, message: &str) {
-        let summary = Arc::new(summarize(message.as_bytes(), &Limits::default()));
-        let staged = self.mail.blobs().stage(message.to_owned().into()).await.unwrap();
-        let incoming = Incoming { staged, summary };
-        let one = NewMessage { incoming, flags: Flags::none(), internal_date: 1_800_000_000 };
-        self.mail.append_all(at, &vec![one; count]).await.unwrap();
     }
 
     /// Expunges messages.
