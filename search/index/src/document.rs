@@ -116,10 +116,11 @@ impl Document {
     }
 
     fn add_body(&mut self, text: &str) {
-        if !std::mem::replace(&mut self.has_body, true) {
-            self.language = Language::of(text);
+        let is_first = !std::mem::replace(&mut self.has_body, true);
+        let folded = self.read(Section::Body, text);
+        if is_first {
+            self.language = Language::of_folded(folded);
         }
-        self.read(Section::Body, text);
     }
 
     /// Adds a text that people read.

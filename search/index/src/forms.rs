@@ -94,7 +94,8 @@ fn collect(
                 if !is_found_as_it_is(of_kind, text, &plainly, stems) {
                     tables[0].push((hash(&plainly), at));
                 }
-                for (bit, language) in languages.iter().enumerate().filter(|_| stems) {
+                let is_number = word.bytes().all(|byte| byte.is_ascii_digit());
+                for (bit, language) in languages.iter().enumerate().filter(|_| stems && !is_number) {
                     let language = language.filter(|language| !language.is_stop_word(word));
                     let Some(language) = language.filter(|_| mask & (1 << bit) != 0) else { continue };
                     let stem = language.stemmer().stem(word);

@@ -4,9 +4,6 @@
 //! again when all documents are there and the row is sorted by terms. Each term is kept once, and what is to be known
 //! of it is found out when it is met first.
 
-use std::collections::HashMap;
-
-use foldhash::fast::RandomState;
 use tantivy::DocId;
 use tantivy::postings::FieldSerializer;
 
@@ -15,24 +12,19 @@ use crate::analysis::{Unit, is_noise, pairs, units};
 use crate::document::{Name, Value};
 use crate::fields::{Section, kind, mark_term};
 use crate::grams::{Gram, grams};
-
-/// Numbers of terms.
-type Ids<K> = HashMap<K, u32, RandomState>;
+use crate::numbers::{Ids, Numbers, TERM, Term};
 
 /// In a row: what follows does not stand beside what was before.
 const GAP: u32 = u32::MAX;
 /// A term has no number yet.
 const UNKNOWN: u32 = u32::MAX;
-/// What a term takes besides its bytes, about.
-const TERM: usize = 48;
 
 /// The terms of a section of all documents.
 pub(crate) struct Row {
     section: Section,
-    ids: Ids<Box<str>>,
+    ids: Numbers,
     /// Numbers of single marks of ASCII, four for each: with blanks before and behind.
     marks: Box<[u32; 4 * 128]>,
-    bytes: usize,
     /// For each token the number of its term, doubled, plus one where it stands at the position of the one before.
     row: Vec<u32>,
     /// Documents, and where they begin.
@@ -46,9 +38,8 @@ impl Row {
     pub(crate) fn new(section: Section) -> Row {
         Row {
             section,
-            ids: Ids::default(),
+            ids: Numbers::default(),
             marks: Box::new([UNKNOWN; 4 * 128]),
-            bytes: 0,
             row: Vec::new(),
             docs: Vec::new(),
             begun: false,
@@ -58,7 +49,7 @@ impl Row {
 
     /// Bytes that it takes when it is turned over.
     pub(crate) fn memory(&self) -> usize {
-        2 * size_of::<u64>() * self.row.len() + self.bytes + TERM * self.ids.len()
+        2 * size_of::<u64>() * self.row.len() + self.ids.memory()
     }
 
     /// Adds a value: its units side by side, and a gap to the next one. Returns how many words it has.
@@ -92,25 +83,19 @@ impl Row {
     fn unit(&mut self, doc: DocId, unit: &Unit<'_>, noise: &mut Noise) {
         match *unit {
             Unit::Word(word) => {
-                self.buffer.clear();
-                self.buffer.push(kind::WORD);
-                self.buffer.push_str(word);
-                let id = match self.ids.get(self.buffer.as_str()).copied() {
+                let term = Term::of(kind::WORD, word, &mut self.buffer);
+                let id = match self.ids.get(term) {
                     Some(id) => id,
                     None if is_noise(word) => {
                         noise.add(doc, self.section, word);
-                        self.id(kind::NOISE)
+                        self.ids.get_or_add(Term::whole(kind::NOISE))
                     }
-                    None => self.new_id(),
+                    None => self.ids.get_or_add(term),
                 };
                 self.push(id);
             }
             Unit::Dense(run) => pairs(run, &mut |pair| {
-                self.buffer.clear();
-                self.buffer.push(kind::PAIR);
-                self.buffer.push_str(pair);
-                let known = self.ids.get(self.buffer.as_str()).copied();
-                let id = known.unwrap_or_else(|| self.new_id());
+                let id = self.ids.get_or_add(Term::of(kind::PAIR, pair, &mut self.buffer));
                 self.push(id);
             }),
             Unit::Mark { mark, count, before, after } => {
@@ -118,7 +103,7 @@ impl Row {
                 self.push(id);
             }
             Unit::Blank => {
-                let id = self.id(kind::BLANK);
+                let id = self.ids.get_or_add(Term::whole(kind::BLANK));
                 self.push(id);
             }
         }
@@ -126,7 +111,7 @@ impl Row {
 
     /// A term that stands at the next position without taking it.
     fn begin(&mut self, term: &str) {
-        let id = self.id(term);
+        let id = self.ids.get_or_add(Term::whole(term));
         self.row.push(id << 1 | u32::from(self.begun));
         self.begun = true;
     }
@@ -142,29 +127,12 @@ impl Row {
         if known != UNKNOWN {
             return known;
         }
-        let id = self.id(&mark_term(mark, count, before, after));
+        let id = self.ids.get_or_add(Term::whole(&mark_term(mark, count, before, after)));
         if count == 1
             && let Some(known) = self.marks.get_mut(at)
         {
             *known = id;
         }
-        id
-    }
-
-    fn id(&mut self, term: &str) -> u32 {
-        if let Some(id) = self.ids.get(term) {
-            return *id;
-        }
-        self.buffer.clear();
-        self.buffer.push_str(term);
-        self.new_id()
-    }
-
-    /// That of a term which has none yet, and is in the buffer.
-    fn new_id(&mut self) -> u32 {
-        let id = self.ids.len() as u32;
-        self.bytes += self.buffer.len();
-        self.ids.insert(self.buffer.as_str().into(), id);
         id
     }
 
@@ -176,14 +144,12 @@ impl Row {
     pub(crate) fn write(self, out: &mut FieldSerializer<'_>) -> Result<(), Error> {
         let (ends, entries) = turned(self.ids.len(), &self.row, &self.docs);
         drop((self.row, self.docs));
-        let mut terms: Vec<(Box<str>, u32)> = self.ids.into_iter().collect();
-        terms.sort_unstable();
         let mut deltas = Vec::new();
-        for (term, id) in terms {
+        self.ids.sorted(&mut |term, id| {
             let id = id as usize;
             let begin = if id == 0 { 0 } else { ends[id - 1] };
             let places = &entries[begin..ends[id]];
-            out.new_term(term.as_bytes(), 0, true)?;
+            out.new_term(term, 0, true)?;
             for of_doc in places.chunk_by(|a, b| a >> 32 == b >> 32) {
                 let mut last = 0;
                 deltas.clear();
@@ -194,8 +160,8 @@ impl Row {
                 out.write_doc((of_doc[0] >> 32) as DocId, of_doc.len() as u32, &deltas);
             }
             out.close_term()?;
-        }
-        Ok(())
+            Ok(())
+        })
     }
 }
 

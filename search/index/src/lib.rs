@@ -25,6 +25,7 @@ mod forms;
 mod grams;
 mod invert;
 mod manifest;
+mod numbers;
 mod ranked;
 #[cfg(test)]
 mod ranked_tests;

@@ -50,5 +50,6 @@ fn addresses(list: &[Address], visit: &mut dyn FnMut(&str) -> bool) -> bool {
 
 /// The line of a header field that a search for text anywhere looks at.
 pub fn line(field: &headers::Field<'_>) -> String {
-    format!("{}: {}", String::from_utf8_lossy(field.name), field.text())
+    let (name, text) = (String::from_utf8_lossy(field.name), field.text());
+    [&*name, ": ", &*text].concat()
 }

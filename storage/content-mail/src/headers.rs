@@ -24,8 +24,8 @@ impl Field<'_> {
     /// The value on one line: unfolded, trimmed, in UTF-8, without control characters; encoded words are
     /// kept, see [`crate::decode::words`].
     pub fn text(&self) -> String {
-        let unfolded: Vec<u8> = self.value.iter().copied().filter(|b| !matches!(b, b'\r' | b'\n')).collect();
-        fields::text(&unfolded, usize::MAX)
+        let lines = self.value.split(|b| matches!(b, b'\r' | b'\n'));
+        fields::text(&lines.collect::<Vec<_>>().concat(), usize::MAX)
     }
 }
 

@@ -22,6 +22,10 @@ use crate::bare::{Bare, Searched};
 use crate::mails::Mails;
 use crate::ours::{Ours, Published};
 
+/// As the node has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const ACCOUNT: AccountId = AccountId(1);
 /// Messages of a segment when it is built.
 const SEGMENT: usize = 10_000;

@@ -107,8 +107,13 @@ impl<'a> Units<'a> {
 
 /// How many bytes of one class the text begins with. Most are ASCII, and need not be put together to characters.
 fn end_of_run(text: &str, class_of_run: Class) -> usize {
+    let bytes = text.as_bytes();
     let mut at = 0;
-    while let Some(byte) = text.as_bytes().get(at) {
+    while let Some(byte) = bytes.get(at) {
+        if class_of_run == Class::Word && byte.is_ascii_alphanumeric() {
+            at += 1;
+            continue;
+        }
         let c =
             if byte.is_ascii() { char::from(*byte) } else { text[at..].chars().next().unwrap_or_default() };
         if class(c) != class_of_run {
@@ -119,11 +124,18 @@ fn end_of_run(text: &str, class_of_run: Class) -> usize {
     at
 }
 
+#[inline]
 fn class(c: char) -> Class {
     match c {
         ' ' => Class::Blank,
         'a'..='z' | '0'..='9' | 'A'..='Z' => Class::Word,
         '\0'..='\x7f' => Class::Mark(c),
+        _ => class_beyond_ascii(c),
+    }
+}
+
+fn class_beyond_ascii(c: char) -> Class {
+    match c {
         _ if is_dense(c) => Class::Dense,
         _ if c.is_alphanumeric() || is_joined(c) => Class::Word,
         _ => Class::Mark(c),
