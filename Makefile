@@ -100,6 +100,7 @@ bench: build bench-deps $(CACHE)/spam-assassin/.done ## rates of stores and inde
 	cargo bench $(RUST) -p godwit-kv-embedded
 	GODWIT_BIN=$(NODE) cargo run $(RUST) --release -p godwit-test-bench --bin stores
 	GODWIT_CORPUS=$(CACHE)/spam-assassin cargo run $(RUST) --release -p godwit-index --example bench
+	GODWIT_CORPUS=$(CACHE)/spam-assassin cargo run $(RUST) --release -p godwit-shard --example searches -- 1000 100000 1000000
 	python3 tests/bench/fts.py --node $(NODE) --corpus $(CACHE)/spam-assassin
 	python3 tests/bench/search_lag.py --node $(NODE)
 	cargo run $(RUST) --release -p godwit-jmap --example query -- 1000000

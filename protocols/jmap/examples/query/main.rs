@@ -1,7 +1,8 @@
 //! What queries of a large account cost, on the embedded store: `cargo run --release -p godwit-jmap --example query -- 1000000`.
 //!
 //! Fills an account with so many emails in up to 5,000 mailboxes through the verbs of `mail`, and asks for them as clients do;
-//! prints how long each call took from its JSON to the answer's.
+//! prints how long each call took from its JSON to the answer's, and what it took of a processor, which is what holds on a
+//! machine that others share.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a bench that can not go on says so
 
@@ -13,8 +14,13 @@ use std::time::{Duration, Instant};
 
 use filled::fill;
 use runtime::SeededRng;
+use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 use world::World;
+
+/// As the node has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Calls of each kind.
 const CALLS: usize = 300;
@@ -44,15 +50,18 @@ async fn run(emails: usize) {
         begun.elapsed(),
         resident()
     );
-    println!("{:58} {:>9} {:>9} {:>9}", "", "p50", "p99", "max");
+    println!(
+        "{:58} {:>9} {:>9} {:>9}   CPU: {:>4} {:>9} {:>9}",
+        "", "p50", "p99", "max", "p50", "p99", "max"
+    );
     let random = SeededRng::new(1);
     for (name, mut arguments) in asked::queries(&mailboxes) {
         arguments["accountId"] = world::account().into();
         let mut times = Vec::with_capacity(CALLS);
         // What is kept of an order, or read of summaries, is made by the first of all.
         let first = timed(&world, "Email/query", asked::drawn(&arguments, emails, &random)).await;
-        if first > REMARKABLE {
-            println!("{:58} {first:.0?}", format!("{name}, for the first time"));
+        if first.wall > REMARKABLE {
+            println!("{:58} {:.0?}", format!("{name}, for the first time"), first.wall);
         }
         for _ in 0..CALLS {
             let arguments = asked::drawn(&arguments, emails, &random);
@@ -70,19 +79,14 @@ async fn run(emails: usize) {
 /// Email/get of 500, anywhere.
 async fn lists(world: &World, emails: usize, random: &SeededRng) {
     let (mut rows, mut lists, mut threads) = (Vec::new(), Vec::new(), Vec::new());
-    let mut used = [0; 2];
     for _ in 0..CALLS / 3 {
         let arguments = json!({"accountId": world::account(), "limit": 500, "position": "anywhere"});
         let ids =
             world.told("Email/query", asked::drawn(&arguments, emails - 500, random)).await["ids"].clone();
         let mut arguments = json!({"accountId": world::account(), "ids": ids, "properties": asked::ROWS});
-        let before = cpu();
         rows.push(timed(world, "Email/get", arguments.clone()).await);
         arguments["properties"] = json!(asked::LIST);
-        let between = cpu();
         lists.push(timed(world, "Email/get", arguments).await);
-        // A thread that ended takes what it had with it.
-        used = [used[0] + between.saturating_sub(before), used[1] + cpu().saturating_sub(between)];
         let told = world
             .told("Email/get", json!({"accountId": world::account(), "ids": ids, "properties": ["threadId"]}))
             .await;
@@ -91,10 +95,6 @@ async fn lists(world: &World, emails: usize, random: &SeededRng) {
         let arguments = json!({"accountId": world::account(), "ids": ids});
         threads.push(timed(world, "Thread/get", arguments).await);
     }
-    let [of_rows, of_lists] = used.map(|used| used as f64 / (CALLS / 3) as f64 / 1e6);
-    println!(
-        "Email/get of 500, CPU with that of who asks: {of_rows:.2} ms for rows, {of_lists:.2} ms for a list"
-    );
     print("Email/get of 500: mailboxes, keywords, thread", rows);
     print("Email/get of 500: what a list shows", lists);
     print("Thread/get of the threads of 500", threads);
@@ -107,9 +107,9 @@ async fn changes(world: &World, mailboxes: &[mail::MailboxRef]) {
     for n in 0..CALLS {
         filled::append(world, mailboxes[n % mailboxes.len()], n).await;
         let arguments = json!({"accountId": world::account(), "limit": 50, "calculateTotal": true});
-        let begun = Instant::now();
+        let watch = Watch::start();
         let told = world.told("Email/query", arguments).await;
-        queries.push(begun.elapsed());
+        queries.push(watch.stop());
         if n > 0 {
             let arguments = json!({"accountId": world::account(), "sinceQueryState": state});
             changes.push(timed(world, "Email/queryChanges", arguments).await);
@@ -167,26 +167,46 @@ async fn away(world: &World, mailboxes: &[mail::MailboxRef], emails: usize) {
     }
 }
 
-async fn timed(world: &World, method: &str, arguments: Value) -> Duration {
-    let begun = Instant::now();
+async fn timed(world: &World, method: &str, arguments: Value) -> Took {
+    let watch = Watch::start();
     world.told(method, arguments).await;
-    begun.elapsed()
+    watch.stop()
 }
 
-fn print(name: &str, mut times: Vec<Duration>) {
+/// How long something took, and what all threads of the process had of a processor meanwhile.
+struct Took {
+    wall: Duration,
+    cpu: Duration,
+}
+
+struct Watch {
+    begun: Instant,
+    cpu: Duration,
+}
+
+impl Watch {
+    fn start() -> Watch {
+        Watch { begun: Instant::now(), cpu: cpu() }
+    }
+
+    fn stop(&self) -> Took {
+        Took { wall: self.begun.elapsed(), cpu: cpu().saturating_sub(self.cpu) }
+    }
+}
+
+fn cpu() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap()
+}
+
+fn print(name: &str, times: Vec<Took>) {
+    let (wall, cpu): (Vec<_>, Vec<_>) = times.into_iter().map(|took| (took.wall, took.cpu)).unzip();
+    println!("{name:58} {}  {}", shares(wall), shares(cpu));
+}
+
+fn shares(mut times: Vec<Duration>) -> String {
     times.sort_unstable();
     let at = |share: usize| times[(times.len() * share / 100).min(times.len() - 1)].as_secs_f64() * 1_000.0;
-    println!("{name:58} {:6.2} ms {:6.2} ms {:6.2} ms", at(50), at(99), at(100));
-}
-
-/// Nanoseconds of CPU that the threads of this process have had.
-fn cpu() -> u64 {
-    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
-    let of = |task: std::fs::DirEntry| {
-        let told = std::fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
-        told.split(' ').next().and_then(|first| first.parse::<u64>().ok()).unwrap_or_default()
-    };
-    tasks.map(of).sum()
+    format!("{:6.2} ms {:6.2} ms {:6.2} ms", at(50), at(99), at(100))
 }
 
 /// Memory of this process, in MiB.
