@@ -48,7 +48,8 @@ pub(crate) fn write(
     })
 }
 
-async fn open(url: &str, clock: &SharedClock, rng: &SharedRng) -> anyhow::Result<Database> {
+/// A store that several nodes have.
+pub(crate) async fn open(url: &str, clock: &SharedClock, rng: &SharedRng) -> anyhow::Result<Database> {
     let (to_clock, to_rng) = (Arc::clone(clock), Arc::clone(rng));
     let backend: Arc<dyn Backend> = match url.split_once(':') {
         Some(("fdb", rest)) => {

@@ -164,7 +164,7 @@ const DRILLS: [Drill; 19] = [
     ("F6", "the disk is full, and then it is not", f6::run),
     ("F7", "the store of bodies down, slow and wrong", f7::run),
     ("F8", "a DNS that is down, fails, is late, and goes in circles", f8::run),
-    ("F9", "the index: its writer paused and killed, made anew under load", f9::run),
+    ("F9", "the index: its writer paused and killed, made anew under load, damaged, far behind", f9::run),
     ("F10", "gossip lost, a node there twice, a node that slept", f10::run),
     ("F11", "a rolling upgrade, rolled back, done again, and the feature level raised", f11::run),
     ("F12", "the datacenter that leads is lost under load, and comes back", f12::run),
