@@ -3,6 +3,10 @@
 //! ```text
 //! # a comment, best with the RFC section that is shown
 //! ! deliver alice 2          hands the node two small messages for alice by LMTP
+//! ! message alice Subject: x\r\n\r\ny   hands it this one for alice, from nobody
+//! ! socket open            opens a WebSocket by who asks (RFC 8887); `! socket binary` sends what is no text
+//! >= {"@type": "Request"}  a message over it
+//! <= {"@type": "Response"} the next that comes; `<= closed 1003` for its end
 //! ! imap alice SELECT INBOX  a command of IMAP by alice, which must succeed; several in one session with ` ; ` between
 //! ! user bob                 who asks from here on; alice if nobody is named
 //! ! ctl group create team@example.test     a command of an operator
@@ -18,7 +22,8 @@
 //! fits if it has at least what is written: members that are not named do not matter, lists are whole unless they end in
 //! `"..."`. In texts `{{any}}` stands for whatever is there, and `{{name}}` is remembered the first time and the same later;
 //! a member that is `"{{none}}"` must not be there. `{{account}}` is the account of who asks, `{{account:NAME}}` another that he
-//! sees, `{{password:USER}}` a password. What is too long to be read: `{{fill:N}}` is N times `x`, `[{{list:N}}]` has N texts.
+//! sees, `{{password:USER}}` a password. What is too long to be read: `{{fill:N}}` is N times `x`, `[{{list:N}}]` has N texts,
+//! `[{{people:N}}]` N addresses.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +34,8 @@ use serde_json::{Map, Value, json};
 use crate::line::Line;
 use crate::node::Node;
 use crate::place::{DOMAIN, Place};
-use crate::{Imap, script};
+use crate::push::{Came, WebSocket};
+use crate::{Imap, Smtp, script};
 
 /// What requests use unless they say otherwise.
 const USING: [&str; 8] = [
@@ -66,6 +72,7 @@ struct Player<'a> {
     /// Fields for the next request of HTTP.
     fields: String,
     last: Option<Answer>,
+    socket: Option<WebSocket>,
     variables: BTreeMap<String, Value>,
 }
 
@@ -148,6 +155,7 @@ impl<'a> Player<'a> {
             answers: Vec::new(),
             fields: String::new(),
             last: None,
+            socket: None,
             variables: BTreeMap::new(),
         }
     }
@@ -166,6 +174,8 @@ impl<'a> Player<'a> {
             ">>" => self.request(rest),
             "<<" => self.expect_http(rest),
             "<~" => self.expect_field(rest),
+            ">=" => self.say(rest),
+            "<=" => self.hear(rest),
             _ => bail!("neither a call nor an answer"),
         }
     }
@@ -183,6 +193,23 @@ impl<'a> Player<'a> {
                 let address = format!("{user}@{}", self.place.domain());
                 script::deliver_to(&self.place.listener("lmtp"), &address, count.parse()?)
             }
+            "message" => {
+                let (user, text) = rest.split_once(' ').context("a message")?;
+                let address = format!("{user}@{}", self.place.domain());
+                let text = self.filled(text)?.replace("\\r\\n", "\r\n") + "\r\n";
+                let mut lmtp = Smtp::connect_lmtp(&self.place.listener("lmtp"))?;
+                let (code, said) = lmtp.send("", &[&address], text.as_bytes())?;
+                ensure!(code == 250, "{code} {said:?}");
+                Ok(())
+            }
+            "socket" if rest == "open" => {
+                let login = format!("{}@{}", self.user, self.place.domain());
+                let password = self.place.password(&self.user);
+                let socket = WebSocket::connect(&self.place.listener("https"), (&login, &password))?;
+                self.socket = Some(socket);
+                Ok(())
+            }
+            "socket" => self.socket.as_mut().context("no WebSocket")?.send(0x2, b"binary"),
             "imap" => {
                 let (user, commands) = rest.split_once(' ').context("a command of IMAP")?;
                 let login = format!("{user}@{}", self.place.domain());
@@ -270,6 +297,23 @@ impl<'a> Player<'a> {
         Ok(())
     }
 
+    fn say(&mut self, message: &str) -> anyhow::Result<()> {
+        self.flush()?;
+        let message = self.filled(message)?;
+        self.socket.as_mut().context("no WebSocket")?.send(0x1, message.as_bytes())
+    }
+
+    fn hear(&mut self, wanted: &str) -> anyhow::Result<()> {
+        match self.socket.as_mut().context("no WebSocket")?.hear()? {
+            Came::Closed(code) => ensure!(wanted == format!("closed {code}"), "closed: {code}"),
+            Came::Message(came) => {
+                let wanted = serde_json::from_str(wanted).with_context(|| format!("came: {came}"))?;
+                self.fits(&wanted, &came).with_context(|| format!("came: {came}"))?;
+            }
+        }
+        Ok(())
+    }
+
     fn expect_field(&mut self, wanted: &str) -> anyhow::Result<()> {
         let wanted = self.filled(wanted)?.to_lowercase();
         let answer = self.last.as_ref().context("nothing was asked")?;
@@ -300,6 +344,11 @@ impl<'a> Player<'a> {
         if let Some(count) = hole.strip_prefix("list:") {
             let count: usize = count.parse()?;
             return Ok((0..count).map(|n| format!("\"x{n}\"")).collect::<Vec<_>>().join(","));
+        }
+        if let Some(count) = hole.strip_prefix("people:") {
+            let count: usize = count.parse()?;
+            let one = |n| format!("{{\"email\": \"x{n}@{}\"}}", self.place.domain());
+            return Ok((0..count).map(one).collect::<Vec<_>>().join(","));
         }
         if hole == "account" {
             return self.account();
