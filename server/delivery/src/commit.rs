@@ -19,6 +19,7 @@ use crate::submission::Kept;
 use crate::vacation;
 use crate::{Error, Shared};
 use content_mail::build::Action;
+use content_mail::notification::Notification;
 
 /// A message to be committed.
 #[derive(Clone)]
@@ -38,6 +39,8 @@ pub(crate) struct Message {
     pub(crate) automatic: bool,
     /// What is kept of it, if a client of JMAP gave it.
     pub(crate) kept: Option<Kept>,
+    /// What it tells of another message, if it is a notification.
+    pub(crate) tells: Option<Arc<Notification>>,
 }
 
 /// The part of the envelope that is about the sender.
@@ -324,6 +327,7 @@ pub(crate) async fn deliver_own_in(
         per_recipient: false,
         automatic: true,
         kept: None,
+        tells: notice.tells.clone(),
     };
     let Spread { outcomes, pending, .. } = Box::pin(spread::all_in(shared, txn, &[&message])).await?;
     if outcomes.iter().flatten().any(|outcome| !outcome.is_taken()) {

@@ -11,10 +11,10 @@ use schema::AccountId;
 use smtp::{BodyWriter, Envelope, HeaderFacts, Role, SessionInfo};
 use smtp_proto::{Enhanced, Reply};
 
-use crate::Error;
 use crate::accept::{Delivery, address_of};
 use crate::commit::{Item, Outcome, Sender, Target};
 use crate::submission::Kept;
+use crate::{Error, notification};
 
 /// A message that streams in.
 pub(crate) struct Intake {
@@ -138,9 +138,14 @@ impl Intake {
                 Some(writer) => Some(writer.finish().await?),
                 None => None,
             };
-            Ok::<_, blob::Error>((local, relay))
+            let from_nobody = envelope.from.mailbox().is_none();
+            let tells = match &local {
+                Some(local) => notification::read(&blobs, local, from_nobody).await?,
+                None => None,
+            };
+            Ok::<_, blob::Error>((local, relay, tells))
         };
-        let (local, relay) = staged.await.map_err(|error| reply_to(&error.into()))?;
+        let (local, relay, tells) = staged.await.map_err(|error| reply_to(&error.into()))?;
         let bodies: Vec<_> = local.iter().map(|l| &l.staged).chain(&relay).cloned().collect();
         let bytes = bodies
             .iter()
@@ -158,6 +163,7 @@ impl Intake {
             per_recipient,
             automatic: headers.automatic,
             kept,
+            tells,
         }));
         let outcomes = self.delivery.combiner.submit(self.accounts.into_iter().collect(), bytes, item).await;
         let refused = match &outcomes {

@@ -19,6 +19,7 @@ mod accept;
 mod combiner;
 mod commit;
 mod intake;
+mod notification;
 pub mod outbound;
 mod policy;
 mod report;

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use content_mail::build::{self, Action, Dsn, DsnRecipient, FULL_MAX, HEADER_MAX, Original};
+use content_mail::notification::Notification;
 use content_mail::{Limits, summarize};
 use mail::Incoming;
 use runtime::Timestamp;
 use spool::Ret;
 
 use crate::commit::Target;
-use crate::{Error, Shared};
+use crate::{Error, Shared, notification};
 
 /// What is told of one recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +66,8 @@ pub(crate) struct Notice {
     pub(crate) relay: blob::Staged,
     /// Whether it has octets over 127.
     pub(crate) is_8bit: bool,
+    /// What it tells of another message.
+    pub(crate) tells: Option<Arc<Notification>>,
 }
 
 /// Writes and stages a notification.
@@ -94,7 +97,8 @@ pub(crate) async fn notice(
     let summary = Arc::new(summarize(&message, &Limits::default()));
     let blobs = services.mail.blobs();
     let local = Incoming { staged: blobs.stage(message.into()).await?, summary };
-    Ok(Notice { local, relay: blobs.stage(text.into()).await?, is_8bit })
+    let tells = notification::read(blobs, &local, true).await?;
+    Ok(Notice { local, relay: blobs.stage(text.into()).await?, is_8bit, tells })
 }
 
 fn recipient(report: &Report) -> DsnRecipient<'_> {

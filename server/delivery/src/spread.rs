@@ -198,7 +198,12 @@ async fn store_in(
     let now = shared.services.clock.now().secs();
     let at = MailboxRef { account, mailbox };
     match mail.append_in(txn, at, local, &Flags::none(), now).await {
-        Ok(pending) => Ok(Some(pending)),
+        Ok(pending) => {
+            if let Some(tells) = &message.tells {
+                mail.note_notification_in(txn, account, tells, pending.email()).await?;
+            }
+            Ok(Some(pending))
+        }
         Err(mail::Error::OverQuota) => Ok(None),
         Err(error) => Err(error.into()),
     }

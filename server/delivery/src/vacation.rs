@@ -125,7 +125,7 @@ pub(crate) async fn write(shared: &Shared, due: &Due, to: &Summary) -> Result<No
     let summary = Arc::new(summarize(&message, &Limits::default()));
     let blobs = shared.services.mail.blobs();
     let local = Incoming { staged: blobs.stage(message.into()).await?, summary };
-    Ok(Notice { local, relay: blobs.stage(text.into()).await?, is_8bit })
+    Ok(Notice { local, relay: blobs.stage(text.into()).await?, is_8bit, tells: None })
 }
 
 fn text(shared: &Shared, due: &Due, to: &Summary) -> Vec<u8> {

@@ -28,6 +28,7 @@ mod ids;
 mod limits;
 mod lines;
 mod mime;
+pub mod notification;
 pub mod part;
 mod preview;
 pub mod scan;

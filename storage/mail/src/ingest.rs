@@ -73,6 +73,13 @@ pub struct Appended {
 #[derive(Debug, Clone, Copy)]
 pub struct PendingAppend(Appended);
 
+impl PendingAppend {
+    /// The email that it is if the transaction is committed.
+    pub fn email(&self) -> EmailId {
+        self.0.email
+    }
+}
+
 impl Store {
     /// Stores a message.
     ///

@@ -42,6 +42,7 @@ mod removal;
 mod rename;
 mod sharing;
 mod since;
+mod submissions;
 mod subscriptions;
 mod tally;
 #[cfg(test)]
@@ -76,6 +77,7 @@ pub use purge::Purge;
 pub use quota::Usage;
 pub use sharing::{Lists, SHARE_NOTIFICATIONS, ShareEdit};
 pub use since::Delta;
+pub use submissions::{name_submission_in, sent_names};
 pub use tally::Tally;
 pub use uidset::UidSet;
 pub use uploads::UploadLimits;

@@ -4,8 +4,10 @@ use changes::Kinds;
 use kv::{Transaction, Versionstamp};
 use schema::keys::mail::{ObjectKey, ObjectKind};
 use schema::records::mail::{ChangeKind, ChangeRecord};
-use schema::{AccountId, Key, ModSeq, Record};
+use schema::records::object::SubmissionRecord;
+use schema::{AccountId, Key, ModSeq, Record, SubmissionId};
 
+use crate::submissions::unname_submission_in;
 use crate::{Error, Store, removal};
 
 /// What happens to an object.
@@ -143,6 +145,12 @@ impl Store {
                 let was = before.is_some();
                 let (out, after) = edit(before);
                 let Some(after) = after else { return Ok((out, false)) };
+                if after.is_none() && kind == ObjectKind::Submission {
+                    let record: Option<SubmissionRecord> = self.object_in(&txn, account, kind, id).await?;
+                    if let Some(record) = record {
+                        unname_submission_in(&txn, account, SubmissionId(id), &record);
+                    }
+                }
                 let change = match &after {
                     None => ObjectChange::Destroyed,
                     Some(record) if was => ObjectChange::Updated(record),

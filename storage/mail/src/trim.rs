@@ -2,9 +2,10 @@
 
 use schema::keys::mail::{ObjectKey, ObjectKind, VanishedFloorKey, VanishedKey};
 use schema::records::object::{ShareNotificationRecord, SubmissionRecord};
-use schema::{AccountId, Key, ModSeq, Record, Uid};
+use schema::{AccountId, Key, ModSeq, Record, SubmissionId, Uid};
 
 use crate::objects::{ObjectChange, write_object_in};
+use crate::submissions::unname_submission_in;
 use crate::{Error, MailboxRef, Store, mailbox, removal};
 
 /// Entries of the change log that one transaction forgets.
@@ -64,6 +65,7 @@ impl Store {
                 for (key, value) in txn.range(begin, end).limit(SUBMISSIONS).collect().await? {
                     let (id, record) = (ObjectKey::decode(&key)?.id, SubmissionRecord::from_bytes(&value)?);
                     if record.sending || record.canceled {
+                        unname_submission_in(&txn, account, SubmissionId(id), &record);
                         let gone = ObjectChange::<SubmissionRecord>::Destroyed;
                         write_object_in(&txn, (account, kind, id), &gone, self.now_secs());
                     }

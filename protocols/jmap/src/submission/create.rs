@@ -9,7 +9,7 @@ use schema::records::object::{SubmissionRecipient, SubmissionRecord};
 use schema::{EmailId, IdentityId, ModSeq, SubmissionId};
 use serde_json::Value;
 
-use super::envelope::{Envelope, Hold, invalid_email, unknown};
+use super::envelope::{Envelope, Hold, envelope_id, invalid_email, unknown};
 use super::{PROPERTIES, object};
 use crate::access::Access;
 use crate::call::Call;
@@ -155,7 +155,9 @@ async fn give(
         ..SubmissionRecipient::default()
     };
     let send_at = not_before.unwrap_or(now).millis();
+    let envelope_id = envelope_id(&envelope.from.parameters);
     let record = SubmissionRecord {
+        names: mail::sent_names(summary.message_ids.message_id.as_deref(), envelope_id.as_deref()),
         identity: identity.0,
         email: email.id.0,
         thread: email.thread.0,

@@ -129,6 +129,13 @@ pub(super) fn written(kept: &str) -> Option<String> {
     all.map(|(name, value)| parameter(name, value).map(|one| format!(" {one}"))).collect()
 }
 
+/// The ENVID among parameters that were read before (RFC 3461 §4.4).
+pub(super) fn envelope_id(kept: &str) -> Option<String> {
+    let all: Value = serde_json::from_str(kept).ok()?;
+    let given = all.as_object()?.iter().find(|(name, _)| name.eq_ignore_ascii_case("ENVID"));
+    given.and_then(|(_, value)| value.as_str()).map(str::to_owned)
+}
+
 /// RFC 5321 §4.1.2 `esmtp-param`. What is given is as it is meant: where SMTP wants it coded (RFC 3461 §4), it is coded here.
 fn parameter(name: &str, value: &Value) -> Option<String> {
     let keyword = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
@@ -182,6 +189,8 @@ mod tests {
         .unwrap();
         assert_eq!(envelope.hold, Some(Hold::For(60)));
         assert_eq!(envelope.from.path.parameters, " ENVID=x+20y RET=HDRS");
+        assert_eq!(envelope_id(&envelope.from.parameters).as_deref(), Some("x y"));
+        assert_eq!(envelope_id(""), None);
         assert_eq!(envelope.to[0].path, Path { address: "c@d".into(), parameters: String::new() });
         assert_eq!(envelope.to[1].path.parameters, " NOTIFY=NEVER ORCPT=rfc822;e+2B1@f");
         for bad in [

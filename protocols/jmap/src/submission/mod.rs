@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 
 use crate::Services;
 use crate::call::{Answer, Call};
+use crate::email::blob_id;
 use crate::fail::Fail;
 use crate::objects;
 use crate::registry::Method;
@@ -120,8 +121,8 @@ fn object(id: SubmissionId, record: &SubmissionRecord, wanted: &[String]) -> Obj
         "sendAt": render_utc(record.send_at),
         "undoStatus": undo_status(record),
         "deliveryStatus": status,
-        "dsnBlobIds": [],
-        "mdnBlobIds": [],
+        "dsnBlobIds": blob_ids(&record.delivery_notices),
+        "mdnBlobIds": blob_ids(&record.disposition_notices),
     });
     objects::only(all, wanted)
 }
@@ -131,15 +132,25 @@ fn path(address: &str, parameters: &str) -> Value {
     json!({"email": address, "parameters": parameters})
 }
 
+/// RFC 8621 §7 `dsnBlobIds`, `mdnBlobIds`: of what was received, also where the user has removed it since. Its blob goes with the
+/// email (RFC 8620 §6: a blob is there for as long as something of the account has it).
+fn blob_ids(emails: &[u64]) -> Vec<String> {
+    emails.iter().map(|email| blob_id(EmailId(*email), None)).collect()
+}
+
 /// RFC 8621 §7 `deliveryStatus`
 fn status(to: &SubmissionRecipient) -> Value {
-    let delivered = match to.delivered {
+    // What the queue knows is final; of what it handed on, a notification of another server may tell more.
+    let told = if to.delivered == SubmissionRecipient::HANDED_ON { to.told } else { 0 };
+    let delivered = match if told != 0 { told } else { to.delivered } {
         SubmissionRecipient::DELIVERED => "yes",
         SubmissionRecipient::FAILED => "no",
         SubmissionRecipient::HANDED_ON => "unknown",
         _ => "queued",
     };
-    json!({"smtpReply": to.reply, "delivered": delivered, "displayed": "unknown"})
+    // "or in a later Delivery Status Notification response for the message"
+    let reply = if told != 0 && !to.told_reply.is_empty() { &to.told_reply } else { &to.reply };
+    json!({"smtpReply": reply, "delivered": delivered, "displayed": if to.displayed { "yes" } else { "unknown" }})
 }
 
 /// RFC 8621 §7.2
@@ -164,4 +175,30 @@ fn id_of(number: u64) -> Id {
 /// Parameters as they are kept, as SMTP has them: with a blank before each.
 pub fn parameters(kept: &str) -> String {
     envelope::written(kept).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn others_tell_of_what_was_handed_on_alone() {
+        type To = SubmissionRecipient;
+        let all = [
+            ((To::QUEUED, To::FAILED), ("own", "queued")),
+            ((To::HANDED_ON, 0), ("own", "unknown")),
+            ((To::HANDED_ON, To::DELIVERED), ("told", "yes")),
+            ((To::HANDED_ON, To::FAILED), ("told", "no")),
+            ((To::DELIVERED, To::FAILED), ("own", "yes")),
+            ((To::FAILED, To::DELIVERED), ("own", "no")),
+        ];
+        for ((delivered, told), (reply, shown)) in all {
+            let (reply_of, told_reply) = ("own".to_owned(), "told".to_owned());
+            let to = To { delivered, told, reply: reply_of, told_reply, ..To::default() };
+            let expected = json!({"smtpReply": reply, "delivered": shown, "displayed": "unknown"});
+            assert_eq!(status(&to), expected, "{to:?}");
+        }
+        let silent = To { delivered: To::HANDED_ON, told: To::DELIVERED, displayed: true, ..To::default() };
+        assert_eq!(status(&silent), json!({"smtpReply": "", "delivered": "yes", "displayed": "yes"}));
+    }
 }

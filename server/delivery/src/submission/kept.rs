@@ -1,7 +1,7 @@
 //! What is kept of a submission, written by the transaction that delivers and queues it.
 
 use kv::Transaction;
-use mail::{ObjectChange, write_object_in};
+use mail::{ObjectChange, name_submission_in, write_object_in};
 use schema::keys::blob::BlobOwner;
 use schema::keys::job::LaterKey;
 use schema::keys::mail::ObjectKind;
@@ -56,6 +56,9 @@ impl Kept {
             let (delivered, reply) = told(*outcome);
             to.delivered = delivered;
             reply.clone_into(&mut to.reply);
+        }
+        if !waited {
+            name_submission_in(txn, self.account, self.id, &record);
         }
         let change = if waited { ObjectChange::Updated(&record) } else { ObjectChange::Created(&record) };
         let now = shared.services.clock.now().secs();

@@ -19,7 +19,7 @@ use futures::future::{BoxFuture, FutureExt};
 use jmap::{NewNotice, NewSubmission, Path, Refused, Submitter, Undone};
 use schema::{AccountId, ModSeq, SubmissionId};
 use smtp::{Acceptor, Envelope, HeaderFacts, Recipient, RecipientVerdict, Role, SessionInfo};
-use smtp_proto::{Command, Mail, Rcpt, Reply, SyntaxError};
+use smtp_proto::{Command, EnvelopeId, Mail, Rcpt, Reply, SyntaxError};
 
 use crate::accept::Delivery;
 use crate::commit::Outcome;
@@ -116,6 +116,8 @@ impl Submissions {
         let header = without_blind_copies(&header);
         // RFC 6531 §3.4: a header with UTF-8 in it needs a server that takes that.
         envelope.params.smtputf8 |= !header.is_ascii();
+        // RFC 3461 §4.4: what notifications of it name it by.
+        envelope.params.envid = envelope.params.envid.or_else(|| EnvelopeId::new(&new.id.to_string()));
         let opened = Intake::open(self.delivery.clone(), &session, &envelope).await;
         let mut intake = match opened {
             Ok(intake) => intake,

@@ -88,7 +88,7 @@ pub(super) async fn check(
         b'T' => drop(report.bytes::<10>(value)),
         b'q' => drop(report.bytes::<16>(value)),
         b'F' | b'r' | b'v' => drop(report.bytes::<8>(value)),
-        b'S' => drop(report.bytes::<0>(value)),
+        b'S' | b'i' => drop(report.bytes::<0>(value)),
         b'o' => match ObjectKey::decode(key)?.kind {
             ObjectKind::Identity => drop(report.record::<IdentityRecord>(value)),
             ObjectKind::Submission => check_submission(txn, ObjectKey::decode(key)?, value, report).await?,

@@ -53,6 +53,16 @@ pub struct SubmissionRecipient {
     /// One of [`SubmissionRecipient::QUEUED`] and those after it.
     #[prost(uint32, tag = "4")]
     pub delivered: u32,
+    /// What a notification of another server says of it: [`SubmissionRecipient::DELIVERED`], [`SubmissionRecipient::FAILED`],
+    /// or 0 for nothing. It counts where the message was handed on.
+    #[prost(uint32, tag = "5")]
+    pub told: u32,
+    /// What that server said; empty for nothing.
+    #[prost(string, tag = "6")]
+    pub told_reply: String,
+    /// Whether somebody says that it was displayed.
+    #[prost(bool, tag = "7")]
+    pub displayed: bool,
 }
 
 impl SubmissionRecipient {
@@ -114,6 +124,15 @@ pub struct SubmissionRecord {
     /// The account of who gave it.
     #[prost(uint32, tag = "15")]
     pub user: u32,
+    /// What notifications may name it by, as [`SubmittedKey`](crate::keys::mail::SubmittedKey) has it.
+    #[prost(fixed64, repeated, tag = "16")]
+    pub names: Vec<u64>,
+    /// The emails that are delivery status notifications of it, in the order in which they came.
+    #[prost(fixed64, repeated, tag = "17")]
+    pub delivery_notices: Vec<u64>,
+    /// The emails that are disposition notifications of it, in the order in which they came.
+    #[prost(fixed64, repeated, tag = "18")]
+    pub disposition_notices: Vec<u64>,
 }
 
 impl Record for SubmissionRecord {}
@@ -213,6 +232,26 @@ mod tests {
             ..SubmissionRecord::default()
         };
         check(&submission, "01090100000000000000110200000000000000220361406232070a036240632001380548017803");
+        let told = SubmissionRecipient {
+            delivered: SubmissionRecipient::HANDED_ON,
+            told: SubmissionRecipient::FAILED,
+            told_reply: "550".into(),
+            displayed: true,
+            ..SubmissionRecipient::default()
+        };
+        let told = SubmissionRecord {
+            recipients: vec![told],
+            names: vec![1],
+            delivery_notices: vec![2],
+            disposition_notices: vec![3],
+            ..SubmissionRecord::default()
+        };
+        check(
+            &told,
+            "01320b20032802320335353038018201080100000000000000 8a01080200000000000000 9201080300000000000000"
+                .replace(' ', "")
+                .as_str(),
+        );
         let vacation = VacationRecord {
             enabled: true,
             to: Some(7),

@@ -14,6 +14,7 @@
 //! | `e` email `R` | [`EmailRecord`](crate::records::mail::EmailRecord) |
 //! | `e` email `b` mailbox uid | nothing: the email is there |
 //! | `e` email `s` n | part n of a [`StructureRecord`](crate::records::structure::StructureRecord) |
+//! | `i` hash submission | nothing: notifications may name the submission by what has this hash |
 //! | `k` id | keyword as first spelled |
 //! | `l` stamp n | [`ChangeRecord`](crate::records::mail::ChangeRecord) |
 //! | `m` mailbox … | what belongs to one mailbox: [`mailbox`] |

@@ -2,7 +2,7 @@
 
 use super::{account_tag_range, prefix_range, read_account, write_account};
 use crate::keys::show;
-use crate::{AccountId, Key, KeyError, KeyReader, KeyWriter};
+use crate::{AccountId, Key, KeyError, KeyReader, KeyWriter, SubmissionId};
 
 /// Kinds of objects. The bytes are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -102,8 +102,41 @@ impl RepliedKey {
     }
 }
 
+/// A submission by what notifications of it may name: its Message-ID, or the ENVID that it was given with (RFC 3461 §4.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SubmittedKey {
+    /// Account.
+    pub account: AccountId,
+    /// First bytes of the BLAKE3 hash of the name.
+    pub name: u64,
+    /// Which.
+    pub submission: SubmissionId,
+}
+
+impl Key for SubmittedKey {
+    const NAME: &'static str = "Submitted";
+
+    fn write(&self, writer: &mut KeyWriter) {
+        write_account(writer, self.account, b'i').fixed64(self.name).fixed64(self.submission.0);
+    }
+
+    fn read(reader: &mut KeyReader<'_>) -> Result<Self, KeyError> {
+        let account = read_account(reader, b'i')?;
+        Ok(Self { account, name: reader.fixed64()?, submission: SubmissionId(reader.fixed64()?) })
+    }
+}
+
+impl SubmittedKey {
+    /// All submissions of a name.
+    pub fn range(account: AccountId, name: u64) -> (Vec<u8>, Vec<u8>) {
+        prefix_range(|writer| {
+            write_account(writer, account, b'i').fixed64(name);
+        })
+    }
+}
+
 pub(crate) fn explain(bytes: &[u8]) -> Option<String> {
-    show::<ObjectKey>(bytes).or_else(|| show::<RepliedKey>(bytes))
+    show::<ObjectKey>(bytes).or_else(|| show::<RepliedKey>(bytes)).or_else(|| show::<SubmittedKey>(bytes))
 }
 
 #[cfg(test)]
@@ -120,6 +153,8 @@ mod tests {
         check(&object(ObjectKind::Submission, 258), b"A\x05os\0\0\0\0\0\0\x01\x02");
         check(&object(ObjectKind::Vacation, 1), b"A\x05ov\0\0\0\0\0\0\0\x01");
         check(&RepliedKey { account, hash: *b"12345678" }, b"A\x05r12345678");
+        let sent = SubmittedKey { account, name: 258, submission: SubmissionId(3) };
+        check(&sent, b"A\x05i\0\0\0\0\0\0\x01\x02\0\0\0\0\0\0\0\x03");
         assert!(ObjectKey::decode(b"A\x05ox\0\0\0\0\0\0\0\x01").is_err());
     }
 }
