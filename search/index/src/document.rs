@@ -1,5 +1,6 @@
 //! A message as the index takes it: the texts that a scan would look at, folded.
 
+use content_mail::decode::Shown;
 use content_mail::{Part, Summary, decode, fold, headers};
 use query::{Field, decoded, haystack};
 use schema::{AccountId, EmailId};
@@ -55,8 +56,13 @@ impl Document {
             document.add_header(&field);
         }
         let searched = &message[..cut(message, haystack::BODY)];
-        decode::each_text(searched, &summary.structure, &mut |text| {
-            document.add_body(text);
+        decode::each_shown(searched, &summary.structure, &mut |shown| {
+            match shown {
+                Shown::Text(text) => document.add_body(text),
+                Shown::Hint(hint) => {
+                    document.read(Section::Hint, hint);
+                }
+            }
             true
         });
         if !document.has_body {

@@ -22,6 +22,8 @@ pub(crate) enum Section {
     /// Values of the first five as they are written, where that is not as they are read: a scan looks at both, and
     /// nobody means words of an encoded one.
     Written,
+    /// Attributes of HTML that are meant for people (RFC 8621 §4.4.1).
+    Hint,
 }
 
 impl Section {
@@ -36,11 +38,12 @@ impl Section {
         Section::File,
         Section::List,
         Section::Written,
+        Section::Hint,
     ];
 
     /// The letter before its grams of noise.
     pub(crate) fn letter(self) -> char {
-        ['f', 't', 'c', 'b', 's', 'h', 'y', 'a', 'l', 'w'][self as usize]
+        ['f', 't', 'c', 'b', 's', 'h', 'y', 'a', 'l', 'w', 'i'][self as usize]
     }
 
     /// Whether the number of words in it counts: where few words are, each says as much as in others.
@@ -50,7 +53,7 @@ impl Section {
 }
 
 /// How many sections there are.
-pub(crate) const SECTIONS: usize = 10;
+pub(crate) const SECTIONS: usize = 11;
 
 /// The sections in which words are looked for by relevance, and what a word in them counts.
 pub(crate) const RANKED: [(Section, f32); 8] = [
@@ -65,7 +68,7 @@ pub(crate) const RANKED: [(Section, f32); 8] = [
 ];
 
 const EXACT: [&str; SECTIONS] =
-    ["from", "to", "cc", "bcc", "subject", "header", "body", "file", "list", "written"];
+    ["from", "to", "cc", "bcc", "subject", "header", "body", "file", "list", "written", "hint"];
 
 /// First characters of the terms of exact fields.
 pub(crate) mod kind {

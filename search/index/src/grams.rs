@@ -45,7 +45,7 @@ pub(crate) fn inner(part: &str) -> Vec<Gram> {
 }
 
 /// The extension of the file: another one than in former formats, so that nobody takes one for the other.
-pub(crate) const EXTENSION: &str = "parts";
+pub(crate) const EXTENSION: &str = "pieces";
 
 const MAGIC: &[u8; 4] = b"GDG2";
 const SECTION: usize = 20;

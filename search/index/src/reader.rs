@@ -97,7 +97,7 @@ impl Reader {
     }
 
     /// The messages of the account that match a filter on text ([`Filter::Header`], [`Filter::Body`],
-    /// [`Filter::Text`]), as a scan would find them; none where the filter is another.
+    /// [`Filter::Text`], and these two with hints), as a scan would find them; none where the filter is another.
     ///
     /// # Errors
     /// When a file can not be read or is damaged.
@@ -107,6 +107,13 @@ impl Reader {
             Filter::Body(needle) => (vec![Place::Section(Section::Body)], needle),
             Filter::Text(needle) => {
                 (vec![Place::Section(Section::Header), Place::Section(Section::Body)], needle)
+            }
+            Filter::BodyOrHint(needle) => {
+                (vec![Place::Section(Section::Body), Place::Section(Section::Hint)], needle)
+            }
+            Filter::TextOrHint(needle) => {
+                let places = [Section::Header, Section::Body, Section::Hint].map(Place::Section);
+                (places.to_vec(), needle)
             }
             _ => return Ok(None),
         };

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use content_mail::decode::Shown;
 use content_mail::{Limits, Summary, decode, headers, summarize};
 use godwit_index::{Answer, Builder, Document, FileCache, Manifest, Memory, Reader};
 use proptest::prelude::*;
@@ -62,14 +63,18 @@ fn has(text: &str, needle: &Needle) -> bool {
 /// By brute force.
 fn scan(mail: &Mail, filter: &Filter) -> bool {
     let header = &mail.bytes[..mail.summary.header_size as usize];
-    let body = |needle: &Needle| {
+    let anywhere = |needle: &Needle, hints: bool| {
         let mut found = false;
-        decode::each_text(&mail.bytes, &mail.summary.structure, &mut |text| {
-            found |= needle.is_in_text(text);
+        decode::each_shown(&mail.bytes, &mail.summary.structure, &mut |shown| {
+            found |= match shown {
+                Shown::Text(text) => needle.is_in_text(text),
+                Shown::Hint(hint) => hints && needle.is_in_text(hint),
+            };
             true
         });
         found
     };
+    let in_header = |needle: &Needle| headers::fields(header).any(|f| has(&haystack::line(&f), needle));
     match filter {
         Filter::Header(Field::Named(name), needle) => {
             headers::fields(header).filter(|f| f.is(name)).any(|f| has(&f.text(), needle))
@@ -77,10 +82,10 @@ fn scan(mail: &Mail, filter: &Filter) -> bool {
         Filter::Header(field, needle) => {
             !haystack::of_envelope(&mail.summary.envelope, field, &mut |text| !has(text, needle))
         }
-        Filter::Body(needle) => body(needle),
-        Filter::Text(needle) => {
-            headers::fields(header).any(|f| has(&haystack::line(&f), needle)) || body(needle)
-        }
+        Filter::Body(needle) => anywhere(needle, false),
+        Filter::Text(needle) => in_header(needle) || anywhere(needle, false),
+        Filter::BodyOrHint(needle) => anywhere(needle, true),
+        Filter::TextOrHint(needle) => in_header(needle) || anywhere(needle, true),
         _ => unreachable!(),
     }
 }
@@ -98,7 +103,8 @@ fn filters(needle: &str) -> Vec<Filter> {
         named("x-none"),
     ];
     let headers = fields.map(|field| Filter::Header(field, needle.clone()));
-    headers.into_iter().chain([Filter::Body(needle.clone()), Filter::Text(needle)]).collect()
+    let texts = [Filter::Body, Filter::Text, Filter::BodyOrHint, Filter::TextOrHint];
+    headers.into_iter().chain(texts.map(|make| make(needle.clone()))).collect()
 }
 
 /// Checks every filter for a needle; how many messages had to be looked at.
@@ -156,13 +162,18 @@ fn one_line(text: &str) -> String {
 }
 
 fn mail() -> impl Strategy<Value = Mail> {
-    (text(6), text(8), text(40), text(5), any::<bool>()).prop_map(|(from, subject, body, note, encoded)| {
+    let kinds = (any::<bool>(), any::<bool>());
+    (text(6), text(8), text(40), text(5), kinds).prop_map(|(from, subject, body, note, (encoded, html))| {
         let (subject, note) = (one_line(&subject), one_line(&note));
+        let (kind, body) = match html {
+            true => ("html", format!("<p title='{note}' alt={subject}>{body}<img alt=\"{from}\">")),
+            false => ("plain", body),
+        };
         let subject = if encoded { q_encoded(&subject) } else { subject };
         let message = format!(
             "Received: from {note} by b.example\r\nFrom: \"{}\" <a.b@mail.example.org>\r\n\
              To: x@y.example, team: c@d.example;\r\nX-Note: {note}\r\nSubject: {subject}\r\nX-note:{subject}\r\n\
-             Content-Type: text/plain; charset=utf-8\r\n\r\n{body}",
+             Content-Type: text/{kind}; charset=utf-8\r\n\r\n{body}",
             one_line(&from).replace(['"', '\\'], "'"),
         );
         Mail::new(message.into_bytes())

@@ -206,7 +206,7 @@ fn files_of_ours_can_be_read_whatever_is_in_them() {
     for round in 0..400 {
         let mut files = published.files.clone();
         let ours: Vec<usize> = (0..files.len())
-            .filter(|at| files[*at].0.ends_with("parts") || files[*at].0.ends_with("forms"))
+            .filter(|at| files[*at].0.ends_with("pieces") || files[*at].0.ends_with("forms"))
             .collect();
         let bytes = &mut files[ours[round % ours.len()]].1;
         for _ in 0..=next(8) {
@@ -222,7 +222,7 @@ fn files_of_ours_can_be_read_whatever_is_in_them() {
 fn files_of_another_format_are_not_looked_into() {
     let mut published = two_segments();
     for (name, _) in published.manifest.segments[1].files.iter_mut() {
-        *name = name.replace(".parts", ".grams");
+        *name = name.replace(".pieces", ".parts");
     }
     assert!(!published.manifest.is_current());
     let said = asked(published.files.clone(), &published.manifest);

@@ -41,6 +41,10 @@ pub enum Filter {
     Body(Needle),
     /// The header or the body contains the text.
     Text(Needle),
+    /// The body contains the text, or an attribute of its HTML that is meant for people does (RFC 8621 §4.4.1).
+    BodyOrHint(Needle),
+    /// The header, the body or such an attribute contains the text.
+    TextOrHint(Needle),
     /// Fits these words, in any of their forms, or matches as it would without them (RFC 6203 §3).
     Fuzzy(String, Box<Filter>),
     /// Changed at this mod-sequence or later (RFC 7162 §3.1.5).

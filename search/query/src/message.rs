@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use content_mail::address::{Address, Mailbox};
+use content_mail::decode::Shown;
 use content_mail::{Envelope, Summary, decode, fold, headers};
 use mail::{MailboxRef, MessageRow};
 
@@ -98,15 +99,20 @@ impl<'a> Message<'a> {
         Ok(headers::fields(&header).any(|f| text_has(&haystack::line(&f), needle)))
     }
 
-    /// Whether a text of the body contains the text.
-    pub(crate) async fn body_has(&mut self, needle: &Needle, spending: &mut Spending) -> Result<bool, Error> {
+    /// Whether a text of the body contains the text, or a hint of it does if they count.
+    pub(crate) async fn body_has(
+        &mut self,
+        needle: &Needle,
+        hints: bool,
+        spending: &mut Spending,
+    ) -> Result<bool, Error> {
         let summary = self.summary(spending).await?;
         let message = self.whole(spending).await?;
         if message.len() <= AT_ONCE {
-            return Ok(texts_have(&message, &summary, needle));
+            return Ok(texts_have(&message, &summary, needle, hints));
         }
         let needle = needle.clone();
-        let look = tokio::task::spawn_blocking(move || texts_have(&message, &summary, &needle)).await;
+        let look = tokio::task::spawn_blocking(move || texts_have(&message, &summary, &needle, hints)).await;
         Ok(look.map_err(|_| BudgetExceeded)?)
     }
 }
@@ -129,12 +135,19 @@ fn field_size(envelope: &Envelope, field: &Field) -> u64 {
     list.iter().map(address).sum::<usize>() as u64
 }
 
-fn texts_have(message: &[u8], summary: &Summary, needle: &Needle) -> bool {
+fn texts_have(message: &[u8], summary: &Summary, needle: &Needle, hints: bool) -> bool {
     let mut found = false;
-    decode::each_text(message, &summary.structure, &mut |text| {
+    let mut look = |text: &str| {
         found = needle.is_in(&fold(text));
         !found
-    });
+    };
+    if hints {
+        decode::each_shown(message, &summary.structure, &mut |shown| match shown {
+            Shown::Text(text) | Shown::Hint(text) => look(text),
+        });
+    } else {
+        decode::each_text(message, &summary.structure, &mut look);
+    }
     found
 }
 

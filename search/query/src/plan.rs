@@ -89,9 +89,11 @@ impl Planner<'_> {
                     ledger.spending.pay(scan_cost(&carriers)).await?;
                     Plan::exactly(within.intersection(&carriers))
                 }
-                Filter::Header(..) | Filter::Body(_) | Filter::Text(_) => {
-                    self.text(filter, within, ledger).await?
-                }
+                Filter::Header(..)
+                | Filter::Body(_)
+                | Filter::Text(_)
+                | Filter::BodyOrHint(_)
+                | Filter::TextOrHint(_) => self.text(filter, within, ledger).await?,
                 Filter::Fuzzy(words, exactly) => {
                     let plan = self.plan(exactly, within, ledger).await?;
                     self.fuzzy(filter, words, plan, within, ledger).await?

@@ -93,10 +93,15 @@ pub(crate) fn matches<'a>(
             Filter::Larger(size) => row.size > *size,
             Filter::Smaller(size) => row.size < *size,
             Filter::Header(field, needle) => message.field_has(field, needle, &mut ledger.spending).await?,
-            Filter::Body(needle) => message.body_has(needle, &mut ledger.spending).await?,
+            Filter::Body(needle) => message.body_has(needle, false, &mut ledger.spending).await?,
             Filter::Text(needle) => {
                 message.header_has(needle, &mut ledger.spending).await?
-                    || message.body_has(needle, &mut ledger.spending).await?
+                    || message.body_has(needle, false, &mut ledger.spending).await?
+            }
+            Filter::BodyOrHint(needle) => message.body_has(needle, true, &mut ledger.spending).await?,
+            Filter::TextOrHint(needle) => {
+                message.header_has(needle, &mut ledger.spending).await?
+                    || message.body_has(needle, true, &mut ledger.spending).await?
             }
             // What fits the words the plan has found.
             Filter::Fuzzy(_, exactly) => matches(message, exactly, ledger).await?,
@@ -122,7 +127,7 @@ fn cost(filter: &Filter) -> u8 {
         Filter::Sent(_) => 1,
         Filter::Header(crate::Field::Named(_), _) => 2,
         Filter::Header(..) => 1,
-        Filter::Body(_) | Filter::Text(_) => 3,
+        Filter::Body(_) | Filter::Text(_) | Filter::BodyOrHint(_) | Filter::TextOrHint(_) => 3,
         _ => 0,
     }
 }

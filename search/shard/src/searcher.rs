@@ -221,7 +221,15 @@ impl Inner {
     }
 
     async fn ask(&self, account: AccountId, filter: &Filter) -> Result<Answered, Error> {
-        if !matches!(filter, Filter::Header(..) | Filter::Body(_) | Filter::Text(_)) {
+        let is_text = matches!(
+            filter,
+            Filter::Header(..)
+                | Filter::Body(_)
+                | Filter::Text(_)
+                | Filter::BodyOrHint(_)
+                | Filter::TextOrHint(_)
+        );
+        if !is_text {
             return Ok(Err(Scanned::NotText));
         }
         let (opened, cursor) = match self.published(account).await? {

@@ -85,8 +85,9 @@ fn one(call: &Call, name: &str, value: &Value) -> Result<Condition, MethodError>
         "hasSmime" if smime::is_used(call) => Condition::Smime(yes()?),
         "hasVerifiedSmime" if smime::is_used(call) => Condition::Verified(yes()?),
         "hasVerifiedSmimeAtDelivery" if smime::is_used(call) => Condition::VerifiedAtDelivery(yes()?),
-        "text" => all(&query::Filter::Text)?,
-        "body" => all(&query::Filter::Body)?,
+        // RFC 8621 §4.4.1: alt and title of HTML are searched.
+        "text" => all(&query::Filter::TextOrHint)?,
+        "body" => all(&query::Filter::BodyOrHint)?,
         "from" => field(Field::From)?,
         "to" => field(Field::To)?,
         "cc" => field(Field::Cc)?,
@@ -168,7 +169,9 @@ impl Text<'_> {
     pub(crate) fn words(&self) -> Option<String> {
         fn words(filter: &query::Filter) -> Option<String> {
             match filter {
-                query::Filter::Text(needle) | query::Filter::Body(needle) => Some(needle.as_str().to_owned()),
+                query::Filter::TextOrHint(needle) | query::Filter::BodyOrHint(needle) => {
+                    Some(needle.as_str().to_owned())
+                }
                 query::Filter::And(parts) => {
                     Some(parts.iter().map(words).collect::<Option<Vec<_>>>()?.join(" "))
                 }

@@ -88,11 +88,11 @@ fn of_text(filter: &query::Filter, words: &mut Words) {
         query::Filter::And(parts) | query::Filter::Or(parts) => {
             parts.iter().for_each(|part| of_text(part, words));
         }
-        query::Filter::Text(needle) => {
+        query::Filter::TextOrHint(needle) => {
             add(&mut words.subject, needle.as_str());
             add(&mut words.body, needle.as_str());
         }
-        query::Filter::Body(needle) => add(&mut words.body, needle.as_str()),
+        query::Filter::BodyOrHint(needle) => add(&mut words.body, needle.as_str()),
         query::Filter::Header(Field::Subject, needle) => add(&mut words.subject, needle.as_str()),
         _ => {}
     }

@@ -70,9 +70,13 @@ impl Random {
             0 => format!("{}\r\n", self.words(6)).repeat(80),
             _ => self.words(12),
         };
+        let (kind, body) = match self.below(3) {
+            0 => ("html", format!("<p title=\"{}\">{body}</p>", self.words(4))),
+            _ => ("plain", body),
+        };
         format!(
             "From: {} <{}@example.org>\r\nTo: b.c@example.org\r\nSubject: {}\r\nX-Note: {}\r\n\
-             Content-Type: text/plain; charset=utf-8\r\n\r\n{body}\r\n",
+             Content-Type: text/{kind}; charset=utf-8\r\n\r\n{body}\r\n",
             self.words(2),
             self.below(9),
             self.words(4),
@@ -82,11 +86,13 @@ impl Random {
 
     fn text(&self) -> Filter {
         let needle = self.needle();
-        match self.below(6) {
+        match self.below(8) {
             0 => Filter::Header(Field::From, needle),
             1 => Filter::Header(Field::Subject, needle),
             2 => Filter::Header(Field::Named("X-Note".into()), needle),
             3 => Filter::Text(needle),
+            4 => Filter::TextOrHint(needle),
+            5 => Filter::BodyOrHint(needle),
             _ => Filter::Body(needle),
         }
     }

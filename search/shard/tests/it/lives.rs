@@ -128,7 +128,7 @@ async fn of_the_first_format(world: &World) {
     let mut manifest = world.segments.manifest(3, 1).await.unwrap();
     manifest.segments[0].bodies[0].files.retain(|file| file.suffix != ".forms");
     for file in &mut manifest.segments[0].bodies[0].files {
-        file.suffix = file.suffix.replace(".parts", ".grams");
+        file.suffix = file.suffix.replace(".pieces", ".parts");
     }
     let (key, bytes) = (&key, &manifest.to_bytes());
     let db = world.segments.database();

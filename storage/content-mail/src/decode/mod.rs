@@ -3,6 +3,7 @@
 //! Decoding never fails; what is wrong is left out or kept as it is, and said to be wrong where IMAP must
 //! know it (BINARY).
 
+mod hints;
 mod text;
 mod transfer;
 mod words;
@@ -12,7 +13,7 @@ use std::borrow::Cow;
 use mail_parser::Charset;
 
 pub use mail_parser::html_to_text;
-pub use text::{body_text, each_text};
+pub use text::{Shown, body_text, each_shown, each_text};
 pub use transfer::{Decoder, transfer};
 pub use words::words;
 

@@ -2,11 +2,17 @@
 
 use std::borrow::Cow;
 
+use super::hints::each_hint;
 use super::{charset, guess, html_to_text, transfer};
 use crate::{Content, Encoding, Part};
 
 /// The text of a part from its encoded body: decoded, in UTF-8, without markup. Empty for what is no text.
 pub fn body_text(part: &Part, body: &[u8]) -> String {
+    without_markup(part, marked_up(part, body))
+}
+
+/// The text of a part as it was written; empty for what is no text.
+fn marked_up(part: &Part, body: &[u8]) -> String {
     if part.content_type.kind != "text" {
         return String::new();
     }
@@ -15,25 +21,68 @@ pub fn body_text(part: &Part, body: &[u8]) -> String {
         Some(label) => charset(label, &decoded),
         None => guess(&decoded),
     };
-    match part.content_type.subtype.as_str() {
-        "html" => html_to_text(&text),
-        _ => text.into_owned(),
-    }
+    text.into_owned()
+}
+
+fn is_html(part: &Part) -> bool {
+    part.content_type.is("text", "html")
+}
+
+fn without_markup(part: &Part, text: String) -> String {
+    if is_html(part) { html_to_text(&text) } else { text }
+}
+
+/// A text of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown<'a> {
+    /// What is there to be read.
+    Text(&'a str),
+    /// What HTML says besides: an attribute that is meant for people (RFC 8621 §4.4.1).
+    Hint(&'a str),
 }
 
 /// Calls `visit` with the text of every text part of a message, enclosed messages' parts included, until it
 /// returns false. `message` is the whole message, `part` its root or any part of it.
 pub fn each_text(message: &[u8], part: &Part, visit: &mut dyn FnMut(&str) -> bool) -> bool {
-    match &part.content {
-        Content::Leaf => {
-            let text = body_text(part, slice(message, part));
+    each_leaf(message, part, &mut |leaf| match leaf {
+        Leaf::Header(text) => visit(&text),
+        Leaf::Part(part, text) => {
+            let text = without_markup(part, text);
             text.is_empty() || visit(&text)
         }
-        Content::Multipart(children) => children.iter().all(|child| each_text(message, child, visit)),
+    })
+}
+
+/// The same with the hints of HTML, each behind the text that it is in.
+pub fn each_shown(message: &[u8], part: &Part, visit: &mut dyn FnMut(Shown<'_>) -> bool) -> bool {
+    each_leaf(message, part, &mut |leaf| match leaf {
+        Leaf::Header(text) => visit(Shown::Text(&text)),
+        Leaf::Part(part, text) if is_html(part) => {
+            let shown = html_to_text(&text);
+            (shown.is_empty() || visit(Shown::Text(&shown)))
+                && each_hint(&text, &mut |hint| visit(Shown::Hint(hint)))
+        }
+        Leaf::Part(_, text) => text.is_empty() || visit(Shown::Text(&text)),
+    })
+}
+
+/// What a message is made of.
+enum Leaf<'a> {
+    /// The header of an enclosed message.
+    Header(String),
+    /// A part that is not taken apart, as it was written.
+    Part(&'a Part, String),
+}
+
+fn each_leaf(message: &[u8], part: &Part, visit: &mut dyn FnMut(Leaf<'_>) -> bool) -> bool {
+    match &part.content {
+        Content::Leaf => visit(Leaf::Part(part, marked_up(part, slice(message, part)))),
+        Content::Multipart(children) => children.iter().all(|child| each_leaf(message, child, visit)),
         Content::Message(nested) => {
             let header = usize_range(message, nested.part.header.start, nested.part.header.end);
             let header: Cow<'_, str> = guess(header);
-            (header.is_empty() || visit(&super::words(&header))) && each_text(message, &nested.part, visit)
+            (header.is_empty() || visit(Leaf::Header(super::words(&header).into_owned())))
+                && each_leaf(message, &nested.part, visit)
         }
     }
 }
@@ -79,6 +128,25 @@ mod tests {
             found,
             vec!["gr\u{fc}n".to_owned(), "Subject: inn\u{e9}r".to_owned(), "quoted".to_owned()]
         );
+    }
+
+    /// RFC 8621 §4.4.1
+    #[test]
+    fn of_html_what_people_read_is_text() {
+        let html = "<html><head><title>titled</title><style>p{color:red}</style><script>x()</script></head>\
+            <body><!-- commented --><style>b{}</style><p class=\"marked\" title=\"hinted\">read<img alt=\"a > b\"></p>";
+        let message = format!("Content-Type: text/html\r\n\r\n{html}");
+        assert_eq!(texts(&message), ["read"]);
+        let summary = summarize(message.as_bytes(), &Limits::default());
+        let mut all = Vec::new();
+        each_shown(message.as_bytes(), &summary.structure, &mut |shown| {
+            all.push(match shown {
+                Shown::Text(text) => text.trim().to_owned(),
+                Shown::Hint(hint) => format!("({hint})"),
+            });
+            true
+        });
+        assert_eq!(all, ["read", "(hinted)", "(a > b)"]);
     }
 
     #[test]
