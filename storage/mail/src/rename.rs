@@ -125,7 +125,9 @@ impl Store {
                 if shown.is_some_and(|shown| shown > own.into()) {
                     validate_anew_in(txn, account, mailbox.id).await?;
                 }
-                retire_in(txn, account, &mailbox.path, own);
+                if !mailbox.path.is_aside() {
+                    retire_in(txn, account, &mailbox.path, own);
+                }
             }
         }
         Ok(())
