@@ -18,7 +18,7 @@ use schema::{AccountId, BlobHash};
 use serde_json::json;
 
 use crate::access::{self, Access};
-use crate::email::{part_at, part_of, part_source, read};
+use crate::email::{part_at, part_blob, part_of, part_source, read};
 use crate::fail::Fail;
 use crate::options::MESSAGE;
 use crate::upload::upload_of;
@@ -91,7 +91,13 @@ fn slice(bytes: &Bytes, range: Range<u64>) -> Bytes {
     bytes.slice(at(range.start)..at(range.end))
 }
 
+/// Whether an id has the form of ids of blobs.
+pub(crate) fn is_blob_id(id: &str) -> bool {
+    upload_of(id).is_some() || part_of(id).is_some() || part_blob(id).is_some_and(is_blob_id)
+}
+
 /// The blob of an id in an account; none if there is none.
+
 pub(crate) async fn find(services: &Services, access: &Access, id: &str) -> Result<Option<Source>, Fail> {
     let account = access.account;
     if let Some((expires, hash)) = upload_of(id) {

@@ -155,11 +155,21 @@ impl Became {
     }
 }
 
-/// What the account holds, and the quotas that are seen. RFC 9425 §4.1: only those of types whose capability the request uses.
+/// RFC 9425 §4.1: quotas are seen of types whose capability the request uses.
+fn are_seen(call: &Call) -> bool {
+    call.using.iter().any(|urn| urn == MAIL)
+}
+
+/// What the account holds, and the quotas that are seen.
 async fn usage(call: &Call, account: &Id) -> Result<(Usage, Vec<Quota>), Fail> {
     let usage = call.services().mail.usage(call.reader(account)?.account).await?;
-    let seen = call.using.iter().any(|urn| urn == MAIL);
-    Ok((usage, if seen { Quota::of(&usage) } else { Vec::new() }))
+    let quotas = if are_seen(call) { Quota::of(&usage) } else { Vec::new() };
+    Ok((usage, quotas))
+}
+
+/// What became of the quotas that are seen.
+fn became(call: &Call, before: &Usage, now: &Usage) -> Became {
+    if are_seen(call) { Became::between(before, now) } else { Became::default() }
 }
 
 /// RFC 9425 §4.2
@@ -190,7 +200,7 @@ async fn run_changes(call: &Call, arguments: Object) -> Result<Object, Fail> {
     let (usage, _) = usage(call, &changes.account).await?;
     let incarnation = call.services().incarnation;
     let before = usage_of(incarnation, &changes.since).ok_or(MethodError::CannotCalculateChanges)?;
-    let became = Became::between(&before, &usage);
+    let became = became(call, &before, &usage);
     let count = became.created.len() + became.updated.len() + became.destroyed.len();
     if changes.max.is_some_and(|max| count > max) {
         return Err(MethodError::CannotCalculateChanges.into());
@@ -310,7 +320,7 @@ async fn run_query_changes(call: &Call, arguments: Object) -> Result<Object, Fai
         removed: Vec::new(),
         added: Vec::new(),
     };
-    let changed = Became::between(&before, &usage).all();
+    let changed = became(call, &before, &usage).all();
     Ok(answer.work_out(&changed, &ids, asked.up_to.as_ref(), asked.max)?.into_object())
 }
 

@@ -43,12 +43,13 @@ async fn run(call: &Call, arguments: Object) -> Result<Object, Fail> {
             Some(blob) => download::find(call.services(), &access, blob).await?,
             None => None,
         };
-        let (Some(blob), Some(_)) = (blob, found) else {
+        // RFC 9404 §4.3: that a blob is not seen is told as that it is in nothing; what is no id of a blob is not found.
+        let Some(blob) = blob.filter(|blob| found.is_some() || download::is_blob_id(blob)) else {
             missing.push(Value::from(reference.to_string()));
             continue;
         };
         // Blobs of messages are named after their email; what was uploaded is in no record as it is.
-        let email = match part_of(&blob) {
+        let email = match part_of(&blob).filter(|_| found.is_some()) {
             Some((email, _)) => call.services().email(&access, email).await?,
             None => None,
         };

@@ -40,7 +40,7 @@ async fn run(call: &mut Call, arguments: Object) -> Result<Object, Fail> {
     }
     let (mut created, mut refused) = (Object::new(), Object::new());
     let mut allowance = Allowance::new();
-    for (creation, object) in create {
+    for (creation, object) in in_order(create) {
         let name =
             Id::new(&creation).ok_or_else(|| MethodError::invalid("create", "blobs by creation id"))?;
         let made = if access.may_somewhere(Rights::INSERT) {
@@ -65,6 +65,32 @@ async fn run(call: &mut Call, arguments: Object) -> Result<Object, Fail> {
         ("notCreated", or_null(refused)),
     ]);
     Ok(told.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+/// One may be made of others of the same call, in whatever order they are given (RFC 8620 §5.3).
+fn in_order(create: Object) -> Vec<(String, Value)> {
+    let mut waiting: Vec<(String, Value)> = create.into_iter().collect();
+    let mut ordered = Vec::with_capacity(waiting.len());
+    loop {
+        let names: Vec<String> = waiting.iter().map(|(name, _)| format!("#{name}")).collect();
+        let (later, ready): (Vec<_>, Vec<_>) =
+            waiting.into_iter().partition(|(_, object)| refers_to(object, &names));
+        let stuck = ready.is_empty();
+        ordered.extend(ready);
+        if stuck {
+            // What is made of itself is told so when it is made.
+            ordered.extend(later);
+            return ordered;
+        }
+        waiting = later;
+    }
+}
+
+/// Whether something is made of one of these.
+fn refers_to(object: &Value, names: &[String]) -> bool {
+    let sources = object.get("data").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let mut blobs = sources.iter().filter_map(|source| source.get("blobId")?.as_str());
+    blobs.any(|blob| names.iter().any(|name| name == blob))
 }
 
 async fn make(
@@ -156,8 +182,9 @@ fn read(object: Value) -> Result<(Vec<Source>, Value), SetError> {
 /// RFC 9404 §4.1: a `DataSourceObject`.
 fn source(value: Value) -> Option<Source> {
     let Value::Object(mut members) = value else { return None };
-    let (text, coded, id) =
-        (members.remove("data:asText"), members.remove("data:asBase64"), members.remove("blobId"));
+    let data = |value: Option<Value>| value.filter(|value| !value.is_null());
+    let (text, coded) = (data(members.remove("data:asText")), data(members.remove("data:asBase64")));
+    let id = members.remove("blobId");
     let number = |value: Option<Value>| match value {
         None | Some(Value::Null) => Some(None),
         Some(value) => u64::try_from(jmap_proto::arguments::int(&value)?).ok().map(Some),
@@ -177,6 +204,15 @@ fn source(value: Value) -> Option<Source> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_made_of_others_comes_behind_them() {
+        let of = |id: &str| json!({"data": [{"blobId": id}]});
+        let create = json!({"a": of("#b"), "b": of("#c"), "c": of("U1"), "d": of("#d"), "e": of("#none")});
+        let Value::Object(create) = create else { panic!() };
+        let order: Vec<String> = in_order(create).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(order, ["c", "e", "b", "a", "d"]);
+    }
 
     /// RFC 9404 §4.1.1
     #[test]
@@ -199,12 +235,15 @@ mod tests {
             json!({"data": [{}]}),
             json!({"data": [{"data:asText": "a", "data:asBase64": "YQ=="}]}),
             json!({"data": [{"data:asBase64": "Y"}]}),
+            json!({"data": [{"data:asText": null}]}),
             json!({"data": [{"data:asText": "a", "offset": 1}]}),
             json!({"data": [{"blobId": "b", "offset": -1}]}),
             json!({"data": [{"blobId": "b", "more": 1}]}),
         ] {
             assert_eq!(read(bad.clone()).unwrap_err().kind(), "invalidProperties", "{bad}");
         }
+        let null = json!({"data": [{"data:asText": null, "data:asBase64": "YQ=="}]});
+        assert_eq!(read(null).unwrap().0, [Source::Data(b"a".to_vec())]);
         let many = json!({"data": vec![json!({"data:asText": ""}); SOURCES + 1]});
         assert_eq!(read(many).unwrap_err().kind(), "tooLarge");
     }

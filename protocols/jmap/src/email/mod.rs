@@ -27,7 +27,7 @@ mod wanted;
 use crate::registry::Method;
 
 pub(crate) use order::SORTS;
-pub(crate) use parse::{answer as parse_answer, blob_ids, find, part_source, summarize};
+pub(crate) use parse::{answer as parse_answer, blob_ids, find, part_blob, part_source, summarize};
 pub(crate) use query::run as query_emails;
 pub(crate) use reading::{Reading, blob_id, body_value, part_at, part_of, read};
 pub(crate) use set::{REMOVE, further};

@@ -128,6 +128,11 @@ fn part_of(id: &str) -> Option<(&str, Vec<u32>)> {
     path.filter(|_| !blob.starts_with('P')).map(|path| (blob, path))
 }
 
+/// The blob of which such an id names a part.
+pub(crate) fn part_blob(id: &str) -> Option<&str> {
+    part_of(id).map(|(blob, _)| blob)
+}
+
 /// The part of a blob that such an id names; none if it is no such id, or there is none.
 pub(crate) async fn part_source(
     services: &Services,

@@ -5,8 +5,10 @@ mod send;
 mod write;
 
 use content_mail::build::Mdn;
+use jmap_proto::MethodError;
 use serde_json::{Value, json};
 
+use crate::access::Access;
 use crate::registry::Method;
 
 /// The capability (RFC 9007 §1.3).
@@ -14,6 +16,14 @@ pub(crate) const MDN: &str = "urn:ietf:params:jmap:mdn";
 
 /// The methods of the type.
 pub(crate) const METHODS: &[Method] = &[("MDN/send", send::send), ("MDN/parse", parse::parse)];
+
+/// RFC 9007 §2.1, §2.2: an account that is not there has no error of its own.
+fn account(access: Result<Access, MethodError>) -> Result<Access, MethodError> {
+    access.map_err(|error| match error {
+        MethodError::AccountNotFound => MethodError::invalid("accountId", "there is no such one"),
+        other => other,
+    })
+}
 
 /// The properties of a notification's own fields, as they are told.
 fn told(mdn: &Mdn) -> Value {

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use jmap_proto::{Arguments, Id, Object};
 use serde_json::{Value, json};
 
-use super::told;
+use super::{account, told};
 use crate::call::{Answer, Call};
 use crate::email::{Reading, blob_ids, body_value, find, parse_answer, query_emails, summarize};
 use crate::fail::Fail;
@@ -29,7 +29,7 @@ async fn run(call: &Call, arguments: Object) -> Result<Object, Fail> {
     let account_id = arguments.id("accountId")?;
     let blobs = blob_ids(call, &mut arguments)?;
     arguments.end()?;
-    let access = call.reader(&account_id)?;
+    let access = account(call.reader(&account_id))?;
     let (mut parsed, mut not_parsable, mut not_found) = (Object::new(), Vec::new(), Vec::new());
     for given in blobs {
         let Some((_, source)) = find(call, &access, &given).await? else {

@@ -12,8 +12,8 @@ use mail::Email;
 use schema::{EmailId, IdentityId};
 use serde_json::{Value, json};
 
-use super::told;
 use super::write::{self, Letter};
+use super::{account, told};
 use crate::access::Access;
 use crate::call::{Answer, Call};
 use crate::email::{self, read};
@@ -63,16 +63,11 @@ async fn run(call: &mut Call, arguments: Object) -> Result<Object, Fail> {
     if given.len() > call.limits().objects_in_set {
         return Err(MethodError::RequestTooLarge.into());
     }
-    // RFC 9007 §2.1: neither account nor identity has an error of its own.
-    let unknown = |name| MethodError::invalid(name, "there is no such one");
-    let access = call.writer(&account_id).map_err(|error| match error {
-        MethodError::AccountNotFound => unknown("accountId"),
-        other => other,
-    })?;
+    let access = account(call.writer(&account_id))?;
     let identities = identity::all(call.services(), access.account).await?;
     let wanted = identity.as_str().parse::<IdentityId>().ok();
     let identity = identities.into_iter().find(|one| Some(one.id) == wanted);
-    let identity = identity.ok_or_else(|| unknown("identityId"))?;
+    let identity = identity.ok_or_else(|| MethodError::invalid("identityId", "there is no such one"))?;
     // RFC 9007 §2.1: what is sent has to be marked as such.
     if !given.keys().all(|id| after.get(&format!("#{id}")).is_some_and(marks)) {
         return Err(MethodError::invalid("onSuccessUpdateEmail", "each sets the keyword $mdnsent").into());
@@ -260,12 +255,24 @@ fn notified(header: &[u8]) -> Vec<String> {
     to
 }
 
-/// What the client does not know of it.
+/// What the client does not know of it (RFC 9007 §2.1): what it has not set, and has a default therefore.
 fn answer(draft: &Draft, letter: &Letter) -> Value {
     let all = told(&draft.mdn);
     let mut answer = Object::new();
-    for name in ["originalRecipient", "originalMessageId"] {
-        answer.insert(name.to_owned(), all.get(name).cloned().unwrap_or_default());
+    let given = [
+        ("reportingUA", draft.mdn.reporting_ua.is_some()),
+        ("extensionFields", !draft.mdn.extensions.is_empty()),
+    ];
+    let given = |name: &str| given.contains(&(name, true));
+    for name in
+        ["originalRecipient", "originalMessageId", "mdnGateway", "error", "reportingUA", "extensionFields"]
+    {
+        if !given(name) {
+            answer.insert(name.to_owned(), all.get(name).cloned().unwrap_or_default());
+        }
+    }
+    if !draft.include_original {
+        answer.insert("includeOriginalMessage".to_owned(), false.into());
     }
     if draft.final_recipient.is_none() {
         answer.insert("finalRecipient".to_owned(), draft.mdn.final_recipient.as_str().into());
