@@ -212,7 +212,7 @@ fn sent_back(to: &str, error: &Error) -> Ended {
 }
 
 /// RFC 9700 §4.12: 303, so that what was put in does not go along.
-fn see(uri: &str) -> Response {
+pub(crate) fn see(uri: &str) -> Response {
     match HeaderValue::try_from(uri) {
         Ok(uri) => (StatusCode::SEE_OTHER, [(header::LOCATION, uri)]).into_response(),
         Err(_) => page::problem(StatusCode::BAD_REQUEST, "The application cannot be reached."),
@@ -225,10 +225,15 @@ pub(crate) fn told(error: &Error) -> Ended {
 }
 
 pub(crate) fn tell(refused: &Refused) -> Ended {
-    let (status, why) = match refused {
-        Refused::Client(error) => return told(error),
+    let (status, why) = why(refused);
+    Ended { name: refused.name(), response: page::problem(status, why) }
+}
+
+/// What users are told of it.
+pub(crate) fn why(refused: &Refused) -> (StatusCode, &str) {
+    match refused {
+        Refused::Client(error) => (StatusCode::BAD_REQUEST, &error.detail),
         Refused::Unsafe => (StatusCode::FORBIDDEN, "Use https to log in."),
         _ => (StatusCode::SERVICE_UNAVAILABLE, "This does not work at present. Please try again."),
-    };
-    Ended { name: refused.name(), response: page::problem(status, why) }
+    }
 }

@@ -5,7 +5,7 @@ use accounts::{AuthFailure, AuthRequest, Entered as Code, Entry, Person, Secret}
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
-use oauth_proto::Error;
+use oauth_proto::{Error, Form};
 
 use crate::form_cookie::FormCookie;
 use crate::page::{CodeAsked, Login};
@@ -46,6 +46,26 @@ impl Entered {
         Entered { stray: true, ..Entered::default() }
     }
 
+    /// What has to be shown with a code: the password was right.
+    pub(crate) fn code_word(&self) -> Option<&Secret> {
+        self.word.as_ref()
+    }
+
+    /// As whom somebody wanted to log in.
+    pub(crate) fn login(&self) -> Option<&str> {
+        self.login.as_deref()
+    }
+
+    /// What was wrong, for who reads the page again.
+    pub(crate) fn error(&self) -> (StatusCode, Option<&'static str>) {
+        match (self.failure, &self.word, self.stray) {
+            (Some(AuthFailure::Invalid), Some(_), _) => (StatusCode::FORBIDDEN, Some(WRONG_CODE)),
+            (Some(failure), ..) => failed(failure),
+            (None, _, true) => (StatusCode::FORBIDDEN, Some("The page was too old. Please log in again.")),
+            (None, _, false) => (StatusCode::OK, None),
+        }
+    }
+
     /// In one word, for counting.
     pub(crate) fn name(&self) -> &'static str {
         match (self.stray, &self.word) {
@@ -70,99 +90,81 @@ impl Server {
     /// The page with the question.
     pub(crate) fn page(&self, question: &Question<'_>, headers: &HeaderMap, entered: &Entered) -> Response {
         let cookie = FormCookie::of(headers, question.secure, &*self.services.rng);
-        if let Some(word) = &entered.word {
-            return code_page(question, word, entered.failure, &cookie);
-        }
-        let (status, error) = match (entered.failure, entered.stray) {
-            (Some(failure), _) => failed(failure),
-            (None, true) => (StatusCode::FORBIDDEN, Some("The page was too old. Please log in again.")),
-            (None, false) => (StatusCode::OK, None),
+        let (status, error) = entered.error();
+        let (action, client, source) = (question.action, question.client, question.source);
+        let token = cookie.value();
+        let page = match entered.code_word() {
+            Some(word) => {
+                CodeAsked { action, client, source, token, word: word.expose(), error }.render(status)
+            }
+            None => {
+                let (target, login) = (question.target, entered.login().unwrap_or(question.hint));
+                let scopes = question.scope.tokens().map(scopes::words).collect();
+                Login { action, client, target, source, scopes, token, login, error }.render(status)
+            }
         };
-        let page = Login {
-            action: question.action,
-            client: question.client,
-            target: question.target,
-            source: question.source,
-            scopes: question.scope.tokens().map(scopes::words).collect(),
-            token: cookie.value(),
-            login: entered.login.as_deref().unwrap_or(question.hint),
-            error,
-        };
-        told(page.render(status), question, &cookie)
+        told(page, question.secure, &cookie)
     }
 
     /// What the user says in a form that comes from the page.
     pub(crate) async fn word(&self, remote: Remote, secure: bool, request: Request) -> Result<Word, Error> {
-        let own = is_own_page(request.uri(), request.headers());
-        let cookie = FormCookie::shown(request.headers(), secure);
+        let (uri, headers) = (request.uri().clone(), request.headers().clone());
         let form = answer::form(request).await?;
-        let token = form.get("token").unwrap_or_default();
-        if !own || !cookie.is_some_and(|cookie| cookie.is(token)) {
+        if !is_from_page(&uri, &headers, secure, &form) {
             return Ok(Word::Again(Entered::stray()));
         }
         if form.get("answer") != Some("allow") {
             return Ok(Word::No);
         }
+        Ok(self.person(remote, &form).await.map_or_else(Word::Again, Word::Yes))
+    }
+
+    /// Who logs in by a form of ours: with a password, or with the code that was asked for besides.
+    pub(crate) async fn person(&self, remote: Remote, form: &Form) -> Result<Person, Entered> {
         if let Some(word) = form.get("word") {
-            return Ok(self.coded(remote, Secret::new(word), form.get("code").unwrap_or_default()).await);
+            return self.coded(remote, Secret::new(word), form.get("code").unwrap_or_default()).await;
         }
         let login = form.get("login").unwrap_or_default();
         let password = Secret::new(form.get("password").unwrap_or_default());
         let shown = AuthRequest { mechanism: "OAUTH", login, password: &password, remote: remote.address };
-        Ok(match self.services.authenticator.person(shown).await {
-            Ok(Entry::Person(person)) => Word::Yes(person),
-            Ok(Entry::Code(word)) => Word::Again(Entered { word: Some(word), ..Entered::default() }),
+        match self.services.authenticator.person(shown).await {
+            Ok(Entry::Person(person)) => Ok(person),
+            Ok(Entry::Code(word)) => Err(Entered { word: Some(word), ..Entered::default() }),
             Err(failure) => {
                 let login = Some(login.to_owned());
-                Word::Again(Entered { login, failure: Some(failure), ..Entered::default() })
+                Err(Entered { login, failure: Some(failure), ..Entered::default() })
             }
-        })
+        }
     }
 
     /// What the user says who was asked for a code.
-    async fn coded(&self, remote: Remote, word: Secret, code: &str) -> Word {
+    async fn coded(&self, remote: Remote, word: Secret, code: &str) -> Result<Person, Entered> {
         let failure = match self.services.authenticator.code(&word, code, remote.address).await {
-            Ok(Code::Yes(person)) => return Word::Yes(person),
+            Ok(Code::Yes(person)) => return Ok(person),
             // It took too long: the password is asked for again.
-            Ok(Code::Over) => return Word::Again(Entered::stray()),
+            Ok(Code::Over) => return Err(Entered::stray()),
             Ok(Code::Wrong) => AuthFailure::Invalid,
             Ok(Code::Limited) => AuthFailure::RateLimited,
             Err(failure) => failure,
         };
-        Word::Again(Entered { word: Some(word), failure: Some(failure), ..Entered::default() })
+        Err(Entered { word: Some(word), failure: Some(failure), ..Entered::default() })
     }
 }
 
-/// The page that asks for a code.
-fn code_page(
-    question: &Question<'_>,
-    word: &Secret,
-    failure: Option<AuthFailure>,
-    cookie: &FormCookie,
-) -> Response {
-    let (status, error) = match failure {
-        None => (StatusCode::OK, None),
-        Some(AuthFailure::Invalid) => {
-            (StatusCode::FORBIDDEN, Some("The code is wrong, or was used before. Wait for the next one."))
-        }
-        Some(failure) => failed(failure),
-    };
-    let page = CodeAsked {
-        action: question.action,
-        client: question.client,
-        source: question.source,
-        token: cookie.value(),
-        word: word.expose(),
-        error,
-    };
-    told(page.render(status), question, cookie)
+/// What is said of a code that is not good.
+pub(crate) const WRONG_CODE: &str = "The code is wrong, or was used before. Wait for the next one.";
+
+/// Whether a form comes from a page that this browser has been shown to log in.
+pub(crate) fn is_from_page(uri: &Uri, headers: &HeaderMap, secure: bool, form: &Form) -> bool {
+    let token = form.get("token").unwrap_or_default();
+    is_own_page(uri, headers) && FormCookie::shown(headers, secure).is_some_and(|cookie| cookie.is(token))
 }
 
 /// A page with its cookie.
-fn told(mut response: Response, question: &Question<'_>, cookie: &FormCookie) -> Response {
+pub(crate) fn told(mut response: Response, secure: bool, cookie: &FormCookie) -> Response {
     let limited = response.status() == StatusCode::TOO_MANY_REQUESTS;
     let headers = response.headers_mut();
-    if let Some(field) = cookie.field(question.secure) {
+    if let Some(field) = cookie.field(secure) {
         headers.append(header::SET_COOKIE, field);
     }
     if limited {
@@ -172,7 +174,7 @@ fn told(mut response: Response, question: &Question<'_>, cookie: &FormCookie) ->
 }
 
 /// Whether a form comes from a page of ours, as far as the browser says (RFC 6454 §7, Fetch Metadata).
-fn is_own_page(uri: &Uri, headers: &HeaderMap) -> bool {
+pub(crate) fn is_own_page(uri: &Uri, headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     let site = text("sec-fetch-site").is_none_or(|site| site == "same-origin");
     site && text("origin").is_none_or(|origin| origin == base(uri))

@@ -28,13 +28,7 @@ impl FormCookie {
 
     /// The browser's.
     pub(crate) fn shown(headers: &HeaderMap, secure: bool) -> Option<Self> {
-        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let mut values = cookies
-            .flat_map(|value| value.split(';'))
-            .filter_map(|pair| pair.trim().split_once('='))
-            .filter(|(name, _)| *name == Self::name(secure))
-            .map(|(_, value)| value);
-        let (value, None) = (values.next()?, values.next()) else { return None };
+        let value = one_cookie(headers, Self::name(secure))?;
         let whole = URL_SAFE_NO_PAD.decode(value).is_ok_and(|bytes| bytes.len() == LENGTH);
         whole.then(|| FormCookie(value.to_owned()))
     }
@@ -59,6 +53,17 @@ impl FormCookie {
     fn name(secure: bool) -> &'static str {
         if secure { "__Host-godwit-form" } else { "godwit-form" }
     }
+}
+
+/// The value of a browser's cookie. Of two of a name one is not ours: then there is none.
+pub(crate) fn one_cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut values = cookies
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .filter(|(known, _)| *known == name)
+        .map(|(_, value)| value);
+    values.next().filter(|_| values.next().is_none())
 }
 
 #[cfg(test)]

@@ -2,17 +2,18 @@
 //! a client.
 //!
 //! Where to start reading: [`OAuth::routes`] (what is where), `authorize` (from a client's request over the page to the code),
-//! `token`. What parameters mean is in `oauth-proto`; what becomes of clients, grants and tokens in `accounts::oauth`.
+//! `token`, `account` (where users see and take back what they have allowed). What parameters mean is in `oauth-proto`; what becomes of clients, grants and tokens in `accounts::oauth`.
 //!
 //! # Invariants
 //! - The routers here know no connection: whoever serves them puts a [`Remote`] into each request. Where others could read along,
 //!   nothing but the metadata is answered.
 //! - A user is sent away only to where the client has registered, and only with the answer to a request that can be answered
 //!   (RFC 6749 §4.1.2.1, RFC 9700 §4.11).
-//! - A login is checked where all are, so that it is throttled as all are; nobody stays logged in here. Page and consent are one
-//!   form, which works without script.
+//! - A login is checked where all are, so that it is throttled as all are. Page and consent are one form, which works without
+//!   script, and by which nobody stays logged in: only the page of the own account (`account`) knows visits, and they allow nothing.
 //! - What comes from outside is shown only escaped, and its errors are told to who sent it and to nobody else: no log has them.
 
+mod account;
 mod answer;
 mod authorize;
 mod client;
@@ -134,6 +135,7 @@ impl OAuth {
             .route(AT.register, post(register::register))
             .route(AT.device, post(device::begin))
             .route(device::PAGE, get(device::show).post(device::decide))
+            .route(account::PAGE, get(account::show).post(account::decide))
             .with_state(Arc::clone(&self.server))
     }
 }

@@ -99,6 +99,30 @@ pub(crate) fn error_box(title: &str, error: Option<&str>) -> String {
     })
 }
 
+/// Where a user says who it is. `wrong`: that was not good before.
+pub(crate) fn login_fields(login: &str, wrong: bool) -> String {
+    let described = if wrong { " aria-invalid=\"true\" aria-describedby=\"error\"" } else { "" };
+    format!(
+        "<label for=\"login\">Mail address</label>\n\
+         <input id=\"login\" name=\"login\" type=\"text\" inputmode=\"email\" autocomplete=\"username\" \
+         autocapitalize=\"none\" spellcheck=\"false\" value=\"{}\"{described}>\n\
+         <label for=\"password\">Password</label>\n\
+         <input id=\"password\" name=\"password\" type=\"password\" autocomplete=\"current-password\"{described}>\n",
+        escape(login)
+    )
+}
+
+/// Where a user types what a device shows that makes codes.
+pub(crate) fn code_field(wrong: bool) -> String {
+    let (described, by) = if wrong { (" aria-invalid=\"true\"", "hint error") } else { ("", "hint") };
+    format!(
+        "<label for=\"code\">Code</label>\n\
+         <input id=\"code\" name=\"code\" type=\"text\" inputmode=\"numeric\" autocomplete=\"one-time-code\" \
+         autocapitalize=\"none\" spellcheck=\"false\" aria-describedby=\"{by}\"{described}>\n\
+         <p id=\"hint\">Six digits. If you have lost the device: one of the codes that you were given on paper.</p>\n"
+    )
+}
+
 /// Asks for the code that a device shows.
 pub(crate) fn code(status: StatusCode, error: Option<&str>) -> Response {
     let mut body = error_box("The device cannot go on", error);
@@ -152,23 +176,18 @@ impl Login<'_> {
         for words in &self.scopes {
             let _ = writeln!(body, "<li>{}</li>", escape(words));
         }
-        let described =
-            if self.error.is_some() { " aria-invalid=\"true\" aria-describedby=\"error\"" } else { "" };
         let _ = write!(
             body,
             "</ul>\n<form method=\"post\" action=\"{}\">\n\
              <input type=\"hidden\" name=\"token\" value=\"{}\">\n\
-             <label for=\"login\">Mail address</label>\n\
-             <input id=\"login\" name=\"login\" type=\"text\" inputmode=\"email\" autocomplete=\"username\" \
-             autocapitalize=\"none\" spellcheck=\"false\" value=\"{}\"{described}>\n\
-             <label for=\"password\">Password</label>\n\
-             <input id=\"password\" name=\"password\" type=\"password\" autocomplete=\"current-password\"{described}>\n\
+             {}\
              <button type=\"submit\" name=\"answer\" value=\"allow\">Log in and allow</button>\n\
              <button type=\"submit\" name=\"answer\" value=\"deny\">Do not allow</button>\n</form>\n\
-             <p>You can take this back at any time: change your password, or ask who runs this server.</p>\n",
+             <p>You can take this back at any time on the page of <a href=\"{}\">your account</a>.</p>\n",
             escape(self.action),
             escape(self.token),
-            escape(self.login),
+            login_fields(self.login, self.error.is_some()),
+            crate::account::PAGE,
         );
         page(status, "Log in and allow", &body, self.source)
     }
@@ -195,8 +214,6 @@ impl CodeAsked<'_> {
     pub(crate) fn render(&self, status: StatusCode) -> Response {
         let client = escape(if self.client.is_empty() { "An application" } else { self.client });
         let mut body = error_box("You are not logged in", self.error);
-        let described = if self.error.is_some() { " aria-invalid=\"true\"" } else { "" };
-        let by = if self.error.is_some() { "hint error" } else { "hint" };
         let _ = write!(
             body,
             "<h1>Which code does your device show?</h1>\n\
@@ -204,15 +221,13 @@ impl CodeAsked<'_> {
              <form method=\"post\" action=\"{}\">\n\
              <input type=\"hidden\" name=\"token\" value=\"{}\">\n\
              <input type=\"hidden\" name=\"word\" value=\"{}\">\n\
-             <label for=\"code\">Code</label>\n\
-             <input id=\"code\" name=\"code\" type=\"text\" inputmode=\"numeric\" autocomplete=\"one-time-code\" \
-             autocapitalize=\"none\" spellcheck=\"false\" aria-describedby=\"{by}\"{described}>\n\
-             <p id=\"hint\">Six digits. If you have lost the device: one of the codes that you were given on paper.</p>\n\
+             {}\
              <button type=\"submit\" name=\"answer\" value=\"allow\">Log in and allow</button>\n\
              <button type=\"submit\" name=\"answer\" value=\"deny\">Do not allow</button>\n</form>\n",
             escape(self.action),
             escape(self.token),
             escape(self.word),
+            code_field(self.error.is_some()),
         );
         page(status, "Code of your device", &body, self.source)
     }

@@ -31,6 +31,6 @@ pub(crate) async fn take_back(
 }
 
 fn render(grant: Allowed) -> api::Grant {
-    let Allowed { id, client, name, scope, created, expires } = grant;
+    let Allowed { id, client, name, scope, created, expires, used: _ } = grant;
     api::Grant { id: format!("{:016x}", id.0), client, name, scope: scope.to_string(), created, expires }
 }

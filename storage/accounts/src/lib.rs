@@ -38,6 +38,7 @@ mod shares;
 mod standing;
 pub mod testing;
 mod verify;
+mod visit;
 
 pub use address::{Address, InvalidAddress, LOCAL_MAX, normalize_domain};
 pub use application::{APPLICATIONS, Application, ApplicationHash};
@@ -56,6 +57,7 @@ pub use push::{PUSHES, Subscribed, proof_of};
 pub use second::{Enrolled, Entered, RECOVERY_CODES, SecondState};
 pub use shares::{SharedAccount, SharedMailbox, SharedMailboxes};
 pub use verify::{check_row_in, of_account};
+pub use visit::{VISIT_IDLE, VISIT_TIME, Visitor};
 
 pub use schema::Rights;
 

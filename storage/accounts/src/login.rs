@@ -1,7 +1,7 @@
 //! Logging in: credentials, and the port that sessions authenticate through.
 
 use crate::groups::shared_with_in;
-use crate::oauth::Bearer;
+use crate::oauth::{Bearer, password_in};
 use crate::proof::{Admitted, Proof};
 use crate::rows::{self, parse_address};
 use crate::second::{self, Entered};
@@ -203,6 +203,32 @@ impl Accounts {
         Ok(())
     }
 
+    /// The same, if the password is still that of a version, which the user has shown. Returns the version of the new one; none if
+    /// another has come in its place.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn replace_password(
+        &self,
+        id: AccountId,
+        shown: u64,
+        password: &Secret,
+    ) -> Result<Option<u64>, Error> {
+        let hash = &self.hash_password(password).await?;
+        let replaced = self.db().transact_versioned("accounts.replace_password", |txn| async move {
+            rows::account_of_kind(&txn, id, Kind::Person).await?;
+            if password_in(&txn, id).await? != Some(shown) {
+                return Ok(None);
+            }
+            Ok::<_, Error>(Some(self.set_credential(&txn, id, hash)))
+        });
+        let (new, version) = replaced.await?;
+        if new.is_some() {
+            self.tell_standing(id, version);
+        }
+        Ok(new)
+    }
+
     /// Hashes a password off the async workers.
     pub async fn hash_password(&self, password: &Secret) -> Result<PasswordHash, Error> {
         let (password, cost, rng) = (password.clone(), self.options().cost, Arc::clone(self.rng()));
@@ -210,13 +236,15 @@ impl Accounts {
         Ok(hash.await.map_err(|_| Error::Interrupted)??)
     }
 
-    pub(crate) fn set_credential(&self, txn: &Transaction, account: AccountId, hash: &PasswordHash) {
+    /// Returns its version.
+    pub(crate) fn set_credential(&self, txn: &Transaction, account: AccountId, hash: &PasswordHash) -> u64 {
         let (version, phc) = (self.rng().u64(), hash.as_str().to_owned());
         let changed = self.now();
         let record = records::Credential { version, phc, changed, ..records::Credential::default() };
         txn.set(&CredentialKey { account, number: PASSWORD }.encode(), &record.to_bytes());
         // Who came in by the former one and stays is looked at again.
         log::touch_standing_in(txn, account);
+        version
     }
 
     /// The address that a login name stands for.

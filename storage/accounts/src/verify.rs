@@ -9,7 +9,7 @@ use findings::{Finding, Kind, Mended, Report};
 use kv::Transaction;
 use schema::keys::account::{
     AddressKey, AliasKey, CredentialKey, DomainKey, GrantKey, GroupMemberKey, LastIdKey, ListMemberKey,
-    MemberOfKey, PrincipalKey, SecondFactorKey, principal_range,
+    MemberOfKey, PrincipalKey, SecondFactorKey, VisitsKey, principal_range,
 };
 use schema::keys::mail::QuotaLimitKey;
 use schema::keys::push::{PushKey, PushRateKey, PushSecretKey, PushSlotKey};
@@ -50,6 +50,7 @@ pub async fn check_row_in(txn: &Transaction, key: &[u8], value: &[u8]) -> Result
 enum Part {
     Credential(u32),
     SecondFactor,
+    Visits,
     Member(GroupMemberKey),
     MemberOf(MemberOfKey),
     ListMember,
@@ -66,6 +67,8 @@ fn part(key: &[u8]) -> Option<(AccountId, Part)> {
         Some((key.account, Part::Credential(key.number)))
     } else if let Ok(key) = SecondFactorKey::decode(key) {
         Some((key.account, Part::SecondFactor))
+    } else if let Ok(key) = VisitsKey::decode(key) {
+        Some((key.account, Part::Visits))
     } else if let Ok(key) = GroupMemberKey::decode(key) {
         Some((key.group, Part::Member(key)))
     } else if let Ok(key) = MemberOfKey::decode(key) {
@@ -233,6 +236,7 @@ fn check_credential(number: u32, value: &[u8], report: &mut Report) {
 async fn check_part(txn: &Transaction, part: Part, value: &[u8], report: &mut Report) -> Result<(), Error> {
     match part {
         Part::SecondFactor => check_second(value, report),
+        Part::Visits => drop(report.record::<records::Visits>(value)),
         Part::Credential(number) => check_credential(number, value, report),
         Part::ListMember => drop(report.bytes::<0>(value)),
         Part::Push => drop(report.record::<PushRecord>(value)),

@@ -1,5 +1,6 @@
 //! The endpoints over a store in memory, with requests as clients and browsers make them.
 
+mod account;
 mod authorize;
 mod clients;
 mod device;
@@ -34,10 +35,17 @@ const MAIL: &str = "urn:ietf:params:jmap:mail";
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
-/// Knows alice, bob and their password `secret`, and counts what may be asked for by anybody.
+/// Knows who is in the directory, and counts what may be asked for by anybody, and passwords that were wrong.
 struct Doorman {
     accounts: Accounts,
     left: parking_lot::Mutex<u32>,
+    wrong: parking_lot::Mutex<u32>,
+}
+
+impl Doorman {
+    fn wrong(&self) -> u32 {
+        *self.wrong.lock()
+    }
 }
 
 impl Authenticator for Doorman {
@@ -47,13 +55,16 @@ impl Authenticator for Doorman {
 
     fn person<'a>(&'a self, request: AuthRequest<'a>) -> BoxFuture<'a, Result<Entry, AuthFailure>> {
         Box::pin(async move {
-            match (request.login, request.password.expose()) {
-                ("alice@example.test" | "bob@example.test", "secret") => {}
-                ("busy", _) => return Err(AuthFailure::RateLimited),
-                ("disabled", _) => return Err(AuthFailure::Disabled),
-                _ => return Err(AuthFailure::Invalid),
+            match request.login {
+                "busy" => return Err(AuthFailure::RateLimited),
+                "disabled" => return Err(AuthFailure::Disabled),
+                _ => {}
             }
-            let record = self.accounts.login(request.login).await.unwrap().unwrap();
+            let record = self.accounts.login(request.login).await.unwrap().ok_or(AuthFailure::Invalid)?;
+            if !record.credentials[0].hash.verify(request.password) {
+                *self.wrong.lock() += 1;
+                return Err(AuthFailure::Invalid);
+            }
             let identity = self.accounts.identity(record.account.id).await.unwrap().unwrap();
             let credential = record.credentials[0].version;
             Ok(match self.accounts.begin_second(identity.account, credential).await.unwrap() {
@@ -93,6 +104,7 @@ impl Authenticator for Doorman {
 struct World {
     router: Router,
     accounts: Accounts,
+    doorman: Arc<Doorman>,
     clock: Arc<ManualClock>,
     db: kv::Database,
     cookie: String,
@@ -144,11 +156,12 @@ impl World {
         let new = NewAccount::new(Kind::Person, "alice@example.test");
         let alice = accounts.create_account(&new).await.unwrap();
         accounts.set_password(alice, &Secret::new("secret")).await.unwrap();
-        let authenticator = Arc::new(Doorman { accounts: accounts.clone(), left: 21.into() });
+        let doorman = Arc::new(Doorman { accounts: accounts.clone(), left: 21.into(), wrong: 0.into() });
+        let authenticator = doorman.clone();
         let services = Services { accounts: accounts.clone(), authenticator, rng, clock: clock.clone() };
         let scopes = vec!["urn:ietf:params:jmap:core", MAIL];
         let router = OAuth::new(services, Options { issuer: None, scopes }).routes();
-        World { router, accounts, clock, db, cookie: String::new() }
+        World { router, accounts, doorman, clock, db, cookie: String::new() }
     }
 
     /// Lets the store be of the newest level.

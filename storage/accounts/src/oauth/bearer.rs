@@ -140,7 +140,7 @@ impl Accounts {
                 .find(|one| same(&one.hash, &hash))
                 .map(|one| (scope_of(&one.scope, &grant), one.expires)),
             Kind::Refresh => same(&grant.refresh, &hash).then(|| (Scope::parse(&grant.scope), grant.expires)),
-            Kind::Code | Kind::Step => None,
+            Kind::Code | Kind::Step | Kind::Visit => None,
         };
         Ok(found.filter(|(_, expires)| *expires > self.now()).map(|(scope, until)| (grant, scope, until)))
     }

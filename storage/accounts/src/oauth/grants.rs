@@ -4,7 +4,7 @@ use super::bearer::{grant_in, password_in, stands_in};
 use super::token::{Kind, Token, same};
 use super::{ACCESS_TIME, CODE_TIME, IDLE_TIME, Scope, clients};
 use crate::login::identity_in;
-use crate::{Accounts, Error, Secret};
+use crate::{Accounts, Error, Secret, visit};
 use changes::log;
 use kv::{Transaction, Versionstamp};
 use schema::keys::account::GrantKey;
@@ -98,6 +98,9 @@ pub struct Allowed {
     pub created: i64,
     /// Until when if it is not used, in milliseconds since the epoch.
     pub expires: i64,
+    /// When the client got its newest access token, in milliseconds since the epoch; none: it has got none yet. Clients that go on
+    /// get one each hour.
+    pub used: Option<i64>,
 }
 
 /// What a transaction has found, and whether a grant has ended by it.
@@ -235,7 +238,7 @@ impl Accounts {
             let shows = |grant: &Grant| match token.kind {
                 Kind::Access => grant.tokens.iter().any(|one| same(&one.hash, &token.hash())),
                 Kind::Refresh => same(&grant.family, &token.family()),
-                Kind::Code | Kind::Step => false,
+                Kind::Code | Kind::Step | Kind::Visit => false,
             };
             if !grant.is_some_and(|grant| grant.client == client && shows(&grant)) {
                 return Ok::<_, Error>((false, None));
@@ -259,6 +262,7 @@ impl Accounts {
                         continue;
                     }
                     let client = clients::client_in(&txn, &grant.client).await?;
+                    let used = grant.tokens.last().map(|newest| newest.expires - ACCESS_TIME);
                     all.push(Allowed {
                         id,
                         name: client.map_or_else(String::new, |client| client.says.name),
@@ -266,6 +270,7 @@ impl Accounts {
                         scope: Scope::parse(&grant.scope),
                         created: grant.created,
                         expires: grant.expires,
+                        used,
                     });
                 }
                 Ok(all)
@@ -288,13 +293,14 @@ impl Accounts {
         Ok(self.told(taken.await?))
     }
 
-    /// Clears an account's grants that nobody can use any more. Returns how many.
+    /// Clears an account's grants that nobody can use any more, and visits to its page that are over. Returns how many grants.
     ///
     /// # Errors
     /// The store's.
     pub async fn expire_grants(&self, account: AccountId) -> Result<usize, Error> {
         self.db()
             .transact("oauth.expire", |txn| async move {
+                visit::expire_in(&txn, account, self.now()).await?;
                 let (password, mut gone) = (password_in(&txn, account).await?, 0);
                 for (grant, row) in rows(&txn, account).await? {
                     if row.expires <= self.now() || password != Some(row.credential) {

@@ -32,7 +32,7 @@ pub use devices::{DEVICE_TIME, DEVICES, Device, Heard, INTERVAL, Question};
 pub use grants::{Allowed, Exchange, GRANTS, Issued, NewGrant, Refusal};
 pub use keys::{KEY_TIME, RETIRED_TIME, Signing};
 pub use scope::Scope;
-pub(crate) use token::StepWord;
+pub(crate) use token::Word;
 pub(crate) use verify::check_grant_in;
 pub use verify::check_row;
 

@@ -27,10 +27,12 @@ pub(super) enum Kind {
     Refresh,
     /// What shows on a page that the password was shown before. It is of no grant.
     Step,
+    /// What a browser shows whose user has logged in to the page of the account. It is of no grant.
+    Visit,
 }
 
 impl Kind {
-    const ALL: [Kind; 4] = [Kind::Code, Kind::Access, Kind::Refresh, Kind::Step];
+    const ALL: [Kind; 5] = [Kind::Code, Kind::Access, Kind::Refresh, Kind::Step, Kind::Visit];
 
     fn prefix(self) -> &'static str {
         match self {
@@ -38,6 +40,7 @@ impl Kind {
             Kind::Access => "gwa_",
             Kind::Refresh => "gwr_",
             Kind::Step => "gws_",
+            Kind::Visit => "gwv_",
         }
     }
 
@@ -104,18 +107,28 @@ impl Token {
     }
 }
 
-/// What a page shows with the code of a second factor: that the password was shown before.
-pub(crate) struct StepWord(Token);
+/// A word that shows what was shown before, so that it need not be shown again. It is of an account, and of no grant.
+pub(crate) struct Word(Token);
 
-impl StepWord {
-    /// A new one.
-    pub(crate) fn new(account: AccountId, rng: &dyn Rng) -> Self {
-        StepWord(Token::new(Kind::Step, account, GrantId(0), rng))
+impl Word {
+    /// A new one, for a page that asks for the code of a second factor: the password was shown.
+    pub(crate) fn step(account: AccountId, rng: &dyn Rng) -> Self {
+        Word(Token::new(Kind::Step, account, GrantId(0), rng))
     }
 
-    /// Reads what a page shows; none for what was never given out.
-    pub(crate) fn parse(text: &Secret) -> Option<Self> {
-        Token::parse(text.expose()).filter(|token| token.kind == Kind::Step).map(StepWord)
+    /// A new one, for the browser of who has logged in to the page of the account.
+    pub(crate) fn visit(account: AccountId, rng: &dyn Rng) -> Self {
+        Word(Token::new(Kind::Visit, account, GrantId(0), rng))
+    }
+
+    /// Reads what a page shows with a code; none for what was never given out.
+    pub(crate) fn parse_step(text: &Secret) -> Option<Self> {
+        Token::parse(text.expose()).filter(|token| token.kind == Kind::Step).map(Word)
+    }
+
+    /// Reads what a browser shows; none for what was never given out.
+    pub(crate) fn parse_visit(text: &Secret) -> Option<Self> {
+        Token::parse(text.expose()).filter(|token| token.kind == Kind::Visit).map(Word)
     }
 
     /// Of whom.
@@ -133,7 +146,12 @@ impl StepWord {
         same(&self.0.hash(), hash)
     }
 
-    /// As the page has it.
+    /// What only who has the word can make of it. `context`: what for.
+    pub(crate) fn derived(&self, context: &'static str) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(blake3::derive_key(context, &self.0.secret))
+    }
+
+    /// As it is given out.
     pub(crate) fn text(&self) -> Secret {
         self.0.text()
     }

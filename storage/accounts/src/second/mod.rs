@@ -15,7 +15,7 @@ mod tests;
 
 use crate::application::need_in;
 use crate::login::{Person, identity_in};
-use crate::oauth::{StepWord, password_in};
+use crate::oauth::{Word, password_in};
 use crate::{Accounts, Address, Error, Kind, Secret, What, rows};
 use changes::log;
 use data_encoding::BASE32_NOPAD;
@@ -167,7 +167,7 @@ impl Accounts {
     /// # Errors
     /// The store's.
     pub async fn begin_second(&self, account: AccountId, credential: u64) -> Result<Option<Secret>, Error> {
-        let (word, now) = (StepWord::new(account, &**self.rng()), self.now());
+        let (word, now) = (Word::step(account, &**self.rng()), self.now());
         let new = &Entering { hash: word.hash(), credential, expires: now + ENTERING_TIME };
         let begun = self.db().transact("accounts.begin_second", |txn| async move {
             let row = second_in(&txn, account).await?.filter(|row| row.since > 0);
@@ -190,7 +190,7 @@ impl Accounts {
     /// # Errors
     /// The store's.
     pub async fn enter_second(&self, word: &Secret, code: &str) -> Result<Entered, Error> {
-        let Some(word) = &StepWord::parse(word) else { return Ok(Entered::Over) };
+        let Some(word) = &Word::parse_step(word) else { return Ok(Entered::Over) };
         let (account, now) = (word.account(), self.now());
         self.db()
             .transact("accounts.enter_second", |txn| async move {

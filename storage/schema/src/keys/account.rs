@@ -14,6 +14,7 @@
 //! | `P p` account `p` | [`crate::records::account::Principal`] |
 //! | `P p` account `s` address | empty: an alias of the account |
 //! | `P p` account `t` | [`crate::records::account::SecondFactor`] |
+//! | `P p` account `v` | [`crate::records::account::Visits`]: visits to the page of the account |
 //! | `P w` … | who is pushed to: [`super::push`] |
 
 use super::{read_tags, show};
@@ -210,6 +211,25 @@ impl Key for SecondFactorKey {
     }
 }
 
+/// Visits to the page of the account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VisitsKey {
+    /// The account.
+    pub account: AccountId,
+}
+
+impl Key for VisitsKey {
+    const NAME: &'static str = "Visits";
+
+    fn write(&self, writer: &mut KeyWriter) {
+        principal(writer, self.account).tag(b'v');
+    }
+
+    fn read(reader: &mut KeyReader<'_>) -> Result<Self, KeyError> {
+        Ok(VisitsKey { account: read_principal(reader, b'v')? })
+    }
+}
+
 /// A member of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GroupMemberKey {
@@ -368,6 +388,7 @@ pub(crate) fn explain(bytes: &[u8]) -> Option<String> {
         .or_else(|| super::push::explain(bytes))
         .or_else(|| show::<GrantKey>(bytes))
         .or_else(|| show::<SecondFactorKey>(bytes))
+        .or_else(|| show::<VisitsKey>(bytes))
         .or_else(|| super::share::explain(bytes))
 }
 
@@ -395,6 +416,7 @@ mod tests {
         golden(&ListMemberKey { list: account, address: "x@b.test".into() }, b"Pp\x07lx@b.test");
         golden(&AliasKey { account, address: "x@a.test".into() }, b"Pp\x07sx@a.test");
         golden(&SecondFactorKey { account }, b"Pp\x07t");
+        golden(&VisitsKey { account }, b"Pp\x07v");
         golden(&GrantKey { account, grant: GrantId(258) }, b"Pp\x07o\0\0\0\0\0\0\x01\x02");
     }
 

@@ -133,6 +133,39 @@ pub struct Entering {
     pub expires: i64,
 }
 
+/// Visits to the page of the account. Since level 4.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Visits {
+    /// Few.
+    #[prost(message, repeated, tag = "1")]
+    pub visits: Vec<Visit>,
+}
+
+impl Record for Visits {}
+
+/// A visit to the page of the account: its user has logged in there.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Visit {
+    /// The hash of what the browser shows.
+    #[prost(bytes = "vec", tag = "1")]
+    pub hash: Vec<u8>,
+    /// The version of the password.
+    #[prost(fixed64, tag = "2")]
+    pub credential: u64,
+    /// When it began, in milliseconds since the epoch.
+    #[prost(int64, tag = "3")]
+    pub begun: i64,
+    /// When it is over if nothing is done, in milliseconds since the epoch.
+    #[prost(int64, tag = "4")]
+    pub expires: i64,
+    /// A code was shown besides the password.
+    #[prost(bool, tag = "5")]
+    pub second: bool,
+    /// What the page says when it is shown next: a nonce, and text sealed by what the browser shows; empty: nothing.
+    #[prost(bytes = "vec", tag = "6")]
+    pub told: Vec<u8>,
+}
+
 /// What a member may do with a group's mailboxes.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Membership {
@@ -191,6 +224,9 @@ mod tests {
         let entering = b"\x32\x0e\x0a\x01\x06\x11\x07\0\0\0\0\0\0\0\x18\x08";
         let head = b"\x01\x0a\x01\x01\x10\x02\x18\x03\x22\x01\x04\x28\x05";
         fixture(&second, &[&head[..], entering].concat());
+        let visit = Visit { hash: vec![1], credential: 2, begun: 3, expires: 4, second: true, told: vec![5] };
+        let bytes = b"\x01\x0a\x15\x0a\x01\x01\x11\x02\0\0\0\0\0\0\0\x18\x03\x20\x04\x28\x01\x32\x01\x05";
+        fixture(&Visits { visits: vec![visit] }, bytes);
         fixture(&Share { rights: 7, subscribed: true }, b"\x01\x08\x07\x10\x01");
         let principal = Principal {
             kind: 1,

@@ -6,7 +6,9 @@ use schema::keys::node::*;
 use schema::keys::oauth::{ClientKey, NewClientKey};
 use schema::keys::queue::*;
 use schema::keys::share::ShareKey;
-use schema::records::account::{AddressTarget, Credential, LastId, Membership, SecondFactor, Share};
+use schema::records::account::{
+    AddressTarget, Credential, LastId, Membership, SecondFactor, Share, Visit, Visits,
+};
 use schema::records::node;
 use schema::records::queue::{self as queue, Entry};
 use schema::{AccountId, Key, MailboxId, NodeId, QueueId, Record, Site, SiteKind};
@@ -140,6 +142,15 @@ async fn a_second_factor_that_is_none_is_left_to_an_operator() {
     kept(&w, &[Kind::SecondFactorLost]).await;
     assert!(w.accounts.remove_second(w.ann).await.unwrap());
     assert_eq!(w.kinds().await, [].into());
+}
+
+#[tokio::test]
+async fn visits_are_known() {
+    let w = world().await;
+    w.set(&VisitsKey { account: w.ann }, &Visits { visits: vec![Visit::default()] }.to_bytes()).await;
+    assert_eq!(w.kinds().await, [].into());
+    w.set(&VisitsKey { account: w.ann }, b"\x09").await;
+    kept(&w, &[Kind::ForeignFormat]).await;
 }
 
 #[tokio::test]
