@@ -104,9 +104,12 @@ impl Language {
 /// Stop words that a text has at least before they alone tell its language.
 const ENOUGH: usize = 8;
 
+/// Languages by a word.
+type ByWord = HashMap<&'static str, Vec<Language>, RandomState>;
+
 /// The languages in which a word says nothing by itself.
-static STOP_WORDS: LazyLock<HashMap<&'static str, Vec<Language>, RandomState>> = LazyLock::new(|| {
-    let mut all: HashMap<_, Vec<Language>, _> = HashMap::default();
+static STOP_WORDS: LazyLock<ByWord> = LazyLock::new(|| {
+    let mut all = ByWord::default();
     for language in Language::all() {
         for word in stop::words(language.code()) {
             let known = all.entry(*word).or_default();
