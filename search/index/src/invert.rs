@@ -145,7 +145,7 @@ impl Row {
         let (ends, entries) = turned(self.ids.len(), &self.row, &self.docs);
         drop((self.row, self.docs));
         let mut deltas = Vec::new();
-        self.ids.sorted(&mut |term, id| {
+        self.ids.sorted(|term, id| {
             let id = id as usize;
             let begin = if id == 0 { 0 } else { ends[id - 1] };
             let places = &entries[begin..ends[id]];

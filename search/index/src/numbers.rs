@@ -96,7 +96,10 @@ impl Numbers {
     }
 
     /// Visits all terms in the order of their bytes.
-    pub(crate) fn sorted<E>(self, visit: &mut dyn FnMut(&[u8], u32) -> Result<(), E>) -> Result<(), E> {
+    pub(crate) fn sorted<E, F>(self, mut visit: F) -> Result<(), E>
+    where
+        F: FnMut(&[u8], u32) -> Result<(), E>,
+    {
         let mut long = sorted(self.long).into_iter().peekable();
         for (term, number) in sorted(self.short) {
             let bytes = term.to_be_bytes();
@@ -145,7 +148,7 @@ mod tests {
             words.iter().zip(0..).map(|(word, number)| (format!("w{word}").into_bytes(), number)).collect();
         expected.sort();
         let mut found = Vec::new();
-        let visited: Result<(), ()> = numbers.sorted(&mut |term, number| {
+        let visited: Result<(), ()> = numbers.sorted(|term, number| {
             found.push((term.to_vec(), number));
             Ok(())
         });
