@@ -1,6 +1,8 @@
 //! What other servers tell of mail that was handed on to them (RFC 8621 §7 `deliveryStatus`): the submission goes out under a
 //! name, and the notification that comes back by that name is noted with it.
 
+#![allow(clippy::expect_used, reason = "a test ends where it fails")]
+
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
