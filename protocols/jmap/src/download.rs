@@ -97,7 +97,6 @@ pub(crate) fn is_blob_id(id: &str) -> bool {
 }
 
 /// The blob of an id in an account; none if there is none.
-
 pub(crate) async fn find(services: &Services, access: &Access, id: &str) -> Result<Option<Source>, Fail> {
     let account = access.account;
     if let Some((expires, hash)) = upload_of(id) {
