@@ -97,8 +97,7 @@ impl Store {
         Ok(())
     }
 
-    /// Changes several at once, of which one may take the role, the name or the place that another gives up. What counts is
-    /// what comes of all.
+    /// Changes several at once, of which one may take the role that another gives up.
     ///
     /// # Errors
     /// As [`Store::edit_mailbox`], and nothing is done.
@@ -110,12 +109,11 @@ impl Store {
         let (told, version) = self
             .db
             .transact_versioned("mail.edit_mailboxes", |txn| async move {
-                let mut whole = Vec::with_capacity(edits.len());
                 for (id, edit) in edits {
-                    whole.push((*id, self.give_up_in(&txn, account, *id, edit).await?));
+                    self.give_up_in(&txn, account, *id, edit).await?;
                 }
                 let mut told = Vec::new();
-                for (id, edit) in &whole {
+                for (id, edit) in edits {
                     told.extend(self.edit_mailbox_in(&txn, account, *id, edit).await?);
                 }
                 Ok::<_, Error>(told)
@@ -127,29 +125,17 @@ impl Store {
         Ok(())
     }
 
-    /// Takes from a mailbox what it is about to lose, for the time of the transaction: one that moves lies at the top until
-    /// then, under a name that nobody has. Returns the edit with both, its name and what it lies in, if one is another.
+    /// Takes from a mailbox what it is about to lose, for the time of the transaction.
     async fn give_up_in(
         &self,
         txn: &Transaction,
         account: AccountId,
         id: MailboxId,
         edit: &MailboxEdit,
-    ) -> Result<MailboxEdit, Error> {
+    ) -> Result<(), Error> {
         let interim = MailboxEdit { role: edit.role.map(|_| None), ..MailboxEdit::default() };
         self.edit_mailbox_in(txn, account, id, &interim).await?;
-        let old = by_id_in(txn, account, id).await?;
-        let mut edit = edit.clone();
-        let parent = *edit.parent.get_or_insert(old.parent);
-        if edit.name.get_or_insert_with(|| old.name.clone()) != &old.name || parent != old.parent {
-            if old.path.is_inbox() {
-                return Err(Error::Reserved("INBOX keeps its name"));
-            }
-            let aside = MailboxPath::aside(id);
-            self.rename_in(txn, account, &old.path, &aside).await?;
-            carry_subscriptions_in(txn, account, &old.path, &aside).await?;
-        }
-        Ok(edit)
+        Ok(())
     }
 
     async fn edit_mailbox_in(
@@ -251,7 +237,10 @@ async fn path_in(
     }
     match parent {
         None => MailboxPath::parse(name),
-        Some(parent) => by_id_in(txn, account, parent).await?.path.child(name),
+        Some(parent) => {
+            let above = by_id_in(txn, account, parent).await?.path;
+            MailboxPath::parse(&format!("{above}{}{name}", MailboxPath::SEPARATOR))
+        }
     }
 }
 

@@ -2,12 +2,7 @@
 
 use std::fmt;
 
-use schema::MailboxId;
-
 use crate::Error;
-
-/// Names that begin with it cannot be parsed.
-const ASIDE: char = '\u{1}';
 
 /// A path of names, such as `Work/2026`. The first name `INBOX` is the same in any case (RFC 9051 §5.1).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -49,29 +44,6 @@ impl MailboxPath {
     /// INBOX.
     pub fn inbox() -> Self {
         Self(vec!["INBOX".to_owned()])
-    }
-
-    /// Where a mailbox lies while others take its name, within a transaction: no client can give such a name.
-    pub(crate) fn aside(mailbox: MailboxId) -> Self {
-        Self(vec![format!("{ASIDE}{}", mailbox.0)])
-    }
-
-    /// Whether it is there, or below.
-    pub(crate) fn is_aside(&self) -> bool {
-        self.0.first().is_some_and(|first| first.starts_with(ASIDE))
-    }
-
-    /// A name below this one.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] for one that cannot be, as [`MailboxPath::parse`] has it.
-    pub(crate) fn child(&self, name: &str) -> Result<Self, Error> {
-        // The first name of a path is special.
-        let Self(checked) = Self::parse(&format!("_{}{name}", Self::SEPARATOR))?;
-        if checked.len() != 2 || self.0.len() >= Self::MAX_DEPTH {
-            return Err(Error::Invalid("the mailbox name has too many levels"));
-        }
-        Ok(Self(self.0.iter().cloned().chain(checked.into_iter().skip(1)).collect()))
     }
 
     /// Whether it is INBOX itself.
@@ -126,14 +98,6 @@ mod tests {
         }
         assert_eq!(path(&"x".repeat(256)), None);
         assert_eq!(path(&"x/".repeat(40)), None);
-        let top = MailboxPath::parse("inbox").unwrap();
-        assert_eq!(top.child("inbox").unwrap().to_string(), "INBOX/inbox");
-        assert!(MailboxPath::aside(MailboxId(1)).child("a").unwrap().is_aside() && !top.is_aside());
-        for bad in ["", "a/b", "a/", "a\nb"] {
-            assert!(top.child(bad).is_err(), "{bad:?}");
-        }
-        let deep = MailboxPath::of_names(vec!["a".to_owned(); MailboxPath::MAX_DEPTH]);
-        assert!(deep.child("b").is_err());
         let (a, b) = (MailboxPath::parse("a").unwrap(), MailboxPath::parse("a/b").unwrap());
         assert!(b.is_below(&a) && !a.is_below(&a) && b.parent() == Some(a) && b.leaf() == "b");
     }

@@ -125,9 +125,7 @@ impl Store {
                 if shown.is_some_and(|shown| shown > own.into()) {
                     validate_anew_in(txn, account, mailbox.id).await?;
                 }
-                if !mailbox.path.is_aside() {
-                    retire_in(txn, account, &mailbox.path, own);
-                }
+                retire_in(txn, account, &mailbox.path, own);
             }
         }
         Ok(())

@@ -1,17 +1,14 @@
 //! `Mailbox/set` update (RFC 8621 §2.5, RFC 8620 §5.3).
 //!
 //! One after the other. What cannot be because of what others are is tried once more when these have been changed, and then all
-//! that is left at once: mailboxes may exchange their roles, their names and what they lie in, for what comes of a call is what has to
-//! be valid.
-
-use std::collections::BTreeSet;
+//! that is left at once: mailboxes may exchange their roles, for what comes of a call is what has to be valid.
 
 use accounts::Rights;
 use jmap_proto::id::IdRef;
 use jmap_proto::patch::Patch;
 use jmap_proto::standard::{Set, SetAnswer};
 use jmap_proto::{Id, Object, SetError};
-use mail::{Mailbox, MailboxEdit, MailboxRef};
+use mail::{MailboxEdit, MailboxRef};
 use schema::MailboxId;
 use serde_json::Value;
 
@@ -22,7 +19,7 @@ use crate::access::Access;
 use crate::call::Call;
 use crate::fail::Fail;
 
-/// Mailboxes that exchange something in one transaction.
+/// Mailboxes that exchange roles in one transaction.
 const EXCHANGED: usize = 50;
 
 /// One that others may be in the way of, and why it is not changed.
@@ -87,55 +84,26 @@ async fn again(
             Err(error) => left.push(Waiting { error, ..one }),
         }
     }
-    let exchanged = exchange(call, access, &left).await?;
+    let exchanged = (2..=EXCHANGED).contains(&left.len()) && exchange(call, access, &left).await?;
     for one in left {
-        let outcome = if exchanged.contains(&one.id) { Ok(one.id) } else { Err(one.error) };
-        tell(answer, one.reference, outcome);
+        tell(answer, one.reference, if exchanged { Ok(one.id) } else { Err(one.error) });
     }
     Ok(())
 }
 
-/// Changes all that are only in each other's way, or none. Returns which were changed.
-async fn exchange(call: &Call, access: &Access, left: &[Waiting<'_>]) -> Result<BTreeSet<MailboxId>, Fail> {
+/// Changes all of them or none, where only roles are in the way. Returns whether they were.
+async fn exchange(call: &Call, access: &Access, left: &[Waiting<'_>]) -> Result<bool, Fail> {
     let mut edits = Vec::with_capacity(left.len());
     for one in left {
-        // A subscription to what another shares is a row of its own.
-        if let Ok(edit) = read(call, access, one.id, one.patch, true).await?
-            && (access.is_whole() || edit.subscribed.is_none())
-        {
-            edits.push((one.id, edit));
+        match read(call, access, one.id, one.patch).await? {
+            Ok(edit) if access.is_whole() && edit.name.is_none() && edit.parent.is_none() => {
+                edits.push((one.id, edit));
+            }
+            _ => return Ok(false),
         }
     }
-    let tree = call.services().mailboxes(access).await?;
-    while let Some(at) = edits.iter().position(|(id, edit)| !may_follow(&tree, &edits, *id, edit)) {
-        edits.remove(at);
-    }
-    if !(2..=EXCHANGED).contains(&edits.len()) {
-        return Ok(BTreeSet::new());
-    }
     let done = call.services().mail.edit_mailboxes(access.account, &edits).await;
-    let done = settled(done, false, "name")?.is_ok();
-    Ok(edits.into_iter().filter(|_| done).map(|(id, _)| id).collect())
-}
-
-/// Whether what a mailbox wants is nobody's, or of one that gives it up.
-fn may_follow(
-    tree: &[Mailbox],
-    edits: &[(MailboxId, MailboxEdit)],
-    id: MailboxId,
-    edit: &MailboxEdit,
-) -> bool {
-    let Some(own) = tree.iter().find(|one| one.id == id) else { return false };
-    let parent = edit.parent.unwrap_or(own.parent);
-    let name = edit.name.as_ref().unwrap_or(&own.name);
-    let gives = |other: &Mailbox, what: &dyn Fn(&MailboxEdit) -> bool| {
-        edits.iter().any(|(id, edit)| *id == other.id && what(edit))
-    };
-    tree.iter().filter(|other| other.id != id).all(|other| {
-        let (place, role) = (other.parent == parent && other.name == *name, edit.role.flatten());
-        (!place || gives(other, &|edit| edit.name.is_some() || edit.parent.is_some()))
-            && (role.is_none() || other.role != role || gives(other, &|edit| edit.role.is_some()))
-    })
+    Ok(settled(done, false, "name")?.is_ok())
 }
 
 async fn update_one(
@@ -144,7 +112,7 @@ async fn update_one(
     id: MailboxId,
     patch: &Patch,
 ) -> Result<Result<(), SetError>, Fail> {
-    let edit = match read(call, access, id, patch, false).await? {
+    let edit = match read(call, access, id, patch).await? {
         Ok(edit) => edit,
         Err(error) => return Ok(Err(error)),
     };
@@ -154,13 +122,12 @@ async fn update_one(
     write(call, access, id, edit).await
 }
 
-/// What is to become of a mailbox, if that is allowed; `with_others` if others change at the same time.
+/// What is to become of a mailbox, if that is allowed.
 async fn read(
     call: &Call,
     access: &Access,
     id: MailboxId,
     patch: &Patch,
-    with_others: bool,
 ) -> Result<Result<MailboxEdit, SetError>, Fail> {
     let tree = call.services().mailboxes(access).await?;
     let Some(mailbox) = tree.iter().find(|one| one.id == id) else { return Ok(Err(SetError::not_found())) };
@@ -190,10 +157,9 @@ async fn read(
     if let Err(error) = may_become(access, id, &edit) {
         return Ok(Err(error));
     }
-    // RFC 8621 §2 `parentId`: there is no loop. Where others move as well, the store looks at what comes of all.
+    // RFC 8621 §2 `parentId`: there is no loop.
     let parent = tree.iter().find(|one| Some(one.id) == edit.parent.flatten());
-    let in_itself = |parent: &Mailbox| !with_others && parent.path.is_below(&mailbox.path);
-    if parent.is_some_and(|parent| parent.id == id || in_itself(parent)) {
+    if parent.is_some_and(|parent| parent.id == id || parent.path.is_below(&mailbox.path)) {
         return Ok(Err(SetError::invalid_properties(["parentId"])));
     }
     if shares {
