@@ -41,7 +41,9 @@ pub(super) fn each_hint(html: &str, visit: &mut dyn FnMut(&str) -> bool) -> bool
         if !go_on {
             return false;
         }
-        rest = if is(&RAW) { closing(after, name) } else { after };
+        // Where scripts run, what a head says to who has none is not taken apart either.
+        let raw = is(&RAW) || (in_head && is(&["noscript"]));
+        rest = if raw { closing(after, name) } else { after };
     }
     true
 }

@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn of_html_what_people_read_is_text() {
         let html = "<html><head><title>titled</title><style>p{color:red}</style><script>x()</script></head>\
-            <body><!-- commented --><style>b{}</style><p class=\"marked\" title=\"hinted\">read<img alt=\"a > b\"></p>";
+            <body><!-- commented --><style>b{}</style><p class=\"marked\" title=\"hinted\">read<img alt=\"a &gt; b\"></p>";
         let message = format!("Content-Type: text/html\r\n\r\n{html}");
         assert_eq!(texts(&message), ["read"]);
         let summary = summarize(message.as_bytes(), &Limits::default());
