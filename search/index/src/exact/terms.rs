@@ -16,6 +16,8 @@ use crate::reader::Segment;
 
 /// Words that a slot may be; with more of them the slot tells nothing, and what else matches is looked at.
 const MOST: usize = 20_000;
+/// Words that are walked over in the time that it takes to look one up by its number.
+const STEPS: usize = 16;
 
 /// What a slot may be.
 pub(crate) enum Terms {
@@ -121,6 +123,9 @@ impl<'a> Lookup<'a> {
     /// Words that contain the text, or, where the right end is closed, end with it; none if they are too many.
     pub(crate) fn containing(&self, text: &str, open_right: bool) -> Result<Option<Vec<TermInfo>>, Error> {
         let Some(ordinals) = self.ordinals(text, open_right)? else { return Ok(None) };
+        if ordinals.len() > self.inverted.terms().num_terms() / STEPS {
+            return self.walked(text, open_right);
+        }
         let mut terms = Vec::new();
         let mut term = Vec::new();
         for ordinal in ordinals {
@@ -129,8 +134,25 @@ impl<'a> Lookup<'a> {
                 return Err(Error::Damaged("the number of a word"));
             }
             let word = std::str::from_utf8(&term[1..]).map_err(|_| Error::Damaged("a word"))?;
-            if if open_right { word.contains(text) } else { word.ends_with(text) } {
+            if has(word, text, open_right) {
                 terms.extend(self.inverted.terms().get(&term)?);
+                if terms.len() > MOST {
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(Some(terms))
+    }
+
+    /// The same by a walk through all words: what a large share of them costs less by.
+    fn walked(&self, text: &str, open_right: bool) -> Result<Option<Vec<TermInfo>>, Error> {
+        let from = [kind::WORD as u8];
+        let mut stream = self.inverted.terms().range().ge(from).lt([from[0] + 1]).into_stream()?;
+        let mut terms = Vec::new();
+        while stream.advance() {
+            let word = std::str::from_utf8(&stream.key()[1..]).map_err(|_| Error::Damaged("a word"))?;
+            if has(word, text, open_right) {
+                terms.push(stream.value().clone());
                 if terms.len() > MOST {
                     return Ok(None);
                 }
@@ -197,6 +219,10 @@ impl<'a> Lookup<'a> {
         }
         Ok(docs)
     }
+}
+
+fn has(word: &str, text: &str, open_right: bool) -> bool {
+    if open_right { word.contains(text) } else { word.ends_with(text) }
 }
 
 /// Grams that a word with the text has, with those of its end where nothing may follow; none for short ones.
