@@ -21,12 +21,20 @@ impl Process {
 
     /// Waits until an HTTP server at `address` answers; panics if the process ended.
     pub fn wait_for_http(&mut self, address: SocketAddr) {
+        assert!(self.answers_http(address), "the server ended");
+    }
+
+    /// The same; says false if the process ended.
+    pub fn answers_http(&mut self, address: SocketAddr) -> bool {
         let give_up = Instant::now() + START;
         while answer(address, "GET / HTTP/1.0\r\n\r\n").is_none_or(|text| !text.starts_with("HTTP/")) {
-            assert!(self.0.try_wait().unwrap().is_none(), "the server ended");
+            if self.0.try_wait().unwrap().is_some() {
+                return false;
+            }
             assert!(Instant::now() < give_up, "the server does not start");
             std::thread::sleep(Duration::from_millis(50));
         }
+        true
     }
 
     /// Waits until something listens at `address`; panics if the process ended.

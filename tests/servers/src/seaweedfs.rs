@@ -1,6 +1,7 @@
 //! SeaweedFS, which speaks S3 and checks signatures.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -9,6 +10,9 @@ use crate::process::{Process, free_ports};
 
 /// Where `make test-deps` put its program.
 const PROGRAM: &str = "GODWIT_SEAWEEDFS";
+
+/// How often it is started until it stays.
+const STARTS: usize = 3;
 
 /// The key of the one who may do anything.
 pub const ACCESS_KEY_ID: &str = "godwit";
@@ -41,6 +45,12 @@ impl SeaweedFs {
     /// Starts one; `None` (with a word on standard error) where it is not installed.
     pub fn start() -> Option<Self> {
         let program = crate::installed(PROGRAM)?;
+        // Now and then its parts are not ready for each other when it starts, and it falls over.
+        (0..STARTS).find_map(|_| Self::start_once(&program)).or_else(|| panic!("the server ended"))
+    }
+
+    /// None if it ends.
+    fn start_once(program: &Path) -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let identities = format!(
             r#"{{"identities":[{{"name":"godwit","credentials":[{{"accessKey":"{ACCESS_KEY_ID}","secretKey":"{SECRET_ACCESS_KEY}"}}],"actions":["Admin"]}}]}}"#
@@ -59,8 +69,9 @@ impl SeaweedFs {
         command.arg(format!("-s3.config={}", config.display()));
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports[6]));
         let mut process = Process::start(command.current_dir(dir.path()));
-        process.wait_for_http(address);
-        Some(SeaweedFs { address, ports, process: Some(process), _dir: dir })
+        let started = process.answers_http(address);
+        let server = SeaweedFs { address, ports, process: Some(process), _dir: dir };
+        started.then_some(server)
     }
 
     /// Where it speaks S3.
