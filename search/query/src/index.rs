@@ -36,7 +36,8 @@ pub struct Relevant {
 /// Something that knows the words of messages.
 pub trait SearchIndex: Send + Sync {
     /// Those of `within` that match, or may match, a text filter ([`Filter::Header`], [`Filter::Body`],
-    /// [`Filter::Text`], and these two with hints): every match is in one of the sets. `None`: it can not say, and all of them are scanned.
+    /// [`Filter::Text`], and these two with hints): every match is in one of the sets. `None`: it can not say, and all
+    /// of them are scanned.
     fn candidates<'a>(
         &'a self,
         mailbox: MailboxRef,

@@ -29,7 +29,7 @@ pub fn fold(text: &str) -> String {
     out
 }
 
-/// The same for most texts, at a fifth of the cost: every byte is written, and those stay that are not a second blank.
+/// The same for ASCII, in one pass without branches: every byte is written, and those stay that are not a second blank.
 fn fold_ascii(text: &[u8]) -> String {
     let mut out = vec![0; text.len()];
     let (mut end, mut behind_blank) = (0, false);

@@ -67,30 +67,30 @@ async fn run(call: &mut Call, arguments: Object) -> Result<Object, Fail> {
     Ok(told.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
-/// One may be made of others of the same call, in whatever order they are given (RFC 8620 §5.3).
-fn in_order(create: Object) -> Vec<(String, Value)> {
-    let mut waiting: Vec<(String, Value)> = create.into_iter().collect();
-    let mut ordered = Vec::with_capacity(waiting.len());
-    loop {
-        let names: Vec<String> = waiting.iter().map(|(name, _)| format!("#{name}")).collect();
-        let (later, ready): (Vec<_>, Vec<_>) =
-            waiting.into_iter().partition(|(_, object)| refers_to(object, &names));
-        let stuck = ready.is_empty();
-        ordered.extend(ready);
-        if stuck {
-            // What is made of itself is told so when it is made.
-            ordered.extend(later);
-            return ordered;
+/// One may be made of others of the same call, in whatever order they are given (RFC 8620 §5.3). What is made of itself is
+/// told so when it is made. Each is looked at once, without recursion: a chain is as long as a call may be.
+fn in_order(mut create: Object) -> Vec<(String, Value)> {
+    let mut ordered = Vec::with_capacity(create.len());
+    // With the object: what it is made of has had its turn.
+    let mut steps: Vec<(String, Option<Value>)> =
+        create.keys().rev().map(|name| (name.clone(), None)).collect();
+    while let Some((name, object)) = steps.pop() {
+        if let Some(object) = object {
+            ordered.push((name, object));
+        } else if let Some(object) = create.remove(&name) {
+            let sources = made_of(&object);
+            steps.push((name, Some(object)));
+            steps.extend(sources.into_iter().rev().map(|source| (source, None)));
         }
-        waiting = later;
     }
+    ordered
 }
 
-/// Whether something is made of one of these.
-fn refers_to(object: &Value, names: &[String]) -> bool {
+/// Creation ids of what something is made of.
+fn made_of(object: &Value) -> Vec<String> {
     let sources = object.get("data").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let mut blobs = sources.iter().filter_map(|source| source.get("blobId")?.as_str());
-    blobs.any(|blob| names.iter().any(|name| name == blob))
+    let blobs = sources.iter().filter_map(|source| source.get("blobId")?.as_str()?.strip_prefix('#'));
+    blobs.map(str::to_owned).collect()
 }
 
 async fn make(
@@ -211,7 +211,7 @@ mod tests {
         let create = json!({"a": of("#b"), "b": of("#c"), "c": of("U1"), "d": of("#d"), "e": of("#none")});
         let Value::Object(create) = create else { panic!() };
         let order: Vec<String> = in_order(create).into_iter().map(|(name, _)| name).collect();
-        assert_eq!(order, ["c", "e", "b", "a", "d"]);
+        assert_eq!(order, ["c", "b", "a", "d", "e"]);
     }
 
     /// RFC 9404 §4.1.1

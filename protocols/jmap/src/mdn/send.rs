@@ -259,15 +259,15 @@ fn notified(header: &[u8]) -> Vec<String> {
 fn answer(draft: &Draft, letter: &Letter) -> Value {
     let all = told(&draft.mdn);
     let mut answer = Object::new();
-    let given = [
-        ("reportingUA", draft.mdn.reporting_ua.is_some()),
-        ("extensionFields", !draft.mdn.extensions.is_empty()),
-    ];
-    let given = |name: &str| given.contains(&(name, true));
+    let is_given = |name| match name {
+        "reportingUA" => draft.mdn.reporting_ua.is_some(),
+        "extensionFields" => !draft.mdn.extensions.is_empty(),
+        _ => false,
+    };
     for name in
         ["originalRecipient", "originalMessageId", "mdnGateway", "error", "reportingUA", "extensionFields"]
     {
-        if !given(name) {
+        if !is_given(name) {
             answer.insert(name.to_owned(), all.get(name).cloned().unwrap_or_default());
         }
     }

@@ -12,7 +12,7 @@ use super::stop;
 
 /// Bytes of a text in which stop words are counted.
 const SAMPLE: usize = 4096;
-/// Bytes of it that are compared with all languages where stop words do not tell: as sure, at a quarter of the cost.
+/// Bytes of it that are compared with all languages where stop words do not tell, which costs by the byte.
 const COMPARED: usize = 1024;
 
 /// A language whose words are stemmed.
