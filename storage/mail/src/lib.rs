@@ -56,7 +56,7 @@ mod verify;
 mod whereabouts;
 
 pub use arrange::{MailboxEdit, NewMailbox};
-pub use catalog::{Catalog, Listed, Ranked, Remembered, RowSet, Traits};
+pub use catalog::{Catalog, Listed, Part, Ranked, Remembered, RowSet, Traits};
 pub use clearing::Step;
 pub use copy::Copied;
 pub use edit::{Edited, EmailEdit, Place, Refusal};

@@ -23,8 +23,17 @@ const THREAD: usize = 3;
 const BEGIN: usize = 1_577_836_800;
 const SPAN: usize = 3 * 365 * 86_400;
 
-/// Returns the mailboxes, the large ones first.
+/// Returns the mailboxes, the large ones first. They are filled unless they are there.
 pub(crate) async fn fill(world: &World, emails: usize) -> Vec<MailboxRef> {
+    let known = world.mail.mailboxes(ACCOUNT).await.unwrap();
+    let at = |mailbox| MailboxRef { account: ACCOUNT, mailbox };
+    let own = known.iter().filter(|one| one.name.starts_with("Folder "));
+    let mut known: Vec<MailboxRef> = own.map(|one| at(one.id)).collect();
+    // Their ids are in the order in which they were made.
+    known.sort_unstable_by_key(|at| at.mailbox);
+    if !known.is_empty() {
+        return known;
+    }
     let mut mailboxes = Vec::new();
     for n in 0..MAILBOXES.min(emails / 10 + LARGE) {
         let path = MailboxPath::parse(&format!("Folder {n}")).unwrap();

@@ -2,19 +2,23 @@
 //!
 //! Fills an account with so many emails in up to 5,000 mailboxes through the verbs of `mail`, and asks for them as clients do;
 //! prints how long each call took from its JSON to the answer's, and what it took of a processor, which is what holds on a
-//! machine that others share.
+//! machine that others share. The store lies in `GODWIT_BENCH_DIR` (/tmp); `GODWIT_QUERY_KEEP=1` leaves it there, and a run that
+//! finds one fills nothing. A second argument has only those queries asked that have it in their names (`lists`, `changes`: what
+//! comes behind the queries).
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a bench that can not go on says so
 
 mod asked;
+mod figures;
 mod filled;
 mod world;
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use figures::{Took, print, resident};
 use filled::fill;
 use runtime::SeededRng;
-use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 use world::World;
 
@@ -34,11 +38,16 @@ const HOUR: usize = 200;
 fn main() {
     let emails = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(100_000);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    runtime.block_on(run(emails));
+    let dir = std::env::var("GODWIT_BENCH_DIR").unwrap_or("/tmp".into());
+    let dir = Path::new(&dir).join(format!("godwit-query-{emails}"));
+    runtime.block_on(run(&dir, emails));
+    if std::env::var_os("GODWIT_QUERY_KEEP").is_none() {
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
 }
 
-async fn run(emails: usize) {
-    let world = World::new().await;
+async fn run(dir: &Path, emails: usize) {
+    let world = World::open(dir).await;
     let begun = Instant::now();
     let mailboxes = fill(&world, emails).await;
     println!("{emails} emails in {} mailboxes, filled in {:.0?}", mailboxes.len(), begun.elapsed());
@@ -55,7 +64,7 @@ async fn run(emails: usize) {
         "", "p50", "p99", "max", "p50", "p99", "max"
     );
     let random = SeededRng::new(1);
-    for (name, mut arguments) in asked::queries(&mailboxes) {
+    for (name, mut arguments) in asked::queries(&mailboxes).into_iter().filter(|(name, _)| is_asked(name)) {
         arguments["accountId"] = world::account().into();
         let mut times = Vec::with_capacity(CALLS);
         // What is kept of an order, or read of summaries, is made by the first of all.
@@ -69,16 +78,30 @@ async fn run(emails: usize) {
         }
         print(name, times);
     }
-    lists(&world, emails, &random).await;
-    changes(&world, &mailboxes).await;
-    sets(&world, emails, &random).await;
-    away(&world, &mailboxes, emails).await;
+    if is_asked("lists") {
+        lists(&world, emails, &random).await;
+    }
+    if is_asked("changes") {
+        changes(&world, &mailboxes).await;
+        sets(&world, emails, &random).await;
+        away(&world, &mailboxes, emails).await;
+    }
     println!("resident at the end: {} MiB", resident());
+    world.db.close().await.unwrap();
+}
+
+/// Whether the second argument, if there is one, is in a name.
+fn is_asked(name: &str) -> bool {
+    std::env::args().nth(2).is_none_or(|asked| name.contains(&asked))
 }
 
 /// Email/get of 500, anywhere.
 async fn lists(world: &World, emails: usize, random: &SeededRng) {
     let (mut rows, mut lists, mut threads) = (Vec::new(), Vec::new(), Vec::new());
+    // Rows in the order of ids are kept from the first of all on.
+    let arguments = json!({"accountId": world::account(), "ids": [], "properties": asked::ROWS});
+    let first = timed(world, "Email/get", arguments).await;
+    println!("{:58} {:.0?}", "Email/get, for the first time", first.wall);
     for _ in 0..CALLS / 3 {
         let arguments = json!({"accountId": world::account(), "limit": 500, "position": "anywhere"});
         let ids =
@@ -107,9 +130,8 @@ async fn changes(world: &World, mailboxes: &[mail::MailboxRef]) {
     for n in 0..CALLS {
         filled::append(world, mailboxes[n % mailboxes.len()], n).await;
         let arguments = json!({"accountId": world::account(), "limit": 50, "calculateTotal": true});
-        let watch = Watch::start();
-        let told = world.told("Email/query", arguments).await;
-        queries.push(watch.stop());
+        let (told, took) = world.timed("Email/query", arguments).await;
+        queries.push(took);
         if n > 0 {
             let arguments = json!({"accountId": world::account(), "sinceQueryState": state});
             changes.push(timed(world, "Email/queryChanges", arguments).await);
@@ -168,51 +190,5 @@ async fn away(world: &World, mailboxes: &[mail::MailboxRef], emails: usize) {
 }
 
 async fn timed(world: &World, method: &str, arguments: Value) -> Took {
-    let watch = Watch::start();
-    world.told(method, arguments).await;
-    watch.stop()
-}
-
-/// How long something took, and what all threads of the process had of a processor meanwhile.
-struct Took {
-    wall: Duration,
-    cpu: Duration,
-}
-
-struct Watch {
-    begun: Instant,
-    cpu: Duration,
-}
-
-impl Watch {
-    fn start() -> Watch {
-        Watch { begun: Instant::now(), cpu: cpu() }
-    }
-
-    fn stop(&self) -> Took {
-        Took { wall: self.begun.elapsed(), cpu: cpu().saturating_sub(self.cpu) }
-    }
-}
-
-fn cpu() -> Duration {
-    Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap()
-}
-
-fn print(name: &str, times: Vec<Took>) {
-    let (wall, cpu): (Vec<_>, Vec<_>) = times.into_iter().map(|took| (took.wall, took.cpu)).unzip();
-    println!("{name:58} {}  {}", shares(wall), shares(cpu));
-}
-
-fn shares(mut times: Vec<Duration>) -> String {
-    times.sort_unstable();
-    let at = |share: usize| times[(times.len() * share / 100).min(times.len() - 1)].as_secs_f64() * 1_000.0;
-    format!("{:6.2} ms {:6.2} ms {:6.2} ms", at(50), at(99), at(100))
-}
-
-/// Memory of this process, in MiB.
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()).unwrap_or_default()
-        / 1_024
+    world.timed(method, arguments).await.1
 }

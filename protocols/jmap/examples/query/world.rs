@@ -1,5 +1,6 @@
 //! The service over an embedded store in a folder of its own.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use accounts::{Accounts, HashCost, Identity};
@@ -14,6 +15,8 @@ use schema::AccountId;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
+use crate::figures::{Took, Watch};
+
 pub(crate) const ACCOUNT: AccountId = AccountId(7);
 
 pub(crate) fn account() -> String {
@@ -24,25 +27,25 @@ pub(crate) struct World {
     pub(crate) db: Database,
     pub(crate) mail: mail::Store,
     service: Router,
-    _dir: tempfile::TempDir,
 }
 
 impl World {
-    pub(crate) async fn new() -> World {
-        let dir = tempfile::tempdir_in(std::env::var("GODWIT_BENCH_DIR").unwrap_or("/tmp".into())).unwrap();
+    pub(crate) async fn open(dir: &Path) -> World {
         let (clock, rng) = (SystemClock::shared(), SystemRng::shared());
-        let store = dir.path().join("store");
+        let store = dir.join("store");
         std::fs::create_dir_all(&store).unwrap();
         let backend =
             kv_embedded::open(&store, kv_embedded::Options::new(clock.clone(), rng.clone())).unwrap();
         let db = Database::new(backend, clock.clone(), rng.clone());
         let options = blob::Options::default();
-        let blobs =
-            blob::Store::open(&dir.path().join("bodies"), db.clone(), clock.clone(), rng.clone(), options);
+        let blobs = blob::Store::open(&dir.join("bodies"), db.clone(), clock.clone(), rng.clone(), options);
         let (blobs, feed) = (blobs.unwrap(), Arc::new(LocalFeed::new()));
         let mail = mail::Store::new(db.clone(), blobs.clone(), feed.clone(), clock.clone(), rng.clone());
         let made = &mail;
-        db.transact("bench", |txn| async move { made.provision_in(&txn, ACCOUNT).await }).await.unwrap();
+        let provisioned = |txn| async move { made.provision_in(&txn, ACCOUNT).await };
+        if made.mailboxes(ACCOUNT).await.is_ok_and(|all| all.is_empty()) {
+            db.transact("bench", provisioned).await.unwrap();
+        }
         let settings = accounts::Options { cost: HashCost::CHEAP, ..accounts::Options::default() };
         let services = Services {
             mail: mail.clone(),
@@ -57,11 +60,16 @@ impl World {
             incarnation: 1,
         };
         let service = Jmap::new(services, Options::default()).private();
-        World { db, mail, service, _dir: dir }
+        World { db, mail, service }
     }
 
     /// Makes one call.
     pub(crate) async fn told(&self, method: &str, arguments: Value) -> Value {
+        self.timed(method, arguments).await.0
+    }
+
+    /// Makes one call, and says what it took from the JSON of the request to that of the answer.
+    pub(crate) async fn timed(&self, method: &str, arguments: Value) -> (Value, Took) {
         let using = ["core", "mail"].map(|name| format!("urn:ietf:params:jmap:{name}"));
         let body = json!({"using": using, "methodCalls": [[method, arguments, "0"]]}).to_string();
         let mut request =
@@ -75,10 +83,12 @@ impl World {
             groups: Vec::new(),
             shares: Vec::new(),
         });
+        let watch = Watch::start();
         let response = self.service.clone().oneshot(request).await.unwrap();
         let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        let took = watch.stop();
         let mut told: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(told["methodResponses"][0][0], method, "{told}");
-        told["methodResponses"][0][1].take()
+        (told["methodResponses"][0][1].take(), took)
     }
 }

@@ -63,7 +63,7 @@ pub(crate) async fn look(
     let (services, account) = (call.services(), access.account);
     let catalog = services.catalog(access).await?;
     let (as_of, mut candidates) = catalog.read(|catalog| {
-        let rows = select::at_most(catalog, filter);
+        let rows = select::at_most(&catalog.all(), filter);
         (catalog.as_of(), rows.iter().map(|row| catalog.ids()[row]).collect::<Vec<_>>())
     });
     candidates.sort_unstable();

@@ -56,17 +56,12 @@ impl By {
         !matches!(self.key, Key::Has(_) | Key::AllInThread(_) | Key::SomeInThread(_) | Key::Relevance)
     }
 
-    /// Whether it is by arrival, and then whether the oldest comes first.
-    pub(crate) fn by_arrival(&self) -> Option<bool> {
-        matches!(self.key, Key::ReceivedAt).then_some(self.ascending)
-    }
-
     /// The emails that come first, where there are only those and the others.
     pub(crate) fn first(&self, catalog: &Catalog) -> Option<RowSet> {
         let set = match &self.key {
-            Key::Has(wanted) => select::has(catalog, wanted),
-            Key::AllInThread(wanted) => select::all_in_thread(catalog, wanted),
-            Key::SomeInThread(wanted) => select::some_in_thread(catalog, wanted),
+            Key::Has(wanted) => select::has(&catalog.all(), wanted),
+            Key::AllInThread(wanted) => select::all_in_thread(&catalog.all(), wanted),
+            Key::SomeInThread(wanted) => select::some_in_thread(&catalog.all(), wanted),
             _ => return None,
         };
         Some(if self.ascending { set.inverted() } else { set })
@@ -140,6 +135,16 @@ fn one(comparator: &Comparator) -> Result<By, MethodError> {
     Ok(By { key, ascending: comparator.ascending, collation: comparator.collation })
 }
 
+/// Whether it is by arrival alone, and then whether the oldest come first. RFC 8620 §5.5: what is asked for in no order is told in
+/// an order all the same, the newest first.
+pub(crate) fn by_arrival(sort: &[By]) -> Option<bool> {
+    match sort {
+        [] => Some(false),
+        [one] => matches!(one.key, Key::ReceivedAt).then_some(one.ascending),
+        _ => None,
+    }
+}
+
 /// Whether it is asked what only summaries say.
 pub(crate) fn wants_traits(sort: &[By]) -> bool {
     sort.iter().any(|by| matches!(by.key, Key::SentAt | Key::From | Key::To | Key::Subject))
@@ -197,9 +202,9 @@ fn column<'c>(catalog: &'c Catalog, by: &By, known: &'c Known) -> Column<'c> {
     match &by.key {
         Key::ReceivedAt => Column::Seconds(catalog.received()),
         Key::Size => Column::Octets(catalog.sizes()),
-        Key::Has(wanted) => Column::Is(select::has(catalog, wanted)),
-        Key::AllInThread(wanted) => Column::Is(select::all_in_thread(catalog, wanted)),
-        Key::SomeInThread(wanted) => Column::Is(select::some_in_thread(catalog, wanted)),
+        Key::Has(wanted) => Column::Is(select::has(&catalog.all(), wanted)),
+        Key::AllInThread(wanted) => Column::Is(select::all_in_thread(&catalog.all(), wanted)),
+        Key::SomeInThread(wanted) => Column::Is(select::some_in_thread(&catalog.all(), wanted)),
         Key::Id => Column::Ids(catalog.ids()),
         Key::Relevance => Column::Scores(catalog.ids(), &known.scores),
         Key::SentAt => Column::Sent(traits()),

@@ -3,10 +3,10 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use mail::{Catalog, Ranked, RowSet};
+use mail::{Catalog, Part, Ranked, RowSet};
 
 use super::look::Known;
-use super::order::By;
+use super::order::{self, By};
 
 /// Results: rows of a catalogue.
 pub(crate) struct Ordered<'c> {
@@ -26,6 +26,31 @@ enum Rows {
 }
 
 impl<'c> Ordered<'c> {
+    /// The first `most` results by arrival, of which `matching` says which they are in a part: no more of the catalogue is looked
+    /// at than that takes. If `collapse`, the first of each thread (RFC 8621 §4.4.3).
+    pub(crate) fn first(
+        catalog: &'c Catalog,
+        oldest_first: bool,
+        collapse: bool,
+        most: usize,
+        matching: impl Fn(&Part<'_>) -> RowSet,
+    ) -> Self {
+        let (mut all, mut count) = (RowSet::none(catalog.len()), 0);
+        let mut threads = RowSet::none(catalog.thread_count());
+        for part in catalog.parts(oldest_first) {
+            if count >= most {
+                break;
+            }
+            let mut rows = matching(&part);
+            if collapse {
+                rows = part.first_of(&rows, oldest_first, &mut threads, most - count);
+            }
+            count += rows.count();
+            all.put(part.rows().start, &rows);
+        }
+        Ordered { catalog, rows: Rows::Arrival { sets: vec![Ranked::new(all)], oldest_first } }
+    }
+
     /// Puts rows in order. RFC 8620 §5.5: what the comparators leave open is settled always alike; the newest first, then by id.
     pub(crate) fn new(catalog: &'c Catalog, rows: &RowSet, sort: &[By], known: &Known) -> Self {
         Ordered { catalog, rows: of_sort(catalog, rows, sort, known) }
@@ -35,32 +60,24 @@ impl<'c> Ordered<'c> {
     #[must_use]
     pub(crate) fn collapsed(self, most: usize) -> Self {
         let catalog = self.catalog;
-        let (mut threads, mut kept) = (RowSet::none(catalog.thread_count()), 0);
-        let mut is_first = |row: usize| threads.add(catalog.threads()[row] as usize);
-        let list = |rows: &[u32], is_first: &mut dyn FnMut(usize) -> bool| {
-            Rows::Some(rows.iter().copied().filter(|row| is_first(*row as usize)).take(most).collect())
+        let mut threads = RowSet::none(catalog.thread_count());
+        let list = |rows: &[u32], threads: &mut RowSet| {
+            let is_first = |row: &u32| threads.add(catalog.threads()[*row as usize] as usize);
+            Rows::Some(rows.iter().copied().filter(is_first).take(most).collect())
         };
         let rows = match self.rows {
             Rows::Arrival { sets, oldest_first } => {
-                let mut collapsed = Vec::with_capacity(sets.len());
+                let (mut collapsed, mut left) = (Vec::with_capacity(sets.len()), most);
                 for set in sets {
-                    let mut rows = RowSet::none(catalog.len());
-                    if kept >= most {
-                        break;
-                    }
-                    arriving(catalog, set.set(), oldest_first, |row| {
-                        if is_first(row) {
-                            rows.insert(row);
-                            kept += 1;
-                        }
-                        kept < most
-                    });
-                    collapsed.push(Ranked::new(rows));
+                    let rows = catalog.all().first_of(set.set(), oldest_first, &mut threads, left);
+                    let rows = Ranked::new(rows);
+                    left = left.saturating_sub(rows.len());
+                    collapsed.push(rows);
                 }
                 Rows::Arrival { sets: collapsed, oldest_first }
             }
-            Rows::All(rows) => list(&rows, &mut is_first),
-            Rows::Some(rows) => list(&rows, &mut is_first),
+            Rows::All(rows) => list(&rows, &mut threads),
+            Rows::Some(rows) => list(&rows, &mut threads),
         };
         Ordered { catalog, rows }
     }
@@ -140,11 +157,7 @@ impl<'c> Ordered<'c> {
 fn of_sort(catalog: &Catalog, rows: &RowSet, sort: &[By], known: &Known) -> Rows {
     let fixed = sort.iter().rposition(|by| !by.is_fixed()).map_or(0, |last| last + 1);
     let (changing, fixed) = sort.split_at(fixed);
-    let oldest_first = match fixed {
-        [] => Some(false),
-        [one] => one.by_arrival(),
-        _ => None,
-    };
+    let oldest_first = order::by_arrival(fixed);
     if let Some(oldest_first) = oldest_first
         && let Some(sets) = parted(catalog, rows, changing)
     {
@@ -162,7 +175,17 @@ fn of_sort(catalog: &Catalog, rows: &RowSet, sort: &[By], known: &Known) -> Rows
         }
     };
     let mut list = list;
-    changing.iter().rev().for_each(|by| by.sort(catalog, &mut list, known));
+    for by in changing.iter().rev() {
+        match by.first(catalog) {
+            Some(first) => {
+                let (mut rows, others): (Vec<u32>, Vec<u32>) =
+                    list.into_iter().partition(|row| first.contains(*row as usize));
+                rows.extend(others);
+                list = rows;
+            }
+            None => by.sort(catalog, &mut list, known),
+        }
+    }
     Rows::Some(list)
 }
 
@@ -177,33 +200,15 @@ fn parted(catalog: &Catalog, rows: &RowSet, sort: &[By]) -> Option<Vec<RowSet>> 
     Some(sets)
 }
 
+/// Rows by arrival, which is a catalogue's own order; what came at once is by id.
 fn by_arrival(catalog: &Catalog, rows: &RowSet, oldest_first: bool) -> Vec<u32> {
-    let mut list = Vec::with_capacity(rows.count());
-    arriving(catalog, rows, oldest_first, |row| {
-        list.extend(u32::try_from(row));
-        true
-    });
+    let mut list: Vec<u32> = rows.iter().filter_map(|row| u32::try_from(row).ok()).collect();
+    if !oldest_first {
+        let received = |row: &u32| catalog.received()[*row as usize];
+        list.chunk_by_mut(|a, b| received(a) == received(b)).for_each(<[u32]>::reverse);
+        list.reverse();
+    }
     list
-}
-
-/// Gives rows to `take` by arrival, until that has enough; the order of arrival is a catalogue's own.
-fn arriving(catalog: &Catalog, rows: &RowSet, oldest_first: bool, mut take: impl FnMut(usize) -> bool) {
-    if oldest_first {
-        rows.iter().all(take);
-        return;
-    }
-    let received = catalog.received();
-    // What came at once is by id.
-    let mut alike: Vec<usize> = Vec::new();
-    let goes_on = rows.iter_back().all(|row| {
-        let is_other = alike.last().is_some_and(|last| received[*last] != received[row]);
-        let goes_on = !is_other || alike.drain(..).rev().all(&mut take);
-        alike.push(row);
-        goes_on
-    });
-    if goes_on {
-        alike.into_iter().rev().all(take);
-    }
 }
 
 /// All rows, by what never changes of emails.

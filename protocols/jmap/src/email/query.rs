@@ -9,7 +9,7 @@ use jmap_proto::filter::Filter;
 use jmap_proto::sort::Comparator;
 use jmap_proto::standard::{Added, Query, QueryChanges, QueryChangesAnswer, Window};
 use jmap_proto::{Arguments, Id, MethodError, Object};
-use mail::{Catalog, Remembered, RowSet};
+use mail::{Catalog, Part, Remembered, RowSet};
 use query::Spending;
 use schema::{EmailId, ModSeq, ThreadId};
 use serde_json::Value;
@@ -53,6 +53,19 @@ impl Wanted {
             sort: order::read(sort)?,
             collapse: arguments.flag("collapseThreads")?,
         })
+    }
+
+    /// The results, of which the first `most` have to be right.
+    fn results<'c>(&self, catalog: &'c Catalog, known: &Known, most: usize) -> Ordered<'c> {
+        let filter = self.filter.as_ref();
+        let in_parts = filter.is_none_or(filter::is_of_itself) && most < catalog.len();
+        if let Some(oldest_first) = order::by_arrival(&self.sort).filter(|_| in_parts) {
+            let matching = |part: &Part<'_>| select::matching(part, filter, known);
+            return Ordered::first(catalog, oldest_first, self.collapse, most, matching);
+        }
+        let rows = select::matching(&catalog.all(), filter, known);
+        let ordered = Ordered::new(catalog, &rows, &self.sort, known);
+        if self.collapse { ordered.collapsed(most) } else { ordered }
     }
 
     /// What fits how well is another matter whenever something is indexed.
@@ -221,11 +234,7 @@ async fn off_catalog(
         if wanted.wants_traits() && catalog.traits().is_none() {
             return Ok(None);
         }
-        let rows = select::matching(catalog, wanted.filter.as_ref(), &known);
-        let mut ordered = Ordered::new(catalog, &rows, &wanted.sort, &known);
-        if wanted.collapse {
-            ordered = ordered.collapsed(wish.most());
-        }
+        let ordered = wanted.results(catalog, &known, wish.most());
         Found::read(catalog, wish, &ordered).map(Some)
     };
     Ok(view::look_at(catalog, work).await??)
@@ -262,7 +271,8 @@ impl Found {
                 numbers.for_each(|number| touched.insert(number as usize));
                 let rows = RowSet::of(catalog.threads(), |thread| touched.contains(*thread as usize));
                 changed.extend(rows.iter().map(|row| catalog.ids()[row]));
-                let rows = select::among(catalog, |id| changed.contains(id), changed.first(), changed.last());
+                let rows =
+                    select::among(&catalog.all(), |id| changed.contains(id), changed.first(), changed.last());
                 let places = ordered.places(&rows).into_iter();
                 found.places = places.map(|(place, row)| (place, catalog.ids()[row])).collect();
                 found.last = last.and_then(place);

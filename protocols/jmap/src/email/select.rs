@@ -1,147 +1,149 @@
-//! Which emails of a catalogue a filter holds for: a column at a time, and sets put together.
+//! Which emails of a part of a catalogue a filter holds for: a column at a time, and sets put together.
 
 use jmap_proto::filter::{Filter, Operator};
-use mail::{Catalog, RowSet};
+use mail::{Part, RowSet};
 use schema::{EmailId, Flags};
 
 use super::filter::Condition;
 use super::look::Known;
 use super::smime::Findings;
 
-/// The rows that a filter holds for.
-pub(crate) fn matching(catalog: &Catalog, filter: Option<&Filter<Condition>>, known: &Known) -> RowSet {
+/// The rows of a part that a filter holds for. Conditions on threads look at all rows ([`super::filter::is_of_itself`]): then
+/// the part is better all of them.
+pub(crate) fn matching(part: &Part<'_>, filter: Option<&Filter<Condition>>, known: &Known) -> RowSet {
     match filter {
-        Some(filter) => evaluate(catalog, filter, &mut known.texts.iter(), known),
-        None => RowSet::all(catalog.len()),
+        Some(filter) => evaluate(part, filter, &mut known.texts.iter(), known),
+        None => RowSet::all(part.len()),
     }
 }
 
 /// The texts of conditions that are not met yet.
 type Texts<'k> = std::slice::Iter<'k, Vec<EmailId>>;
 
-fn evaluate(catalog: &Catalog, filter: &Filter<Condition>, texts: &mut Texts<'_>, known: &Known) -> RowSet {
+fn evaluate(part: &Part<'_>, filter: &Filter<Condition>, texts: &mut Texts<'_>, known: &Known) -> RowSet {
     match filter {
-        Filter::Condition(one) => condition(catalog, one, texts, known),
+        Filter::Condition(one) => condition(part, one, texts, known),
         Filter::Operator(operator, parts) => {
-            // Each part is met, so that texts are counted off.
-            let sets = parts.iter().map(|part| evaluate(catalog, part, texts, known));
+            // Each is met, so that texts are counted off.
+            let sets = parts.iter().map(|one| evaluate(part, one, texts, known));
             match operator {
-                Operator::And => sets.fold(RowSet::all(catalog.len()), |all, set| all.and(&set)),
-                Operator::Or => sets.fold(RowSet::none(catalog.len()), |all, set| all.or(&set)),
-                Operator::Not => sets.fold(RowSet::none(catalog.len()), |all, set| all.or(&set)).inverted(),
+                Operator::And => sets.fold(RowSet::all(part.len()), |all, set| all.and(&set)),
+                Operator::Or => sets.fold(RowSet::none(part.len()), |all, set| all.or(&set)),
+                Operator::Not => sets.fold(RowSet::none(part.len()), |all, set| all.or(&set)).inverted(),
             }
         }
     }
 }
 
-fn condition(catalog: &Catalog, condition: &Condition, texts: &mut Texts<'_>, known: &Known) -> RowSet {
+fn condition(part: &Part<'_>, condition: &Condition, texts: &mut Texts<'_>, known: &Known) -> RowSet {
     match condition {
         Condition::All(all) => all
             .iter()
-            .map(|one| self::condition(catalog, one, texts, known))
-            .fold(RowSet::all(catalog.len()), |all, set| all.and(&set)),
+            .map(|one| self::condition(part, one, texts, known))
+            .fold(RowSet::all(part.len()), |all, set| all.and(&set)),
         Condition::Text(_) => {
             let found = texts.next().map(Vec::as_slice).unwrap_or_default();
-            among(catalog, |id| found.binary_search(id).is_ok(), found.first(), found.last())
+            among(part, |id| found.binary_search(id).is_ok(), found.first(), found.last())
         }
         Condition::HasAttachment(wanted) => {
-            RowSet::of(catalog.traits().unwrap_or_default(), |traits| traits.attached == *wanted)
+            RowSet::of(part.traits().unwrap_or_default(), |traits| traits.attached == *wanted)
         }
-        Condition::Smime(wanted) => signed(catalog, known, *wanted, |_| true),
-        Condition::Verified(wanted) => signed(catalog, known, *wanted, |found| found.now),
-        Condition::VerifiedAtDelivery(wanted) => signed(catalog, known, *wanted, |found| found.at_delivery),
-        of_rows => of_row(catalog, of_rows),
+        Condition::Smime(wanted) => signed(part, known, *wanted, |_| true),
+        Condition::Verified(wanted) => signed(part, known, *wanted, |found| found.now),
+        Condition::VerifiedAtDelivery(wanted) => signed(part, known, *wanted, |found| found.at_delivery),
+        of_rows => of_row(part, of_rows),
     }
 }
 
 /// Emails of S/MIME of which something is known, or all others.
-fn signed(catalog: &Catalog, known: &Known, wanted: bool, holds: impl Fn(&Findings) -> bool) -> RowSet {
+fn signed(part: &Part<'_>, known: &Known, wanted: bool, holds: impl Fn(&Findings) -> bool) -> RowSet {
     let (first, last) = (known.signed.keys().next(), known.signed.keys().next_back());
-    let set = among(catalog, |id| known.signed.get(id).is_some_and(&holds), first, last);
+    let set = among(part, |id| known.signed.get(id).is_some_and(&holds), first, last);
     if wanted { set } else { set.inverted() }
 }
 
 /// Emails of a set, by its first and last.
 pub(crate) fn among(
-    catalog: &Catalog,
+    part: &Part<'_>,
     has: impl Fn(&EmailId) -> bool,
     first: Option<&EmailId>,
     last: Option<&EmailId>,
 ) -> RowSet {
-    let (Some(first), Some(last)) = (first, last) else { return RowSet::none(catalog.len()) };
-    RowSet::of(catalog.ids(), |id| first <= id && id <= last && has(id))
+    let (Some(first), Some(last)) = (first, last) else { return RowSet::none(part.len()) };
+    RowSet::of(part.ids(), |id| first <= id && id <= last && has(id))
 }
 
 /// A condition that the catalogue knows all about.
-fn of_row(catalog: &Catalog, condition: &Condition) -> RowSet {
-    let length = catalog.len();
-    let before = |time: i64| catalog.received().partition_point(|received| *received < time);
+fn of_row(part: &Part<'_>, condition: &Condition) -> RowSet {
+    let length = part.len();
+    let before = |time: i64| part.received().partition_point(|received| *received < time);
     match condition {
-        Condition::In(id) => catalog.in_mailbox(*id),
-        Condition::InOther(ids) => catalog.outside(ids),
+        Condition::In(id) => part.in_mailbox(*id),
+        Condition::InOther(ids) => part.outside(ids),
         Condition::Before(time) => RowSet::span(length, 0, before(*time)),
         Condition::After(time) => RowSet::span(length, before(*time), length),
-        Condition::MinSize(size) => RowSet::of(catalog.sizes(), |own| u64::from(*own) >= *size),
-        Condition::MaxSize(size) => RowSet::of(catalog.sizes(), |own| u64::from(*own) < *size),
-        Condition::Has(wanted) => has(catalog, wanted),
-        Condition::HasNot(wanted) => has(catalog, wanted).inverted(),
-        Condition::AllInThread(wanted) => all_in_thread(catalog, wanted),
-        Condition::SomeInThread(wanted) => some_in_thread(catalog, wanted),
-        Condition::NoneInThread(wanted) => some_in_thread(catalog, wanted).inverted(),
+        Condition::MinSize(size) => RowSet::of(part.sizes(), |own| u64::from(*own) >= *size),
+        Condition::MaxSize(size) => RowSet::of(part.sizes(), |own| u64::from(*own) < *size),
+        Condition::Has(wanted) => has(part, wanted),
+        Condition::HasNot(wanted) => has(part, wanted).inverted(),
+        Condition::AllInThread(wanted) => all_in_thread(part, wanted),
+        Condition::SomeInThread(wanted) => some_in_thread(part, wanted),
+        Condition::NoneInThread(wanted) => some_in_thread(part, wanted).inverted(),
         // What is left is what nothing is: the others are asked elsewhere.
         _ => RowSet::none(length),
     }
 }
 
 /// Emails that have these flags.
-pub(crate) fn has(catalog: &Catalog, wanted: &Flags) -> RowSet {
-    catalog.with_flags(|flags| wanted.difference(flags).is_empty())
+pub(crate) fn has(part: &Part<'_>, wanted: &Flags) -> RowSet {
+    part.with_flags(|flags| wanted.difference(flags).is_empty())
 }
 
 /// Emails in whose thread one at least has these flags.
-pub(crate) fn some_in_thread(catalog: &Catalog, wanted: &Flags) -> RowSet {
-    of_threads(catalog, &has(catalog, wanted))
+pub(crate) fn some_in_thread(part: &Part<'_>, wanted: &Flags) -> RowSet {
+    of_threads(part, |all| has(all, wanted))
 }
 
 /// Emails in whose thread all have these flags.
-pub(crate) fn all_in_thread(catalog: &Catalog, wanted: &Flags) -> RowSet {
-    of_threads(catalog, &has(catalog, wanted).inverted()).inverted()
+pub(crate) fn all_in_thread(part: &Part<'_>, wanted: &Flags) -> RowSet {
+    of_threads(part, |all| has(all, wanted).inverted()).inverted()
 }
 
-/// All emails of the threads that some are in.
-pub(crate) fn of_threads(catalog: &Catalog, some: &RowSet) -> RowSet {
-    let mut threads = RowSet::none(catalog.thread_count());
-    for row in some.iter() {
-        threads.insert(catalog.threads()[row] as usize);
+/// The emails of a part that are in a thread with some of all emails.
+fn of_threads(part: &Part<'_>, some: impl FnOnce(&Part<'_>) -> RowSet) -> RowSet {
+    let all = part.catalog().all();
+    let mut threads = RowSet::none(part.catalog().thread_count());
+    for row in some(&all).iter() {
+        threads.insert(all.threads()[row] as usize);
     }
-    RowSet::of(catalog.threads(), |thread| threads.contains(*thread as usize))
+    RowSet::of(part.threads(), |thread| threads.contains(*thread as usize))
 }
 
 /// Rows that a filter may hold for, before messages are asked.
-pub(crate) fn at_most(catalog: &Catalog, filter: &Filter<Condition>) -> RowSet {
-    let all = || RowSet::all(catalog.len());
+pub(crate) fn at_most(part: &Part<'_>, filter: &Filter<Condition>) -> RowSet {
+    let all = || RowSet::all(part.len());
     match filter {
-        Filter::Condition(one) => most_of(catalog, one),
+        Filter::Condition(one) => most_of(part, one),
         Filter::Operator(Operator::And, parts) => {
-            parts.iter().fold(all(), |most, part| most.and(&at_most(catalog, part)))
+            parts.iter().fold(all(), |most, one| most.and(&at_most(part, one)))
         }
         Filter::Operator(Operator::Or, parts) => {
-            parts.iter().fold(RowSet::none(catalog.len()), |most, part| most.or(&at_most(catalog, part)))
+            parts.iter().fold(RowSet::none(part.len()), |most, one| most.or(&at_most(part, one)))
         }
         Filter::Operator(Operator::Not, _) => all(),
     }
 }
 
-fn most_of(catalog: &Catalog, condition: &Condition) -> RowSet {
+fn most_of(part: &Part<'_>, condition: &Condition) -> RowSet {
     match condition {
         Condition::Text(_)
         | Condition::HasAttachment(_)
         | Condition::Smime(_)
         | Condition::Verified(_)
-        | Condition::VerifiedAtDelivery(_) => RowSet::all(catalog.len()),
+        | Condition::VerifiedAtDelivery(_) => RowSet::all(part.len()),
         Condition::All(all) => {
-            all.iter().fold(RowSet::all(catalog.len()), |most, one| most.and(&most_of(catalog, one)))
+            all.iter().fold(RowSet::all(part.len()), |most, one| most.and(&most_of(part, one)))
         }
-        of_rows => of_row(catalog, of_rows),
+        of_rows => of_row(part, of_rows),
     }
 }

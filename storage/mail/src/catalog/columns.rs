@@ -1,6 +1,7 @@
 //! The columns of a catalogue, and how they are kept: in order of when emails came, then of their ids.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 
 use parking_lot::Mutex;
 use schema::{EmailId, Flags, MailboxId, ThreadId};
@@ -111,16 +112,17 @@ impl Columns {
             || self.traits.is_worn()
     }
 
-    /// The rows of emails that are in such a mailbox.
-    pub(super) fn within(&self, wanted: impl Fn(MailboxId) -> bool) -> RowSet {
-        let mut rows = RowSet::of(&self.places, |place| *place != MANY && wanted(MailboxId(*place)));
+    /// Of some rows those of emails that are in such a mailbox, counted from the first of them.
+    pub(super) fn within(&self, rows: Range<usize>, wanted: impl Fn(MailboxId) -> bool) -> RowSet {
+        let (begin, places) = (rows.start, &self.places[rows]);
+        let mut within = RowSet::of(places, |place| *place != MANY && wanted(MailboxId(*place)));
         if !self.many.is_empty() {
-            let many = RowSet::of(&self.places, |place| *place == MANY);
+            let many = RowSet::of(places, |place| *place == MANY);
             many.iter()
-                .filter(|row| self.copies(*row).iter().any(|(at, _)| wanted(*at)))
-                .for_each(|row| rows.insert(row));
+                .filter(|row| self.copies(begin + row).iter().any(|(at, _)| wanted(*at)))
+                .for_each(|row| within.insert(row));
         }
-        rows
+        within
     }
 
     /// The rows that have a copy in such a mailbox, with what they are there.
@@ -261,8 +263,11 @@ impl Columns {
 
     /// A mailbox is no more, with all copies in it.
     pub(super) fn remove_mailbox(&mut self, mailbox: MailboxId) {
-        let rows: Vec<usize> =
-            self.within(|at| at == mailbox).iter().filter(|row| self.places[*row] == MANY).collect();
+        let rows: Vec<usize> = self
+            .within(0..self.len(), |at| at == mailbox)
+            .iter()
+            .filter(|row| self.places[*row] == MANY)
+            .collect();
         let mut bare = BTreeSet::new();
         for row in rows {
             let left: Vec<Copy> = self.copies(row).iter().filter(|(at, _)| *at != mailbox).copied().collect();

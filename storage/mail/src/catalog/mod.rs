@@ -13,7 +13,9 @@ mod fill;
 mod follow;
 mod listed;
 mod orders;
+mod part;
 mod rows;
+mod threads;
 mod traits;
 
 use std::cmp::Ordering;
@@ -26,9 +28,10 @@ use columns::Columns;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use parking_lot::{RwLock, RwLockReadGuard};
-use schema::{AccountId, EmailId, Flags, MailboxId, ModSeq, ThreadId};
+use schema::{AccountId, EmailId, MailboxId, ModSeq, ThreadId};
 
 pub use listed::Listed;
+pub use part::Part;
 pub use rows::{Ranked, RowSet};
 pub use traits::Traits;
 
@@ -38,8 +41,6 @@ use crate::{Error, Store};
 const REMEMBERED: u64 = 256 << 20;
 /// What one counts at least.
 const LEAST: usize = 1_024;
-/// Mailboxes below this number are told apart by a bit for each.
-const NUMBERED: usize = 1 << 20;
 
 /// All emails of an account that are seen, of one moment. Rows are in order of when they came, then of their ids.
 #[derive(Debug, Default)]
@@ -126,37 +127,10 @@ impl Catalog {
         self.columns.orders.lock().get(name, compare, make)
     }
 
-    /// The emails that have such flags, wherever they are seen.
-    pub fn with_flags(&self, wanted: impl Fn(&Flags) -> bool) -> RowSet {
-        let sets: Vec<bool> = self.columns.flags.sets.iter().map(wanted).collect();
-        RowSet::of(&self.columns.sets, |set| sets.get(*set as usize).copied().unwrap_or_default())
-    }
-
-    /// The emails that are in a mailbox.
-    pub fn in_mailbox(&self, mailbox: MailboxId) -> RowSet {
-        self.columns.within(|at| at == mailbox)
-    }
-
     /// What there is to somebody who sees some mailboxes: emails, threads and flags that are elsewhere are not in it.
     #[must_use]
     pub fn only(&self, wanted: impl Fn(MailboxId) -> bool) -> Self {
         Catalog { as_of: self.as_of, whole: self.whole, columns: self.columns.only(wanted) }
-    }
-
-    /// The emails that are in a mailbox besides these.
-    pub fn outside(&self, mailboxes: &BTreeSet<MailboxId>) -> RowSet {
-        if let (Some(one), 1) = (mailboxes.first(), mailboxes.len()) {
-            return self.columns.within(|at| at != *one);
-        }
-        // Most are told apart without a look at the tree.
-        let length = mailboxes.last().map_or(0, |last| last.0 as usize + 1).min(NUMBERED);
-        let mut numbered = RowSet::none(length);
-        mailboxes.iter().for_each(|id| numbered.insert(id.0 as usize));
-        let is_among = |id: MailboxId| match (id.0 as usize) < length {
-            true => numbered.contains(id.0 as usize),
-            false => length == NUMBERED && mailboxes.contains(&id),
-        };
-        self.columns.within(|at| !is_among(at))
     }
 }
 

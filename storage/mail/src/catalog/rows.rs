@@ -8,7 +8,7 @@ pub struct RowSet {
 }
 
 /// Rows in a word.
-const WORD: usize = 64;
+pub(super) const WORD: usize = 64;
 
 impl RowSet {
     /// None of `len` rows.
@@ -35,10 +35,27 @@ impl RowSet {
 
     /// The rows whose value in a column is as wanted.
     pub fn of<T>(column: &[T], wanted: impl Fn(&T) -> bool) -> Self {
-        let word = |values: &[T]| {
-            values.iter().enumerate().fold(0u64, |word, (at, value)| word | u64::from(wanted(value)) << at)
-        };
-        RowSet { words: column.chunks(WORD).map(word).collect(), len: column.len() }
+        let (whole, rest) = column.as_chunks::<WORD>();
+        let mut words = Vec::with_capacity(column.len().div_ceil(WORD));
+        words.extend(whole.iter().map(|values| packed(values, &wanted)));
+        let bit = |(at, value): (usize, &T)| u64::from(wanted(value)) << at;
+        words.extend((!rest.is_empty()).then(|| rest.iter().enumerate().map(bit).sum::<u64>()));
+        RowSet { words, len: column.len() }
+    }
+
+    pub(super) fn words(&self) -> &[u64] {
+        &self.words
+    }
+
+    /// Adds the rows of a part that begins with this row, which is the first of a word.
+    pub fn put(&mut self, begin: usize, part: &RowSet) {
+        let words = self.words.iter_mut().skip(begin / WORD);
+        words.zip(&part.words).for_each(|(word, other)| *word |= other);
+    }
+
+    /// Replaces a word; no row of it is beyond the last.
+    pub(super) fn put_word(&mut self, at: usize, word: u64) {
+        self.words[at] = word;
     }
 
     /// Adds a row, if there is such a row.
@@ -50,9 +67,10 @@ impl RowSet {
 
     /// Adds a row; says whether it is new. One that there is not is none.
     pub fn add(&mut self, row: usize) -> bool {
-        let new = row < self.len && !self.contains(row);
-        self.insert(row);
-        new
+        let Some(word) = self.words.get_mut(row / WORD).filter(|_| row < self.len) else { return false };
+        let (old, bit) = (*word, 1 << (row % WORD));
+        *word |= bit;
+        old & bit == 0
     }
 
     /// Whether a row is in it.
@@ -104,8 +122,13 @@ impl RowSet {
 
     /// The rows, the last first.
     pub fn iter_back(&self) -> impl Iterator<Item = usize> + '_ {
-        self.words.iter().enumerate().rev().flat_map(|(at, word)| {
-            let mut left = *word;
+        self.iter_between(0, self.words.len())
+    }
+
+    /// The rows of words from `begin` on up to `end`, the last first.
+    pub(super) fn iter_between(&self, begin: usize, end: usize) -> impl Iterator<Item = usize> + '_ {
+        (begin..end).rev().flat_map(|at| {
+            let mut left = self.words[at];
             std::iter::from_fn(move || {
                 let bit = left.checked_ilog2()?;
                 left ^= 1 << bit;
@@ -113,6 +136,17 @@ impl RowSet {
             })
         })
     }
+}
+
+/// A bit for each value. Octets are put down first and then gathered: a processor does both for many values at once.
+#[inline]
+fn packed<T>(values: &[T; WORD], wanted: &impl Fn(&T) -> bool) -> u64 {
+    let mut octets = [0u8; WORD];
+    octets.iter_mut().zip(values).for_each(|(octet, value)| *octet = u8::from(wanted(value)));
+    let (eights, _) = octets.as_chunks::<8>();
+    // The lowest bit of each of eight octets comes into the highest octet, the first one lowest.
+    let gathered = |eight: &[u8; 8]| u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+    eights.iter().zip((0..).step_by(8)).fold(0, |word, (eight, at)| word | gathered(eight) << at)
 }
 
 /// A set whose rows have numbers: 0 for the first.

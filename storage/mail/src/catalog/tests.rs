@@ -31,6 +31,20 @@ fn email(random: &SeededRng, id: u64) -> Email {
     }
 }
 
+/// Emails that came when it is said, in order; `thread` says of each in which it is.
+pub(super) fn of_times(received: Vec<i64>, thread: impl Fn(u64) -> u64) -> Catalog {
+    let entry = |(received, id): (i64, u64)| Entry {
+        received,
+        id: EmailId(id),
+        size: 1,
+        thread: ThreadId(thread(id)),
+        copies: vec![(MailboxId(1), 0)],
+    };
+    let mut columns = Columns::default();
+    columns.insert(received.into_iter().zip(0..).map(entry).collect());
+    Catalog { columns, ..Catalog::default() }
+}
+
 /// What columns have to say, by all emails.
 fn check(columns: &Columns, all: &BTreeMap<EmailId, Email>, context: &str) {
     let mut seen: Vec<&Email> = all.values().filter(|email| email.is_seen()).collect();
@@ -43,9 +57,9 @@ fn check(columns: &Columns, all: &BTreeMap<EmailId, Email>, context: &str) {
         assert_eq!(columns.thread_number(email.thread), Some(columns.threads[row]), "{context}");
         assert_eq!(columns.flags.sets[columns.sets[row] as usize], email.flags(), "{context}");
         for mailbox in (0..5).map(MailboxId) {
-            let within = columns.within(|at| at == mailbox).contains(row);
+            let within = columns.within(0..columns.len(), |at| at == mailbox).contains(row);
             assert_eq!(within, email.mailboxes().contains(&mailbox), "{context}");
-            let outside = columns.within(|at| at != mailbox).contains(row);
+            let outside = columns.within(0..columns.len(), |at| at != mailbox).contains(row);
             assert_eq!(outside, !email.mailboxes().is_subset(&BTreeSet::from([mailbox])), "{context}");
         }
     }

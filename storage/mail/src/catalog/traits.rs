@@ -46,6 +46,8 @@ pub(super) struct TraitColumn {
     wanted: bool,
     unknown: usize,
     pub(super) texts: Vec<Arc<str>>,
+    /// Octets of all texts.
+    length: usize,
     numbers: HashMap<Arc<str>, u32>,
 }
 
@@ -64,8 +66,7 @@ impl TraitColumn {
 
     pub(super) fn bytes(&self) -> usize {
         // A text is counted, has a head of two words, and is in a table.
-        let texts: usize = self.texts.len() * 80 + self.texts.iter().map(|text| text.len()).sum::<usize>();
-        self.rows.capacity() * size_of::<Traits>() + texts
+        self.rows.capacity() * size_of::<Traits>() + self.texts.len() * 80 + self.length
     }
 
     /// Whether most texts are those of emails that went.
@@ -111,6 +112,7 @@ impl TraitColumn {
             return *number;
         }
         let (number, text) = (u32::try_from(self.texts.len()).unwrap_or(UNKNOWN - 1), Arc::<str>::from(text));
+        self.length += text.len();
         self.texts.push(Arc::clone(&text));
         self.numbers.insert(text, number);
         number

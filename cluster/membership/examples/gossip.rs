@@ -1,4 +1,4 @@
-//! What gossip costs: `cargo run -p godwit-membership --example scale -- 3 10 100 1000` prints, for clusters of so many nodes in
+//! What gossip costs: `cargo run -p godwit-membership --example gossip -- 3 10 100 1000` prints, for clusters of so many nodes in
 //! one process and in virtual time, how long it takes until all know all, and what each node sends.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]

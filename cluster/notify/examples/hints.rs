@@ -1,4 +1,4 @@
-//! What hints cost: `cargo run --release -p godwit-notify --example scale -- 3 10 100 1000` prints, for clusters of so many nodes
+//! What hints cost: `cargo run --release -p godwit-notify --example hints -- 3 10 100 1000` prints, for clusters of so many nodes
 //! in one process and in virtual time, what each node sends under the same work: on each [`SESSIONS`] sessions wait, half of
 //! them for accounts that have a session on another node as well, and [`COMMITS`] changes a second are made of any account.
 
