@@ -11,8 +11,11 @@ use std::sync::Arc;
 use moka::sync::Cache;
 use schema::{EmailId, Flags, ModSeq, ThreadId};
 
+use self::chunk::{Chunk, Row};
 use crate::since::Delta;
 use crate::{Error, MailboxRef, MessageRow, Store, UidSet};
+
+mod chunk;
 
 /// Bytes of all listings that are remembered, and of the largest one.
 const REMEMBERED: u64 = 64 << 20;
@@ -22,20 +25,10 @@ const LARGEST: usize = 32 << 20;
 #[derive(Debug, Clone)]
 pub struct Listing {
     as_of: ModSeq,
-    /// By UID.
-    rows: Vec<Brief>,
+    /// By UID. One that is a moment newer shares most of them.
+    chunks: Vec<Arc<Chunk>>,
     sets: Vec<Flags>,
     numbers: HashMap<Flags, u32>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Brief {
-    uid: u32,
-    /// Which of the sets of flags.
-    set: u32,
-    modseq: ModSeq,
-    thread: ThreadId,
-    email: EmailId,
 }
 
 /// Listings of many mailboxes; those not used for long make room.
@@ -54,42 +47,39 @@ impl Listings {
 impl Listing {
     /// Messages with UIDs in a range, in order.
     pub fn range(&self, uids: RangeInclusive<u32>) -> impl Iterator<Item = (u32, ModSeq, &Flags)> {
-        let start = self.rows.partition_point(|row| row.uid < *uids.start());
-        let end = self.rows.partition_point(|row| row.uid <= *uids.end());
-        let rows = self.rows.get(start..end).unwrap_or_default();
-        rows.iter().filter_map(|row| Some((row.uid, row.modseq, self.sets.get(row.set as usize)?)))
+        let rows = self.chunks.iter().flat_map(move |chunk| chunk.range(&uids));
+        rows.filter_map(|row| Some((row.uid, row.modseq, self.sets.get(row.set as usize)?)))
     }
 
     /// Thread and flags of each message.
     pub(crate) fn threads(&self) -> impl Iterator<Item = (ThreadId, &Flags)> {
-        self.rows.iter().filter_map(|row| Some((row.thread, self.sets.get(row.set as usize)?)))
+        let rows = self.chunks.iter().flat_map(|chunk| chunk.rows());
+        rows.filter_map(|row| Some((row.thread, self.sets.get(row.set as usize)?)))
     }
 
     /// The UIDs of those of the emails that are there; these are in order.
     pub(crate) fn uids_of(&self, emails: &[EmailId]) -> UidSet {
-        let mut at = 0;
-        let there = |row: &&Brief| {
-            at = seek(emails, at, row.email);
-            emails.get(at) == Some(&row.email)
-        };
-        self.rows.iter().filter(there).map(|row| row.uid).collect()
+        let mut uids = Vec::with_capacity(emails.len());
+        self.chunks.iter().for_each(|chunk| chunk.uids_of(emails, &mut uids));
+        UidSet::from_ascending(&uids)
     }
 
     fn bytes(&self) -> usize {
-        self.rows.len() * size_of::<Brief>()
+        self.chunks.iter().map(|chunk| chunk.bytes()).sum()
     }
 
     /// Adds or replaces a message.
     fn put(&mut self, row: &MessageRow) {
         let set = self.number(&row.flags);
-        let brief = Brief { uid: row.uid, set, modseq: row.modseq, thread: row.thread, email: row.email };
-        if self.rows.last().is_none_or(|last| last.uid < row.uid) {
-            self.rows.push(brief);
-            return;
+        let row = Row { uid: row.uid, set, modseq: row.modseq, thread: row.thread, email: row.email };
+        let is_newest = self.chunks.last().is_none_or(|chunk| chunk.last() < row.uid);
+        if is_newest && self.chunks.last().is_none_or(|chunk| chunk.is_full()) {
+            self.chunks.push(Arc::default());
         }
-        match self.rows.binary_search_by_key(&row.uid, |known| known.uid) {
-            Ok(at) => self.rows[at] = brief,
-            Err(at) => self.rows.insert(at, brief),
+        let at = self.chunks.partition_point(|chunk| chunk.first() <= row.uid).saturating_sub(1);
+        let at = if is_newest { self.chunks.len() - 1 } else { at };
+        if let Some(chunk) = self.chunks.get_mut(at) {
+            Arc::make_mut(chunk).put(row);
         }
     }
 
@@ -104,27 +94,14 @@ impl Listing {
     }
 
     fn apply(&mut self, delta: &Delta) {
-        if !delta.vanished.is_empty() {
-            self.rows.retain(|row| !delta.vanished.contains(row.uid));
+        let gone = &delta.vanished;
+        for chunk in self.chunks.iter_mut().filter(|chunk| chunk.has_any_of(gone)) {
+            Arc::make_mut(chunk).remove(gone);
         }
+        self.chunks.retain(|chunk| !chunk.is_empty());
         delta.changed.iter().for_each(|row| self.put(row));
         self.as_of = delta.as_of;
     }
-}
-
-/// Where the first is that is not below `wanted`. It is mostly near `from`, since emails and UIDs come in one order.
-fn seek(emails: &[EmailId], from: usize, wanted: EmailId) -> usize {
-    let below = |at: usize| emails.get(at).is_some_and(|email| *email < wanted);
-    if from > 0 && !below(from - 1) {
-        return emails[..from].partition_point(|email| *email < wanted);
-    }
-    let (mut low, mut step) = (from, 1);
-    while below(low + step) {
-        low += step;
-        step *= 2;
-    }
-    let end = (low + step).min(emails.len());
-    low + emails[low..end].partition_point(|email| *email < wanted)
 }
 
 /// Gathers a listing from pages of rows that are read anyway, each of its own moment.
@@ -136,8 +113,8 @@ pub struct Gathering {
 impl Gathering {
     /// For a mailbox whose UIDs are known as of a moment. What changes after it is applied at the first use.
     pub fn new(at: MailboxRef, as_of: ModSeq) -> Self {
-        let (rows, sets, numbers) = Default::default();
-        Self { at, listing: Listing { as_of, rows, sets, numbers } }
+        let (chunks, sets, numbers) = Default::default();
+        Self { at, listing: Listing { as_of, chunks, sets, numbers } }
     }
 
     /// Adds a page of rows, read after that moment. Every one of those UIDs that still is there is to be added.
@@ -175,8 +152,7 @@ impl Store {
     }
 
     /// Remembers what was gathered, unless it is too large.
-    pub fn remember(&self, mut gathering: Gathering) {
-        gathering.listing.rows.shrink_to_fit();
+    pub fn remember(&self, gathering: Gathering) {
         if gathering.listing.bytes() <= LARGEST {
             self.listings.0.insert(gathering.at, Arc::new(gathering.listing));
         }
@@ -186,7 +162,7 @@ impl Store {
 impl UidSet {
     /// Whether a listing of so many messages would be remembered.
     pub fn is_listable(&self) -> bool {
-        self.len() as usize * size_of::<Brief>() <= LARGEST
+        self.len() as usize * chunk::ROW <= LARGEST
     }
 }
 
@@ -194,15 +170,50 @@ impl UidSet {
 mod tests {
     use super::*;
 
-    #[test]
-    fn emails_are_found_in_any_order() {
-        let emails: Vec<EmailId> = (0..50).map(|n| EmailId(n * 3)).collect();
-        for from in 0..=emails.len() {
-            for wanted in (0..160).map(EmailId) {
-                let first = emails.partition_point(|email| *email < wanted);
-                assert_eq!(seek(&emails, from, wanted), first, "{wanted:?} from {from}");
-            }
+    fn row(uid: u32, modseq: u64) -> MessageRow {
+        MessageRow {
+            uid,
+            modseq: ModSeq(modseq),
+            email: EmailId(u64::from(uid) * 2),
+            thread: ThreadId(1),
+            flags: Flags::none(),
+            internal_date: 0,
+            save_date: 0,
+            size: 1,
+            blob: schema::BlobHash([0; 32]),
         }
-        assert_eq!(seek(&[], 0, EmailId(1)), 0);
+    }
+
+    #[test]
+    fn it_is_the_same_in_one_piece_or_many() {
+        let at = MailboxRef { account: schema::AccountId(1), mailbox: schema::MailboxId(1) };
+        let mut gathering = Gathering::new(at, ModSeq(1));
+        gathering.add(&(1..=20_000).filter(|uid| uid % 7 != 0).map(|uid| row(uid, 1)).collect::<Vec<_>>());
+        let known = gathering.listing();
+        let mut listing = Listing::clone(&known);
+        let changed = [3, 7, 12_000, 20_001].map(|uid| row(uid, 2)).to_vec();
+        let vanished = UidSet::from_ranges([1..=2, 100..=15_000, 20_000..=20_000]);
+        listing.apply(&Delta { as_of: ModSeq(2), changed, vanished, resync: false });
+        let expected: Vec<u32> = (1..=20_001)
+            .filter(|uid| {
+                let is_left = (3..100).contains(uid) || (15_001..20_000).contains(uid);
+                (is_left && uid % 7 != 0) || [3, 7, 12_000, 20_001].contains(uid)
+            })
+            .collect();
+        assert!(listing.range(1..=u32::MAX).map(|row| row.0).eq(expected.iter().copied()));
+        assert!(listing.range(0..=90_000).all(|(uid, modseq, _)| {
+            modseq == ModSeq(if [3, 7, 12_000, 20_001].contains(&uid) { 2 } else { 1 })
+        }));
+        assert_eq!(
+            listing.range(7..=15_002).count(),
+            (7..100).filter(|uid| uid % 7 != 0).count() + 1 + 1 + 2
+        );
+        let emails: Vec<EmailId> = (0..50_000).map(EmailId).collect();
+        assert!(listing.uids_of(&emails).iter().eq(expected));
+        assert!(listing.uids_of(&[4, 24, 30_003, 40_002].map(EmailId)).iter().eq([12, 20_001]));
+        // Who has the older one still has it.
+        assert_eq!(known.range(1..=u32::MAX).count(), (1..=20_000).filter(|uid| uid % 7 != 0).count());
+        assert_eq!(known.range(20_001..=u32::MAX).count(), 0);
+        assert_eq!((known.bytes(), chunk::ROW), (known.range(1..=u32::MAX).count() * 32, 32));
     }
 }

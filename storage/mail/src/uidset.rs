@@ -62,6 +62,19 @@ impl UidSet {
         builder.finish()
     }
 
+    /// Of UIDs in order.
+    pub(crate) fn from_ascending(uids: &[u32]) -> UidSet {
+        let mut builder = Builder::default();
+        for page in uids.chunk_by(|a, b| page_of(*a) == page_of(*b)) {
+            if page.len() < MANY {
+                page.iter().for_each(|uid| builder.push(*uid..=*uid));
+            } else {
+                builder.push_page(page);
+            }
+        }
+        builder.finish()
+    }
+
     /// Adds all UIDs of a range, whether or not messages have them.
     pub fn insert_range(&mut self, range: RangeInclusive<u32>) {
         *self = self.union(&UidSet::from_ranges([range]));
@@ -253,6 +266,10 @@ impl UidSet {
             return UidSet::new();
         }
         let mut builder = Builder::default();
+        if (self.len() as usize) < other.spans.len() {
+            self.iter().filter(|uid| !other.contains(*uid)).for_each(|uid| builder.push(uid..=uid));
+            return builder.finish();
+        }
         let mut holes = other.ranges().peekable();
         for range in self.ranges() {
             let (mut low, high) = (*range.start(), *range.end());
@@ -378,6 +395,28 @@ impl Builder {
         }
     }
 
+    /// UIDs of one page, as a bitmap if they have many runs.
+    fn push_page(&mut self, uids: &[u32]) {
+        let base = page_of(uids[0]) * PAGE_UIDS;
+        let mut words = Box::new([0u64; 64]);
+        for at in uids.iter().filter(|uid| **uid != 0).map(|uid| uid - base) {
+            words[(at / 64) as usize] |= 1 << (at % 64);
+        }
+        // Where one begins the bit before is not set.
+        let begins = |(word, before): (&u64, &u64)| (word & !(word << 1 | before >> 63)).count_ones();
+        let runs: u32 = words.iter().zip([0].iter().chain(words.iter())).map(begins).sum();
+        let page = Page::Bits(words);
+        if (runs as usize) < MANY {
+            let range = |(first, last): (u16, u16)| base + u32::from(first)..=base + u32::from(last);
+            return page.runs().for_each(|run| self.push(range(run)));
+        }
+        if let Some(run) = self.open.take() {
+            self.close(run);
+        }
+        self.flush();
+        self.span(base, Body::Page(Box::new(page)));
+    }
+
     /// Parts a run where pages begin, so that what is short of a page may become part of its bitmap.
     fn close(&mut self, (mut first, last): (u32, u32)) {
         if page_of(first) != page_of(last) {
@@ -484,6 +523,7 @@ mod tests {
         fn it_is_a_set(a in ranges(), b in ranges(), uids in proptest::collection::vec(1u32..21_000, 0..20)) {
             let ((mut set_a, mut model_a), (set_b, model_b)) = (both(&a), both(&b));
             check(&set_a, &model_a);
+            check(&UidSet::from_ascending(&model_a.iter().copied().collect::<Vec<_>>()), &model_a);
             check(&set_a.union(&set_b), &(&model_a | &model_b));
             check(&set_a.intersection(&set_b), &(&model_a & &model_b));
             check(&set_a.difference(&set_b), &(&model_a - &model_b));

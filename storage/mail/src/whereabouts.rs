@@ -7,7 +7,9 @@ use schema::{AccountId, EmailId, Key};
 
 use crate::{Error, Gathering, MailboxRef, Store, UidSet};
 
-/// So many emails are looked for one by one; for more of them the mailbox is read, and remembered.
+/// So many emails are looked for one by one though the mailbox is remembered.
+const LISTED: usize = 8;
+/// So many are while it is not; for more of them the mailbox is read, and remembered.
 const FEW: usize = 2_000;
 /// Emails looked for by one transaction.
 const BATCH: usize = 250;
@@ -20,6 +22,11 @@ impl Store {
     /// # Errors
     /// [`Error::NotFound`] if the mailbox is gone; else the store's.
     pub async fn uids_of(&self, at: MailboxRef, emails: &[EmailId]) -> Result<UidSet, Error> {
+        if emails.len() > LISTED
+            && let Some(listing) = self.listing(at).await?
+        {
+            return Ok(listing.uids_of(emails));
+        }
         if emails.len() > FEW {
             return self.uids_of_many(at, emails).await;
         }
@@ -34,9 +41,6 @@ impl Store {
     }
 
     async fn uids_of_many(&self, at: MailboxRef, emails: &[EmailId]) -> Result<UidSet, Error> {
-        if let Some(listing) = self.listing(at).await? {
-            return Ok(listing.uids_of(emails));
-        }
         let opened = self.open(at).await?;
         let mut gathering = Gathering::new(at, opened.as_of);
         let (mut uids, mut next) = (UidSet::new(), Some(1));
