@@ -1,4 +1,4 @@
-//! One full-text index: of many accounts' messages, as immutable files, without a store, a cluster or a thread.
+//! One full-text index: of many accounts' messages, as immutable files, without a store or a cluster.
 //!
 //! A [`Builder`] takes [`Document`]s and gives the files of one segment; a [`Manifest`] lists segments; a [`Reader`]
 //! opens them over a [`Source`] of byte ranges; [`Reader::delete`] and [`Reader::merge`] give new files and leave the old
@@ -23,9 +23,12 @@ mod fields;
 mod files;
 mod forms;
 mod grams;
+mod infos;
 mod invert;
+mod lists;
 mod manifest;
 mod numbers;
+mod parallel;
 mod ranked;
 #[cfg(test)]
 mod ranked_tests;

@@ -3,6 +3,8 @@
 //! Each part of what is asked for gives scores for each segment; of a word they are known only when all segments have
 //! said how many messages of the account have it.
 
+use std::sync::Arc;
+
 use content_mail::fold;
 use schema::{AccountId, EmailId};
 use tantivy::DocId;
@@ -59,7 +61,7 @@ impl Reader {
     /// # Errors
     /// When a file can not be read or is damaged.
     pub fn rank(&self, account: AccountId, asked: &Ranked, limit: usize) -> Result<Vec<Hit>, Error> {
-        let scopes: Result<Vec<Docs>, Error> =
+        let scopes: Result<Vec<_>, Error> =
             self.segments().iter().map(|segment| segment.scope(account)).collect();
         let scores = Ranking { reader: self, scopes: scopes? }.scores(asked)?;
         let mut hits = Vec::new();
@@ -78,7 +80,7 @@ impl Reader {
 struct Ranking<'a> {
     reader: &'a Reader,
     /// Its messages in each segment.
-    scopes: Vec<Docs>,
+    scopes: Vec<Arc<Docs>>,
 }
 
 impl Ranking<'_> {
@@ -93,8 +95,8 @@ impl Ranking<'_> {
             Ranked::Any(parts) => self.any(&self.each(parts)?),
             Ranked::Not(part) => {
                 let not = self.scores(part)?;
-                let rest = |(scope, not): (&Docs, Scores)| {
-                    let mut rest = scope.clone();
+                let rest = |(scope, not): (&Arc<Docs>, Scores)| {
+                    let mut rest = Docs::clone(scope);
                     not.iter().for_each(|(doc, _)| rest.remove(*doc));
                     rest.iter().map(|doc| (doc, 0.0)).collect()
                 };
@@ -147,7 +149,7 @@ impl Ranking<'_> {
     /// The best field counts, the others a little.
     fn word(&self, word: &Word) -> Result<All, Error> {
         let segments = self.reader.segments();
-        let documents = self.scopes.iter().map(Docs::len).sum();
+        let documents = self.scopes.iter().map(|scope| scope.len()).sum();
         let mut best: All = vec![Scores::new(); segments.len()];
         let mut sums = best.clone();
         for (place, (section, boost)) in RANKED.into_iter().enumerate() {

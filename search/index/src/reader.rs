@@ -3,26 +3,27 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::Write as _;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use moka::sync::Cache;
 use query::{Field as Asked, Filter};
 use schema::{AccountId, EmailId};
-use tantivy::columnar::Column;
-use tantivy::directory::{Directory, FileSlice, OwnedBytes, RamDirectory, TerminatingWrite};
+use tantivy::columnar::{Cardinality, Column};
+use tantivy::directory::{CompositeFile, Directory, FileSlice, OwnedBytes, RamDirectory, TerminatingWrite};
 use tantivy::fastfield::write_alive_bitset;
+use tantivy::index::SegmentComponent;
 use tantivy::indexer::merge_filtered_segments;
-use tantivy::schema::IndexRecordOption;
-use tantivy::{BitSet, DocId, DocSet, Index, ReloadPolicy, Searcher, SegmentReader, TERMINATED, Term};
+use tantivy::{BitSet, DocId, Index, ReloadPolicy, Searcher, SegmentReader, Term};
 
 use crate::analysis::Language;
 use crate::builder::{built, read, settings};
-use crate::exact::{Docs, Found, Pattern, Place, find};
+use crate::exact::{Docs, Found, Pattern, Place, add_docs, find};
 use crate::fields::{EMAIL, Fields, LANGUAGE, Section};
 use crate::files::{Files, cache};
 use crate::forms::{Forms, Mask};
 use crate::grams::Grams;
-use crate::{Answer, Built, Error, Manifest, SegmentEntry, Source, forms, grams};
+use crate::infos::Infos;
+use crate::{Answer, Built, Error, Manifest, SegmentEntry, Source, forms, grams, parallel};
 
 /// What of the files is kept in memory, shared by all readers of a node.
 #[derive(Clone)]
@@ -47,6 +48,13 @@ pub struct Reader {
 /// Names and bytes of files.
 pub type NewFiles = Vec<(String, Vec<u8>)>;
 
+/// Threads that look at the segments for one search, at most.
+const THREADS: usize = 4;
+/// With so many documents in all segments there are several.
+const MANY: u64 = 30_000;
+/// Accounts with so many documents in a segment are those that are kept.
+const KEPT: u32 = 1_000;
+
 /// A segment, opened.
 pub(crate) struct Segment {
     pub(crate) fields: Fields,
@@ -55,6 +63,27 @@ pub(crate) struct Segment {
     pub(crate) forms: Forms,
     emails: Column<u64>,
     languages: Column<u64>,
+    tables: Tables,
+    /// The account that was asked for last, and its documents, where it has many.
+    kept: Mutex<Option<(AccountId, Arc<Docs>)>>,
+}
+
+/// Tables that Tantivy reads in another way than we do.
+struct Tables {
+    infos: Vec<Option<Infos>>,
+    positions: CompositeFile,
+}
+
+impl Tables {
+    fn open(segment: &tantivy::Segment, fields: &Fields) -> Result<Tables, Error> {
+        let file = |component| segment.open_read(component).map_err(tantivy::TantivyError::from);
+        let terms = CompositeFile::open(&file(SegmentComponent::Terms)?)?;
+        let infos = Section::ALL.map(|section| {
+            terms.open_read(fields.exact(section)).map(|words| Infos::open(&words)).transpose()
+        });
+        let infos = infos.into_iter().collect::<Result<_, Error>>()?;
+        Ok(Tables { infos, positions: CompositeFile::open(&file(SegmentComponent::Positions)?)? })
+    }
 }
 
 impl Reader {
@@ -73,7 +102,10 @@ impl Reader {
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
         let searcher: Searcher = reader.searcher();
         let mut segments = Vec::new();
+        let tables = index.searchable_segments()?;
         for reader in searcher.segment_readers() {
+            let own = tables.iter().find(|segment| segment.id() == reader.segment_id());
+            let tables = Tables::open(own.ok_or(Error::Damaged("the list of segments"))?, &fields)?;
             let file = |extension| {
                 let name = format!("{}.{extension}", reader.segment_id().uuid_string());
                 let handle = files.handle(Path::new(&name)).map_err(tantivy::TantivyError::from)?;
@@ -83,7 +115,8 @@ impl Reader {
             let forms = Forms::open(file(forms::EXTENSION)?)?;
             let (emails, languages) = (reader.fast_fields().u64(EMAIL)?, reader.fast_fields().u64(LANGUAGE)?);
             let (fields, reader) = (fields.clone(), reader.clone());
-            segments.push(Segment { fields, reader, grams, forms, emails, languages });
+            let kept = Mutex::default();
+            segments.push(Segment { fields, reader, grams, forms, emails, languages, tables, kept });
         }
         let languages: BTreeSet<Language> =
             segments.iter().flat_map(|segment| segment.forms.languages()).flatten().copied().collect();
@@ -119,14 +152,18 @@ impl Reader {
         };
         let pattern = Pattern::of(needle.as_str());
         let mut answer = Answer::default();
-        for segment in &self.segments {
+        let each = parallel::each(&self.segments, self.threads(), |segment| {
             let scope = segment.scope(account)?;
             let found = segment.find(&places, &pattern, &scope)?;
-            answer.sure.extend(segment.emails(&found.sure));
-            answer.maybe.extend(segment.emails(&found.maybe));
+            Ok((segment.emails(&found.sure), segment.emails(&found.maybe)))
+        });
+        for (mut sure, mut maybe) in each? {
+            answer.sure.append(&mut sure);
+            answer.maybe.append(&mut maybe);
         }
-        answer.sure.sort_unstable();
-        answer.maybe.sort_unstable();
+        // Of each segment they are mostly in order, which this sort makes use of.
+        answer.sure.sort();
+        answer.maybe.sort();
         Ok(Some(answer))
     }
 
@@ -136,7 +173,7 @@ impl Reader {
     /// When a file can not be read or is damaged.
     pub fn has(&self, account: AccountId, email: EmailId) -> Result<bool, Error> {
         for segment in &self.segments {
-            if !segment.those(&segment.scope(account)?, &HashSet::from([email])).is_empty() {
+            if !segment.those(&*segment.scope(account)?, &HashSet::from([email])).is_empty() {
                 return Ok(true);
             }
         }
@@ -180,10 +217,10 @@ impl Reader {
             let Some(entry) = manifest.segments.iter_mut().find(|entry| entry.id == id) else { continue };
             let mut gone = Docs::none(segment.reader.max_doc());
             for (account, emails) in &by_account {
-                gone.add(&segment.those(&segment.scope(*account)?, emails));
+                gone.add(&segment.those(&*segment.scope(*account)?, emails));
             }
             for account in accounts {
-                gone.add(&segment.scope(*account)?);
+                gone.add(&*segment.scope(*account)?);
             }
             if let Some(file) = segment.without(&gone, entry, &self.fields)? {
                 files.push(file);
@@ -214,6 +251,12 @@ impl Reader {
         built(segment, &directory, &self.fields).map(Some)
     }
 
+    /// By how many threads a search looks at the segments, if there are so many.
+    fn threads(&self) -> usize {
+        let documents: u64 = self.segments.iter().map(|segment| u64::from(segment.reader.max_doc())).sum();
+        if documents < MANY { 1 } else { THREADS }
+    }
+
     pub(crate) fn segments(&self) -> &[Segment] {
         &self.segments
     }
@@ -239,19 +282,28 @@ fn places(field: &Asked) -> Vec<Place<'_>> {
 
 impl Segment {
     /// Documents of the account that are not deleted.
-    pub(crate) fn scope(&self, account: AccountId) -> Result<Docs, Error> {
+    pub(crate) fn scope(&self, account: AccountId) -> Result<Arc<Docs>, Error> {
+        let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, docs)) = kept().as_ref().filter(|(known, _)| *known == account) {
+            return Ok(Arc::clone(docs));
+        }
+        let docs = Arc::new(self.documents(account)?);
+        // Others are as soon read again.
+        if docs.len() >= KEPT {
+            *kept() = Some((account, Arc::clone(&docs)));
+        }
+        Ok(docs)
+    }
+
+    fn documents(&self, account: AccountId) -> Result<Docs, Error> {
         let mut docs = Docs::none(self.reader.max_doc());
         let term = Term::from_field_u64(self.fields.account, u64::from(account.0));
         let inverted = self.reader.inverted_index(term.field())?;
-        let Some(mut postings) = inverted.read_postings(&term, IndexRecordOption::Basic)? else {
-            return Ok(docs);
-        };
-        let mut doc = postings.doc();
-        while doc != TERMINATED {
-            if !self.reader.is_deleted(doc) {
-                docs.insert(doc);
-            }
-            doc = postings.advance();
+        let Some(info) = inverted.get_term_info(&term)? else { return Ok(docs) };
+        add_docs(&inverted, &info, &mut docs)?;
+        if let Some(alive) = self.reader.alive_bitset() {
+            let listed: Vec<DocId> = docs.iter().filter(|doc| alive.is_deleted(*doc)).collect();
+            listed.into_iter().for_each(|doc| docs.remove(doc));
         }
         Ok(docs)
     }
@@ -308,8 +360,24 @@ impl Segment {
     }
 
     /// Emails of documents.
-    pub(crate) fn emails<'a>(&'a self, docs: &'a Docs) -> impl Iterator<Item = EmailId> + 'a {
-        docs.iter().filter_map(|doc| self.email(doc))
+    fn emails(&self, docs: &Docs) -> Vec<EmailId> {
+        if self.emails.get_cardinality() != Cardinality::Full {
+            return docs.iter().filter_map(|doc| self.email(doc)).collect();
+        }
+        let docs: Vec<DocId> = docs.iter().collect();
+        let mut emails = vec![0; docs.len()];
+        self.emails.values.get_vals(&docs, &mut emails);
+        emails.into_iter().map(EmailId).collect()
+    }
+
+    /// Where the lists of terms of a section are; none if it has no terms.
+    pub(crate) fn infos(&self, section: Section) -> Option<&Infos> {
+        self.tables.infos.get(section as usize)?.as_ref()
+    }
+
+    /// Positions of a section.
+    pub(crate) fn positions(&self, section: Section) -> FileSlice {
+        self.tables.positions.open_read(self.fields.exact(section)).unwrap_or_else(FileSlice::empty)
     }
 
     pub(crate) fn email(&self, doc: DocId) -> Option<EmailId> {

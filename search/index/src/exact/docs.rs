@@ -29,6 +29,27 @@ impl Docs {
         self.words.get(doc as usize / 64).is_some_and(|word| word & (1 << (doc % 64)) != 0)
     }
 
+    pub(crate) fn insert_all(&mut self, docs: &[DocId]) {
+        docs.iter().for_each(|doc| self.insert(*doc));
+    }
+
+    /// How many there are before each 64 documents.
+    pub(crate) fn counts(&self) -> Vec<u32> {
+        let mut sum = 0;
+        let before = |word: &u64| {
+            let before = sum;
+            sum += word.count_ones();
+            before
+        };
+        self.words.iter().map(before).collect()
+    }
+
+    /// How many of its 64 documents are before a document; none if it is not in the set.
+    pub(crate) fn below(&self, doc: DocId) -> Option<u32> {
+        let (word, bit) = (self.words.get(doc as usize / 64)?, 1 << (doc % 64));
+        (word & bit != 0).then(|| (word & (bit - 1)).count_ones())
+    }
+
     pub(crate) fn len(&self) -> u32 {
         self.words.iter().map(|word| word.count_ones()).sum()
     }
@@ -80,6 +101,8 @@ mod tests {
         assert_eq!(with(&|s| s.keep(&b)), [63]);
         assert_eq!(with(&|s| s.take_away(&b)), [0, 64, 199]);
         assert_eq!(with(&|s| s.remove(63)), [0, 64, 199]);
+        assert_eq!(a.counts(), [0, 2, 3, 3]);
+        assert_eq!([0, 1, 63, 199, 200].map(|doc| a.below(doc)), [Some(0), None, Some(1), Some(0), None]);
         assert!(a.has(199) && !a.has(198) && a.len() == 4 && !a.is_empty());
     }
 }

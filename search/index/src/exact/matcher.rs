@@ -1,15 +1,17 @@
 //! In a segment: the documents that have what a pattern asks for, side by side.
 
-use tantivy::postings::{Postings, TermInfo};
+use tantivy::DocSet as _;
+use tantivy::postings::TermInfo;
 use tantivy::schema::IndexRecordOption;
-use tantivy::{DocId, DocSet, TERMINATED};
 
+use super::beside::{Candidates, Places, positions};
 use super::docs::Docs;
 use super::pattern::{Pattern, Slot};
 use super::terms::{Lookup, Noise, Terms, add_docs};
 use crate::Error;
 use crate::document::{named_term, written_term};
 use crate::fields::{Section, kind};
+use crate::lists::DocLists;
 use crate::reader::Segment;
 
 /// Where is searched.
@@ -91,10 +93,10 @@ fn all_with(lookup: &Lookup<'_>, term: &str) -> Result<Found, Error> {
 }
 
 /// A slot that tells something, and its place in the row.
-struct Known {
-    offset: u32,
-    terms: Vec<TermInfo>,
-    noise: Option<Noise>,
+pub(super) struct Known {
+    pub(super) offset: u32,
+    pub(super) terms: Vec<TermInfo>,
+    pub(super) noise: Option<Noise>,
 }
 
 impl Known {
@@ -132,8 +134,9 @@ fn row(lookup: &Lookup<'_>, slots: &[Slot], name: Option<&str>, scope: &Docs) ->
 /// One slot alone: positions do not matter.
 fn anywhere(lookup: &Lookup<'_>, known: &Known) -> Result<Found, Error> {
     let mut found = Found::none(lookup.segment.reader.max_doc());
+    let mut lists = DocLists::new(&lookup.inverted);
     for info in &known.terms {
-        add_docs(&lookup.inverted, info, &mut found.sure)?;
+        lists.each(info, |docs| found.sure.insert_all(docs))?;
     }
     if let Some(noise) = &known.noise {
         if noise.sure { found.sure.add(&noise.docs) } else { found.maybe.add(&noise.docs) }
@@ -142,26 +145,30 @@ fn anywhere(lookup: &Lookup<'_>, known: &Known) -> Result<Found, Error> {
 }
 
 fn in_place(lookup: &Lookup<'_>, known: &[Known], name: Option<&str>, scope: &Docs) -> Result<Found, Error> {
-    let documents = lookup.segment.reader.max_doc();
+    let mut found = Found::none(lookup.segment.reader.max_doc());
     let mut candidates = scope.clone();
     for one in known {
         candidates = narrowed(lookup, one, &candidates)?;
         if candidates.is_empty() {
-            return Ok(Found::none(documents));
+            return Ok(found);
         }
     }
-    let candidates: Vec<DocId> = candidates.iter().collect();
-    let columns: Result<Vec<_>, Error> =
-        known.iter().map(|one| positions(lookup, one, &candidates)).collect();
-    let (columns, values) = (columns?, name.map(|name| Values::read(lookup, name, &candidates)).transpose()?);
-    let mut found = Found::none(documents);
-    for (at, doc) in candidates.iter().enumerate() {
-        let inside = |position| values.as_ref().is_none_or(|values| values.have(at, position));
-        match best(known, &columns, at, inside) {
-            Some(true) => found.sure.insert(*doc),
-            Some(false) => found.maybe.insert(*doc),
-            None => {}
+    let candidates = Candidates::of(candidates);
+    let Some((first, rest)) = known.split_first() else { return Ok(found) };
+    let mut places = Places::of(lookup, first, &candidates)?;
+    if let Some(name) = name {
+        let values = Values::read(lookup, name, &candidates)?;
+        places.retain(&candidates, |at, position| values.have(at, position));
+    }
+    for one in rest {
+        places.keep(lookup, one, &candidates)?;
+        if places.is_empty() {
+            break;
         }
+    }
+    for (at, sure) in places.found() {
+        let doc = candidates.listed()[at];
+        if sure { found.sure.insert(doc) } else { found.maybe.insert(doc) }
     }
     Ok(found)
 }
@@ -169,19 +176,13 @@ fn in_place(lookup: &Lookup<'_>, known: &[Known], name: Option<&str>, scope: &Do
 /// Those of the candidates that have a term of the slot.
 fn narrowed(lookup: &Lookup<'_>, known: &Known, candidates: &Docs) -> Result<Docs, Error> {
     let mut out = Docs::none(lookup.segment.reader.max_doc());
-    let count = candidates.len();
+    let (count, mut lists) = (candidates.len(), DocLists::new(&lookup.inverted));
     for info in &known.terms {
-        let mut postings = lookup.inverted.read_postings_from_terminfo(info, IndexRecordOption::Basic)?;
         if info.doc_freq / 8 <= count {
-            let mut doc = postings.doc();
-            while doc != TERMINATED {
-                if candidates.has(doc) {
-                    out.insert(doc);
-                }
-                doc = postings.advance();
-            }
+            lists.each(info, |docs| out.insert_all(docs))?;
             continue;
         }
+        let mut postings = lookup.inverted.read_postings_from_terminfo(info, IndexRecordOption::Basic)?;
         for doc in candidates.iter() {
             if postings.doc() < doc {
                 postings.seek(doc);
@@ -192,86 +193,10 @@ fn narrowed(lookup: &Lookup<'_>, known: &Known, candidates: &Docs) -> Result<Doc
         }
     }
     if let Some(noise) = &known.noise {
-        let mut noise = noise.docs.clone();
-        noise.keep(candidates);
-        out.add(&noise);
+        out.add(&noise.docs);
     }
+    out.keep(candidates);
     Ok(out)
-}
-
-/// For each candidate: where it is, twice the position, plus one where it only may be.
-type Column = Vec<Vec<u64>>;
-
-fn positions(lookup: &Lookup<'_>, known: &Known, candidates: &[DocId]) -> Result<Column, Error> {
-    let mut column = vec![Vec::new(); candidates.len()];
-    for info in &known.terms {
-        read_positions(lookup, info, candidates, |at, position| column[at].push(u64::from(position) * 2))?;
-    }
-    if let Some(noise) = &known.noise
-        && let Some(info) = lookup.term(kind::NOISE)?
-    {
-        read_positions(lookup, &info, candidates, |at, position| {
-            if noise.docs.has(candidates[at]) {
-                column[at].push(u64::from(position) * 2 + 1);
-            }
-        })?;
-    }
-    column.iter_mut().for_each(|positions| positions.sort_unstable());
-    Ok(column)
-}
-
-fn read_positions(
-    lookup: &Lookup<'_>,
-    info: &TermInfo,
-    candidates: &[DocId],
-    mut visit: impl FnMut(usize, u32),
-) -> Result<(), Error> {
-    let option = IndexRecordOption::WithFreqsAndPositions;
-    let mut postings = lookup.inverted.read_postings_from_terminfo(info, option)?;
-    let mut buffer = Vec::new();
-    let mut at = 0;
-    while at < candidates.len() && postings.doc() != TERMINATED {
-        if postings.doc() < candidates[at] {
-            postings.seek(candidates[at]);
-        }
-        if postings.doc() == candidates[at] {
-            postings.positions(&mut buffer);
-            buffer.iter().for_each(|position| visit(at, *position));
-            at += 1;
-        } else {
-            // The list is ahead: so are the candidates it may have.
-            at += candidates[at..].partition_point(|doc| *doc < postings.doc());
-        }
-    }
-    Ok(())
-}
-
-/// Whether a candidate has all slots side by side: surely, perhaps, or not.
-fn best(known: &[Known], columns: &[Column], at: usize, inside: impl Fn(u32) -> bool) -> Option<bool> {
-    let mut best = None;
-    for entry in &columns[0][at] {
-        let Some(start) = (entry / 2).checked_sub(u64::from(known[0].offset)) else { continue };
-        if !u32::try_from(start).is_ok_and(&inside) {
-            continue;
-        }
-        let mut sure = entry % 2 == 0;
-        let rest = known.iter().zip(columns).skip(1);
-        let all = rest.into_iter().all(|(one, column)| {
-            let wanted = 2 * (start + u64::from(one.offset));
-            let here = &column[at];
-            let place = here.partition_point(|entry| *entry < wanted);
-            let found = here.get(place).filter(|entry| **entry / 2 == wanted / 2);
-            sure &= found.is_some_and(|entry| entry % 2 == 0);
-            found.is_some()
-        });
-        if all && sure {
-            return Some(true);
-        }
-        if all {
-            best = Some(false);
-        }
-    }
-    best
 }
 
 /// For each candidate: where values begin, and where those of the field asked for do.
@@ -281,14 +206,9 @@ struct Values {
 }
 
 impl Values {
-    fn read(lookup: &Lookup<'_>, name: &str, candidates: &[DocId]) -> Result<Values, Error> {
-        let read = |term: &str| {
-            let mut out = vec![Vec::new(); candidates.len()];
-            if let Some(info) = lookup.term(term)? {
-                read_positions(lookup, &info, candidates, |at, position| out[at].push(position))?;
-            }
-            Ok::<_, Error>(out)
-        };
+    fn read(lookup: &Lookup<'_>, name: &str, candidates: &Candidates) -> Result<Values, Error> {
+        let mut lists = lookup.positions();
+        let mut read = |term: &str| positions(&mut lists, lookup.term(term)?.as_ref(), candidates);
         Ok(Values { all: read(kind::VALUE)?, named: read(name)? })
     }
 

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
+use tantivy::InvertedIndexReader;
 use tantivy::postings::TermInfo;
-use tantivy::schema::IndexRecordOption;
-use tantivy::{DocSet, InvertedIndexReader, TERMINATED};
 
 use super::docs::Docs;
 use super::pattern::Slot;
@@ -12,10 +11,13 @@ use crate::Error;
 use crate::analysis::is_noise;
 use crate::fields::{Section, kind, mark_term, read_mark};
 use crate::grams::{Gram, grams, inner};
+use crate::lists::{DocLists, PositionLists};
 use crate::reader::Segment;
 
 /// Words that a slot may be; with more of them the slot tells nothing, and what else matches is looked at.
 const MOST: usize = 20_000;
+/// So many words are looked at sooner than another list of them is read.
+const FEW: usize = 8;
 /// Words that are walked over in the time that it takes to look one up by its number.
 const STEPS: usize = 16;
 
@@ -120,14 +122,25 @@ impl<'a> Lookup<'a> {
         Ok(found.map_or(Terms::Any, |terms| Terms::These { terms, noise: Some(noise) }))
     }
 
+    /// Positions of the field.
+    pub(crate) fn positions(&self) -> PositionLists<'_> {
+        PositionLists::new(&self.inverted, self.segment.positions(self.section))
+    }
+
     /// Words that contain the text, or, where the right end is closed, end with it; none if they are too many.
     pub(crate) fn containing(&self, text: &str, open_right: bool) -> Result<Option<Vec<TermInfo>>, Error> {
         let Some(ordinals) = self.ordinals(text, open_right)? else { return Ok(None) };
+        let Some(infos) = self.segment.infos(self.section) else { return Ok(Some(Vec::new())) };
+        let mut infos = infos.reader();
+        if is_gram(text, open_right) {
+            let terms: Result<Vec<TermInfo>, Error> =
+                ordinals.into_iter().take(MOST + 1).map(|ordinal| infos.get(ordinal)).collect();
+            return Ok(Some(terms?).filter(|terms| terms.len() <= MOST));
+        }
         if ordinals.len() > self.inverted.terms().num_terms() / STEPS {
             return self.walked(text, open_right);
         }
-        let mut terms = Vec::new();
-        let mut term = Vec::new();
+        let (mut terms, mut term) = (Vec::new(), Vec::new());
         for ordinal in ordinals {
             term.clear();
             if !self.inverted.terms().ord_to_term(ordinal, &mut term)? || term.is_empty() {
@@ -135,7 +148,7 @@ impl<'a> Lookup<'a> {
             }
             let word = std::str::from_utf8(&term[1..]).map_err(|_| Error::Damaged("a word"))?;
             if has(word, text, open_right) {
-                terms.extend(self.inverted.terms().get(&term)?);
+                terms.push(infos.get(ordinal)?);
                 if terms.len() > MOST {
                     return Ok(None);
                 }
@@ -161,23 +174,26 @@ impl<'a> Lookup<'a> {
         Ok(Some(terms))
     }
 
-    /// Words that have all grams of the text.
+    /// Words that have all grams of the text, or so many of these that the others are looked at sooner.
     fn ordinals(&self, text: &str, open_right: bool) -> Result<Option<Vec<u64>>, Error> {
         let wanted = wanted(text, open_right);
         if wanted.is_empty() {
             return self.segment.grams.words_with(self.section, text, MOST);
         }
-        let lists: Result<Vec<_>, Error> =
-            wanted.iter().map(|gram| self.segment.grams.words(self.section, *gram)).collect();
-        let mut lists = lists?;
-        lists.sort_by_key(Vec::len);
-        let mut lists = lists.into_iter();
-        let mut out = lists.next().unwrap_or_default();
-        // After some, looking at the words is cheaper.
-        for list in lists.take(3) {
-            out.retain(|ordinal| list.binary_search(ordinal).is_ok());
+        let mut out: Option<Vec<u64>> = None;
+        for gram in wanted {
+            let list = self.segment.grams.words(self.section, gram)?;
+            let both = match out {
+                Some(out) => in_both(&out, &list),
+                None => list,
+            };
+            let is_enough = both.len() <= FEW;
+            out = Some(both);
+            if is_enough {
+                break;
+            }
         }
-        Ok(Some(out))
+        Ok(out)
     }
 
     /// Documents with a run that is no word and may have the text in it.
@@ -190,9 +206,15 @@ impl<'a> Lookup<'a> {
         let mut docs: Option<Docs> = None;
         for gram in &wanted {
             let found = self.noise_of(&gram.term(self.section.letter()))?;
-            match &mut docs {
-                None => docs = Some(found),
-                Some(docs) => docs.keep(&found),
+            let docs = match &mut docs {
+                Some(docs) => {
+                    docs.keep(&found);
+                    &*docs
+                }
+                none => &*none.insert(found),
+            };
+            if docs.is_empty() {
+                break;
             }
         }
         let docs = docs.unwrap_or_else(|| Docs::none(self.segment.reader.max_doc()));
@@ -213,12 +235,31 @@ impl<'a> Lookup<'a> {
         let inverted = self.segment.reader.inverted_index(self.segment.fields.noise)?;
         let prefix = format!("{}{text}", self.section.letter());
         let mut docs = Docs::none(self.segment.reader.max_doc());
+        let mut lists = DocLists::new(&inverted);
         let mut stream = inverted.terms().range().ge(prefix.as_bytes()).into_stream()?;
         while stream.advance() && stream.key().starts_with(prefix.as_bytes()) {
-            add_docs(&inverted, stream.value(), &mut docs)?;
+            lists.each(stream.value(), |found| docs.insert_all(found))?;
         }
         Ok(docs)
     }
+}
+
+/// Whether all words that have the first gram of the text contain it, or end with it.
+fn is_gram(text: &str, open_right: bool) -> bool {
+    text.chars().count() <= if open_right { 3 } else { 2 }
+}
+
+/// What is in both of two lists that are in order.
+fn in_both(a: &[u64], b: &[u64]) -> Vec<u64> {
+    let (short, mut long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
+    let mut out = Vec::new();
+    for number in short {
+        long = &long[long.partition_point(|other| other < number)..];
+        if long.first() == Some(number) {
+            out.push(*number);
+        }
+    }
+    out
 }
 
 fn has(word: &str, text: &str, open_right: bool) -> bool {
@@ -236,11 +277,5 @@ pub(crate) fn add_docs(
     info: &TermInfo,
     docs: &mut Docs,
 ) -> Result<(), Error> {
-    let mut postings = inverted.read_postings_from_terminfo(info, IndexRecordOption::Basic)?;
-    let mut doc = postings.doc();
-    while doc != TERMINATED {
-        docs.insert(doc);
-        doc = postings.advance();
-    }
-    Ok(())
+    DocLists::new(inverted).each(info, |found| docs.insert_all(found))
 }
