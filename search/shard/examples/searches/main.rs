@@ -7,7 +7,8 @@
 //!
 //! Messages are made of `GODWIT_CORPUS`, `GODWIT_SEARCHES_TEXT` bytes (1,500) of the text of each. The store lies in
 //! `GODWIT_BENCH_DIR` (/tmp). `GODWIT_SEARCHES_KEEP=1` leaves it there; a run that finds one fills nothing and makes the index
-//! anew.
+//! anew. `ask FOLDER COUNT` only asks, `ask FOLDER COUNT warm` leaves the store as it is.
+//! `GODWIT_SEARCHES_CACHE` are the MiB of the index that are kept (64).
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)] // a program that prints and stops
 
@@ -31,10 +32,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    if let [verb, dir, count] = words.as_slice()
+    if let [verb, dir, count, only @ ..] = words.as_slice()
         && verb == "ask"
     {
-        return runtime.block_on(asking::ask(Path::new(dir), count.parse().unwrap()));
+        let only_warm = only.first().is_some_and(|only| only == "warm");
+        return runtime.block_on(asking::ask(Path::new(dir), count.parse().unwrap(), only_warm));
     }
     let mut counts: Vec<usize> = words.iter().filter_map(|count| count.parse().ok()).collect();
     if counts.is_empty() {

@@ -16,8 +16,8 @@ use schema::{AccountId, Duty, Key, Record, level};
 use segments::Segments;
 
 const ACCOUNT: AccountId = AccountId(7);
-/// Bytes of an index that are kept in memory, as a node has them by default.
-const CACHE: u64 = 64 << 20;
+/// MiB of an index that are kept in memory, as a node has them by default.
+const CACHE: u64 = 64;
 
 pub(crate) struct World {
     pub(crate) db: Database,
@@ -52,7 +52,7 @@ impl World {
     /// A store of mail and a reader of the index that remember nothing.
     pub(crate) fn fresh(&self) -> (mail::Store, Searcher) {
         let mail = mail_store(&self.db, &self.blobs, &self.clock);
-        let cache = FileCache::new(CACHE);
+        let cache = cache();
         (mail.clone(), Searcher::new(self.segments.clone(), mail, cache, self.clock.clone()))
     }
 
@@ -63,10 +63,15 @@ impl World {
         let node = Node { name, level_min: 1, level_max: level::SEARCH, ..Node::default() };
         let me = leases.join(&node).await.unwrap();
         let fence = leases.take(me, &[Duty::search(self.segments.shard_of(ACCOUNT))]).await.unwrap()[0];
-        let (cache, attachments) = (FileCache::new(CACHE), Arc::new(NoAttachments));
+        let (cache, attachments) = (cache(), Arc::new(NoAttachments));
         let (segments, clock) = (self.segments.clone(), self.clock.clone());
         Indexer::new(segments, self.mail.clone(), cache, attachments, clock, Options::default()).shard(fence)
     }
+}
+
+fn cache() -> FileCache {
+    let mib = std::env::var("GODWIT_SEARCHES_CACHE").ok().and_then(|mib| mib.parse().ok()).unwrap_or(CACHE);
+    FileCache::new(mib << 20)
 }
 
 fn mail_store(db: &Database, blobs: &blob::Store, clock: &SharedClock) -> mail::Store {
