@@ -95,7 +95,7 @@ impl Listing {
 
     fn apply(&mut self, delta: &Delta) {
         let gone = &delta.vanished;
-        for chunk in self.chunks.iter_mut().filter(|chunk| chunk.has_any_of(gone)) {
+        for chunk in self.chunks.iter_mut().filter(|chunk| chunk.may_have(gone)) {
             Arc::make_mut(chunk).remove(gone);
         }
         self.chunks.retain(|chunk| !chunk.is_empty());

@@ -99,7 +99,8 @@ impl Chunk {
         self.unordered |= !around.is_sorted();
     }
 
-    pub(super) fn has_any_of(&self, uids: &UidSet) -> bool {
+    /// Whether some of the UIDs are between its first and its last.
+    pub(super) fn may_have(&self, uids: &UidSet) -> bool {
         let (first, last) = (self.first(), self.last());
         uids.contains(last) || uids.rank(last) > uids.rank(first)
     }
@@ -216,7 +217,7 @@ mod tests {
         let mut chunk = Chunk::default();
         (1..=9).for_each(|n| chunk.put(row(n * 2, u64::from(n))));
         let gone = UidSet::from_ranges([4..=5, 18..=40]);
-        assert!(chunk.has_any_of(&gone) && !chunk.has_any_of(&UidSet::from_ranges([5..=5, 19..=40])));
+        assert!(chunk.may_have(&gone) && !chunk.may_have(&UidSet::from_ranges([1..=1, 19..=40])));
         chunk.remove(&gone);
         assert!(chunk.rows().eq([1, 3, 4, 5, 6, 7, 8].map(|n| row(n * 2, u64::from(n)))));
         assert!(chunk.range(&(3..=8)).eq([3, 4].map(|n| row(n * 2, u64::from(n)))));
