@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::{fmt, io};
 
 use moka::sync::Cache;
@@ -84,8 +84,7 @@ impl Files {
         let name = path.to_str().unwrap_or_default();
         let length =
             self.0.lengths.get(name).ok_or_else(|| OpenReadError::FileDoesNotExist(path.to_owned()))?;
-        let held = Mutex::default();
-        Ok(Arc::new(Handle { files: self.clone(), name: Arc::from(name), length: *length, held }))
+        Ok(Arc::new(Handle { files: self.clone(), name: Arc::from(name), length: *length }))
     }
 }
 
@@ -100,22 +99,10 @@ struct Handle {
     files: Files,
     name: Arc<str>,
     length: usize,
-    /// The block that was read last: lists that are read one after the other mostly lie side by side.
-    held: Mutex<Option<(usize, OwnedBytes)>>,
 }
 
 impl Handle {
     fn block(&self, at: usize) -> io::Result<OwnedBytes> {
-        let held = || self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, block)) = held().as_ref().filter(|(known, _)| *known == at) {
-            return Ok(block.clone());
-        }
-        let block = self.kept(at)?;
-        *held() = Some((at, block.clone()));
-        Ok(block)
-    }
-
-    fn kept(&self, at: usize) -> io::Result<OwnedBytes> {
         let inner = &self.files.0;
         let key = (Arc::clone(&self.name), at);
         let read = || {
