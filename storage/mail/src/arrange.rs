@@ -1,12 +1,15 @@
 //! Mailboxes by their ids: made, changed and removed as RFC 8621 §2.5 has it.
 
+use std::collections::BTreeMap;
+
 use changes::Kinds;
 use kv::Transaction;
-use schema::keys::mail::{MailboxKey, RoleKey, SubscriptionKey};
+use schema::keys::mail::{MailboxKey, RoleKey};
 use schema::records::mail::ChangeKind;
 use schema::{AccountId, Key, MailboxId, Record};
 
 use crate::mailbox::{Named, mailbox_of, record_in, with_role_in};
+use crate::moving::{NewPlace, Subscribed, hold_tree_in};
 use crate::{Error, Mailbox, MailboxPath, MailboxRef, Role, ShareEdit, Store, removal};
 
 /// A mailbox that is to be made.
@@ -86,18 +89,11 @@ impl Store {
         id: MailboxId,
         edit: &MailboxEdit,
     ) -> Result<(), Error> {
-        let (told, version) = self
-            .db
-            .transact_versioned("mail.edit_mailbox", |txn| async move {
-                self.edit_mailbox_in(&txn, account, id, edit).await
-            })
-            .await?;
-        self.tell(account, &[id], version, Kinds::MAILBOXES | Kinds::SUBSCRIPTIONS);
-        self.tell_standing(&told, version);
-        Ok(())
+        self.edit_mailboxes(account, &[(id, edit.clone())]).await
     }
 
-    /// Changes several at once, of which one may take the role that another gives up.
+    /// Changes several at once, of which one may take the name, the place or the role that another gives up: what counts is
+    /// what comes of all.
     ///
     /// # Errors
     /// As [`Store::edit_mailbox`], and nothing is done.
@@ -109,6 +105,7 @@ impl Store {
         let (told, version) = self
             .db
             .transact_versioned("mail.edit_mailboxes", |txn| async move {
+                self.arrange_in(&txn, account, edits).await?;
                 for (id, edit) in edits {
                     self.give_up_in(&txn, account, *id, edit).await?;
                 }
@@ -125,7 +122,28 @@ impl Store {
         Ok(())
     }
 
-    /// Takes from a mailbox what it is about to lose, for the time of the transaction.
+    /// Gives mailboxes the names that they are to have, and puts them where they are to lie.
+    async fn arrange_in(
+        &self,
+        txn: &Transaction,
+        account: AccountId,
+        edits: &[(MailboxId, MailboxEdit)],
+    ) -> Result<(), Error> {
+        let mut places = BTreeMap::new();
+        for (id, edit) in edits.iter().filter(|(_, edit)| edit.parent.is_some() || edit.name.is_some()) {
+            let old = record_in(txn, MailboxRef { account, mailbox: *id }).await?;
+            let parent = edit.parent.unwrap_or(old.parent.map(MailboxId));
+            let name = edit.name.clone().unwrap_or(old.name);
+            places.insert(*id, NewPlace { parent, name });
+        }
+        if places.is_empty() {
+            return Ok(());
+        }
+        hold_tree_in(txn, account).await?;
+        self.move_in(txn, account, &places, Subscribed::Mailbox).await
+    }
+
+    /// Takes from a mailbox the role that it is about to lose, so that another may have it.
     async fn give_up_in(
         &self,
         txn: &Transaction,
@@ -133,11 +151,16 @@ impl Store {
         id: MailboxId,
         edit: &MailboxEdit,
     ) -> Result<(), Error> {
-        let interim = MailboxEdit { role: edit.role.map(|_| None), ..MailboxEdit::default() };
-        self.edit_mailbox_in(txn, account, id, &interim).await?;
-        Ok(())
+        let Some(role) = edit.role else { return Ok(()) };
+        let record = record_in(txn, MailboxRef { account, mailbox: id }).await?;
+        if Role::from_number(record.role) == role {
+            return Ok(());
+        }
+        let interim = MailboxEdit { role: Some(None), ..MailboxEdit::default() };
+        self.rewrite_mailbox_in(txn, account, id, &interim).await
     }
 
+    /// Changes what is neither its name nor its place.
     async fn edit_mailbox_in(
         &self,
         txn: &Transaction,
@@ -145,22 +168,8 @@ impl Store {
         id: MailboxId,
         edit: &MailboxEdit,
     ) -> Result<Vec<AccountId>, Error> {
-        let old = by_id_in(txn, account, id).await?;
-        let parent = edit.parent.unwrap_or(old.parent);
-        let name = edit.name.as_deref().unwrap_or(&old.name);
-        let mut path = old.path.clone();
-        if parent != old.parent || name != old.name {
-            if old.path.is_inbox() {
-                return Err(Error::Reserved("INBOX keeps its name"));
-            }
-            path = path_in(txn, account, parent, name).await?;
-            if path.is_below(&old.path) || path.is_inbox() {
-                return Err(Error::Reserved("a mailbox cannot be moved below itself, nor be another INBOX"));
-            }
-            self.rename_in(txn, account, &old.path, &path).await?;
-            carry_subscriptions_in(txn, account, &old.path, &path).await?;
-        }
         if let Some(on) = edit.subscribed {
+            let path = by_id_in(txn, account, id).await?.path;
             self.subscribe_in(txn, account, &path.to_string(), on);
         }
         self.rewrite_mailbox_in(txn, account, id, edit).await?;
@@ -262,25 +271,6 @@ async fn move_role_in(
     }
     if let Some(role) = old {
         txn.clear(&RoleKey { account, role: role as u8 }.encode());
-    }
-    Ok(())
-}
-
-/// Whoever subscribed to a mailbox sees it under its new path, and those below it.
-async fn carry_subscriptions_in(
-    txn: &Transaction,
-    account: AccountId,
-    from: &MailboxPath,
-    to: &MailboxPath,
-) -> Result<(), Error> {
-    let (begin, end) = SubscriptionKey::range(account);
-    let (from, to) = (from.to_string(), to.to_string());
-    for (key, _) in txn.range(&begin, &end).collect().await? {
-        let name = SubscriptionKey::decode(&key)?.name;
-        let below = name.strip_prefix(&from);
-        let Some(rest) = below.filter(|rest| rest.is_empty() || rest.starts_with('/')) else { continue };
-        txn.clear(&key);
-        txn.set(&SubscriptionKey { account, name: format!("{to}{rest}") }.encode(), b"");
     }
     Ok(())
 }

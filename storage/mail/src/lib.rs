@@ -32,6 +32,7 @@ mod keywords;
 mod listing;
 mod mailbox;
 mod messages;
+mod moving;
 mod objects;
 mod open;
 mod pace;

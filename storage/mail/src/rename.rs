@@ -1,17 +1,14 @@
 //! RENAME (RFC 9051 §6.3.6): a mailbox and all below it get another path; INBOX gives its messages away.
 
+use std::collections::BTreeMap;
+
 use changes::Kinds;
-use futures::future::try_join_all;
 use kv::Transaction;
-use schema::keys::mail::{AllocationKey, MailboxKey, MailboxNameKey, TreeKey};
-use schema::records::mail::{ChangeKind, MailboxRecord};
-use schema::{AccountId, Key, MailboxId, Record};
+use schema::AccountId;
 
-use crate::mailbox::{mailbox_of, resolve_in, retire_in, retired, tree_in};
-use crate::{Error, Mailbox, MailboxPath, MailboxRef, Store, keywords, pace};
-
-/// Most mailboxes that one RENAME takes along: each is looked at, in one transaction.
-const MAX_RENAMED: usize = 10_000;
+use crate::mailbox::resolve_in;
+use crate::moving::{NewPlace, Subscribed, hold_tree_in};
+use crate::{Error, Mailbox, MailboxPath, MailboxRef, Store, arrange};
 
 impl Store {
     /// Gives a mailbox, with all below it, another path; what is missing above it is made. INBOX keeps its name: its
@@ -55,7 +52,7 @@ impl Store {
         outcome.map(|()| made)
     }
 
-    pub(crate) async fn rename_in(
+    async fn rename_in(
         &self,
         txn: &Transaction,
         account: AccountId,
@@ -66,13 +63,7 @@ impl Store {
         if resolve_in(txn, account, to).await?.is_some() {
             return Err(Error::AlreadyExists);
         }
-        // Any other change of the tree conflicts: what lies below is read without conflicts.
-        txn.get(&TreeKey { account }.encode()).await?;
-        let tree = tree_in(txn, account).await?;
-        let moved: Vec<&Mailbox> =
-            tree.iter().filter(|one| one.id == old.id || one.path.is_below(from)).collect();
-        self.show_at_in(txn, account, &moved, from, to).await?;
-        self.note_subscriptions_in(txn, account, &moved, from, to).await?;
+        hold_tree_in(txn, account).await?;
         let parent = match to.parent() {
             None => None,
             Some(above) => match resolve_in(txn, account, &above).await? {
@@ -80,67 +71,8 @@ impl Store {
                 None => Some(self.create_in(txn, account, &above, None).await?.id),
             },
         };
-        let key = MailboxKey { account, mailbox: old.id }.encode();
-        let value = txn.get(&key).await?.ok_or(Error::NotFound)?;
-        let mut record = MailboxRecord::from_bytes(&value)?;
-        txn.clear(&MailboxNameKey { account, parent: old.parent, name: record.name.clone() }.encode());
-        record.parent = parent.map(|p| p.0);
-        to.leaf().clone_into(&mut record.name);
-        txn.set(&key, &record.to_bytes());
-        txn.set(
-            &MailboxNameKey { account, parent, name: record.name.clone() }.encode(),
-            &old.id.0.to_le_bytes(),
-        );
-        self.log_tree_in(txn, account, ChangeKind::MailboxUpdated, old.id);
-        mailbox_of(old.id, &record, to.clone())
+        let place = NewPlace { parent, name: to.leaf().to_owned() };
+        self.move_in(txn, account, &BTreeMap::from([(old.id, place)]), Subscribed::Name).await?;
+        arrange::by_id_in(txn, account, old.id).await
     }
-
-    /// Notes which UIDVALIDITY each mailbox of a tree that moves has shown where it was, and gives it a new one if its
-    /// new path once showed a higher one: it never goes down for a name (RFC 9051 §2.3.1.1).
-    async fn show_at_in(
-        &self,
-        txn: &Transaction,
-        account: AccountId,
-        moved: &[&Mailbox],
-        from: &MailboxPath,
-        to: &MailboxPath,
-    ) -> Result<(), Error> {
-        if moved.len() > MAX_RENAMED {
-            return Err(Error::LimitReached("too many mailboxes lie below this one"));
-        }
-        for window in moved.chunks(pace::WINDOW) {
-            let mut keys = Vec::with_capacity(window.len());
-            for mailbox in window {
-                let below = mailbox.path.names().get(from.names().len()..).unwrap_or_default();
-                let names = [to.names(), below].concat();
-                if names.len() > MailboxPath::MAX_DEPTH {
-                    return Err(Error::LimitReached("the path is too deep"));
-                }
-                keys.push(retired(account, &MailboxPath::of_names(names)));
-            }
-            let shown = try_join_all(keys.iter().map(|key| txn.get(key))).await?;
-            for (mailbox, shown) in window.iter().zip(shown) {
-                let shown = shown.and_then(|v| v.first_chunk().map(|b| u64::from_le_bytes(*b)));
-                let own = mailbox.uid_validity.get();
-                if shown.is_some_and(|shown| shown > own.into()) {
-                    validate_anew_in(txn, account, mailbox.id).await?;
-                }
-                retire_in(txn, account, &mailbox.path, own);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Gives a mailbox a UIDVALIDITY above all that its account has given out.
-async fn validate_anew_in(txn: &Transaction, account: AccountId, mailbox: MailboxId) -> Result<(), Error> {
-    let mut allocation = keywords::allocation_in(txn, account).await?;
-    allocation.uid_validity = allocation.uid_validity.saturating_add(1);
-    txn.set(&AllocationKey { account }.encode(), &allocation.to_bytes());
-    let key = MailboxKey { account, mailbox }.encode();
-    let value = txn.get(&key).await?.ok_or(Error::NotFound)?;
-    let record =
-        MailboxRecord { uid_validity: allocation.uid_validity, ..MailboxRecord::from_bytes(&value)? };
-    txn.set(&key, &record.to_bytes());
-    Ok(())
 }

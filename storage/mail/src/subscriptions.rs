@@ -8,7 +8,7 @@ use schema::keys::mail::SubscriptionKey;
 use schema::records::mail::ChangeKind;
 use schema::{AccountId, Key};
 
-use crate::{Error, Mailbox, MailboxPath, Store, mailbox, removal};
+use crate::{Error, MailboxPath, Store, mailbox, removal};
 
 /// Longest name that can be subscribed to, in bytes.
 const MAX_NAME: usize = 4_096;
@@ -51,31 +51,6 @@ impl Store {
             })
             .await?;
         self.tell(account, &[], version, Kinds::SUBSCRIPTIONS);
-        Ok(())
-    }
-
-    /// Logs those of the mailboxes that move whose new name is subscribed and the old one not, or the other way round: names
-    /// are subscribed, not mailboxes (RFC 9051 §6.3.6).
-    pub(crate) async fn note_subscriptions_in(
-        &self,
-        txn: &Transaction,
-        account: AccountId,
-        moved: &[&Mailbox],
-        from: &MailboxPath,
-        to: &MailboxPath,
-    ) -> Result<(), Error> {
-        let (begin, end) = SubscriptionKey::range(account);
-        let mut names = BTreeSet::new();
-        for (key, _) in txn.range(&begin, &end).collect().await? {
-            names.insert(SubscriptionKey::decode(&key)?.name);
-        }
-        for mailbox in moved {
-            let below = mailbox.path.names().get(from.names().len()..).unwrap_or_default();
-            let path = MailboxPath::of_names([to.names(), below].concat());
-            if names.contains(&mailbox.path.to_string()) != names.contains(&path.to_string()) {
-                self.log_tree_in(txn, account, ChangeKind::MailboxUpdated, mailbox.id);
-            }
-        }
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use runtime::{ManualClock, Rng, SeededRng, Timestamp};
 use schema::{AccountId, Flags, Keyword, ModSeq, SystemFlags};
 
 use crate::{
-    Error, FlagChange, Gathering, Incoming, MailboxPath, MailboxRef, SortKey, Store, UidSet, verify,
+    Error, FlagChange, Gathering, Incoming, MailboxPath, MailboxRef, SortKey, Store, UidSet, moving, verify,
 };
 
 const ACCOUNT: AccountId = AccountId(7);
@@ -202,6 +202,20 @@ async fn a_path_never_shows_a_lower_uid_validity() {
     f.store.rename(ACCOUNT, &path("new"), &path("fresh")).await.unwrap();
     assert_eq!(of("fresh/x").await, kept);
     f.sound().await;
+}
+
+/// Why all that moves is worked out before anything is written: of a tree that is changed the row cannot be read.
+#[tokio::test]
+async fn the_tree_is_held_before_it_is_changed() {
+    let f = fixture(kv::memory::database()).await;
+    let path = MailboxPath::parse("a").unwrap();
+    let (store, path) = (&f.store, &path);
+    let held = f.store.database().transact("test", |txn| async move {
+        moving::hold_tree_in(&txn, ACCOUNT).await?;
+        store.create_in(&txn, ACCOUNT, path, None).await?;
+        Ok::<_, Error>(moving::hold_tree_in(&txn, ACCOUNT).await.is_err())
+    });
+    assert!(held.await.unwrap());
 }
 
 #[tokio::test]

@@ -15,8 +15,8 @@ use std::time::Duration;
 use changes::LocalFeed;
 use content_mail::{Limits, summarize};
 use godwit_mail::{Error, Incoming, Mailbox, MailboxPath, MailboxRef, Step, Store, UidSet, verify};
-use kv::Database;
 use kv::fault::{FaultBackend, Plan};
+use kv::{Backend, Database};
 use runtime::{Clock, ManualClock, SeededRng, SharedClock, SystemRng, Timestamp};
 use schema::{AccountId, Flags};
 
@@ -45,9 +45,12 @@ pub struct World {
 }
 
 pub async fn world(seed: u64) -> World {
+    world_over(seed, Arc::new(kv::memory::Memory::new())).await
+}
+
+pub async fn world_over(seed: u64, engine: Arc<dyn Backend>) -> World {
     let rng = Arc::new(SeededRng::new(seed));
-    let memory = Arc::new(kv::memory::Memory::new());
-    let faults = Arc::new(FaultBackend::new(memory, rng.clone(), Plan::NONE));
+    let faults = Arc::new(FaultBackend::new(engine, rng.clone(), Plan::NONE));
     let time: SharedClock = Arc::new(TestClock(tokio::time::Instant::now()));
     let db = Database::new(faults.clone(), time, SystemRng::shared());
     let dir = tempfile::tempdir().unwrap();
