@@ -78,7 +78,7 @@ pub use purge::Purge;
 pub use quota::Usage;
 pub use sharing::{Lists, SHARE_NOTIFICATIONS, ShareEdit};
 pub use since::Delta;
-pub use submissions::{name_submission_in, sent_names};
+pub use submissions::{make_submission_in, sent_names};
 pub use tally::Tally;
 pub use uidset::UidSet;
 pub use uploads::UploadLimits;

@@ -4,10 +4,8 @@ use changes::Kinds;
 use kv::{Transaction, Versionstamp};
 use schema::keys::mail::{ObjectKey, ObjectKind};
 use schema::records::mail::{ChangeKind, ChangeRecord};
-use schema::records::object::SubmissionRecord;
-use schema::{AccountId, Key, ModSeq, Record, SubmissionId};
+use schema::{AccountId, Key, ModSeq, Record};
 
-use crate::submissions::unname_submission_in;
 use crate::{Error, Store, removal};
 
 /// What happens to an object.
@@ -43,15 +41,20 @@ pub fn write_object_in<R: Record>(
             ChangeKind::ObjectDestroyed
         }
     };
-    let log = ChangeRecord {
-        kind: what as i32,
-        at: now,
-        object_kind: kind.tag().into(),
-        objects: vec![id],
-        ..ChangeRecord::default()
-    };
+    log_object_in(txn, (account, kind, id), what, id, now);
+}
+
+/// Notes in the log what happened to an object. `by` tells the entry from others of this commit about the same object.
+pub(crate) fn log_object_in(
+    txn: &Transaction,
+    (account, kind, id): (AccountId, ObjectKind, u64),
+    what: ChangeKind,
+    by: u64,
+    now: i64,
+) {
     // Ids of emails and objects are of different times, or random.
-    changes::log::record_in(txn, account, id ^ (u64::from(kind.tag()) << 56), &log);
+    let discriminator = by ^ (u64::from(kind.tag()) << 56);
+    changes::log::record_in(txn, account, discriminator, &ChangeRecord::of_object(what, (kind, id), now));
 }
 
 impl Store {
@@ -126,7 +129,7 @@ impl Store {
     }
 
     /// Changes an object as `edit` says of what is there: none to leave it, `Some(None)` to remove it. Returns what `edit`
-    /// returned, and the commit if something was changed.
+    /// returned, and the commit if something was changed. A submission goes by [`Store::remove_submission`].
     ///
     /// # Errors
     /// [`Error::NotFound`] if the account is gone; else the store's.
@@ -145,12 +148,6 @@ impl Store {
                 let was = before.is_some();
                 let (out, after) = edit(before);
                 let Some(after) = after else { return Ok((out, false)) };
-                if after.is_none() && kind == ObjectKind::Submission {
-                    let record: Option<SubmissionRecord> = self.object_in(&txn, account, kind, id).await?;
-                    if let Some(record) = record {
-                        unname_submission_in(&txn, account, SubmissionId(id), &record);
-                    }
-                }
                 let change = match &after {
                     None => ObjectChange::Destroyed,
                     Some(record) if was => ObjectChange::Updated(record),

@@ -10,11 +10,12 @@
 use content_mail::notification::{Claim, Claimed, Kind, Notification};
 use kv::Transaction;
 use schema::keys::mail::{ObjectKey, ObjectKind, SubmittedKey};
-use schema::records::mail::{ChangeKind, ChangeRecord};
+use schema::records::mail::ChangeKind;
 use schema::records::object::{SubmissionRecipient, SubmissionRecord};
-use schema::{AccountId, EmailId, Key, Record, SubmissionId};
+use schema::{AccountId, EmailId, Key, ModSeq, Record, SubmissionId};
 
-use crate::{Error, Store};
+use crate::objects::{ObjectChange, log_object_in, write_object_in};
+use crate::{Error, Store, removal};
 
 /// Notifications of each kind that are kept of a submission.
 const NOTICES: usize = 100;
@@ -35,31 +36,65 @@ fn name(kind: u8, text: &str) -> u64 {
     u64::from_be_bytes(hasher.finalize().as_bytes().first_chunk().copied().unwrap_or_default())
 }
 
-/// Makes the names of a new submission lead to it.
-pub fn name_submission_in(
+/// Writes a new submission, and makes its names lead to it. `now` is in seconds since the epoch.
+pub fn make_submission_in(
     txn: &Transaction,
-    account: AccountId,
-    submission: SubmissionId,
+    (account, submission): (AccountId, SubmissionId),
     record: &SubmissionRecord,
+    now: i64,
 ) {
     for name in &record.names {
         txn.set(&SubmittedKey { account, name: *name, submission }.encode(), b"");
     }
+    let at = (account, ObjectKind::Submission, submission.0);
+    write_object_in(txn, at, &ObjectChange::Created(record), now);
 }
 
-/// Takes away the names of a submission that is about to go.
-pub(crate) fn unname_submission_in(
+/// Removes a submission and its names, unless it still waits to be sent. Says whether it did.
+pub(crate) fn remove_submission_in(
     txn: &Transaction,
-    account: AccountId,
-    submission: SubmissionId,
+    (account, submission): (AccountId, SubmissionId),
     record: &SubmissionRecord,
-) {
+    now: i64,
+) -> bool {
+    if !record.sending && !record.canceled {
+        return false;
+    }
     for name in &record.names {
         txn.clear(&SubmittedKey { account, name: *name, submission }.encode());
     }
+    let at = (account, ObjectKind::Submission, submission.0);
+    write_object_in(txn, at, &ObjectChange::<SubmissionRecord>::Destroyed, now);
+    true
 }
 
 impl Store {
+    /// Removes a submission. Returns the email that it was of, and the commit; none if there is no such submission.
+    ///
+    /// # Errors
+    /// [`Error::Reserved`] for one that still waits to be sent, [`Error::NotFound`] if the account is gone; else the store's.
+    pub async fn remove_submission(
+        &self,
+        account: AccountId,
+        id: SubmissionId,
+    ) -> Result<Option<(EmailId, ModSeq)>, Error> {
+        let (email, version) = self
+            .db
+            .transact_versioned("mail.object", |txn| async move {
+                removal::alive_in(&txn, account).await?;
+                let found = self.object_in(&txn, account, ObjectKind::Submission, id.0).await?;
+                let Some(record): Option<SubmissionRecord> = found else { return Ok(None) };
+                if !remove_submission_in(&txn, (account, id), &record, self.now_secs()) {
+                    return Err(Error::Reserved("it is still to be sent: take it back first"));
+                }
+                Ok(Some(EmailId(record.email)))
+            })
+            .await?;
+        let Some(email) = email else { return Ok(None) };
+        self.tell_objects(account, version);
+        Ok(Some((email, ModSeq(version.version()))))
+    }
+
     /// Notes a notification, which is an email now, with the submission that it is about, if it is about one.
     ///
     /// # Errors
@@ -77,17 +112,10 @@ impl Store {
         if !note(&mut record, notification, email) {
             return Ok(());
         }
-        txn.set(&ObjectKey { account, kind: ObjectKind::Submission, id: id.0 }.encode(), &record.to_bytes());
-        let log = ChangeRecord {
-            kind: ChangeKind::ObjectUpdated as i32,
-            at: self.now_secs(),
-            object_kind: ObjectKind::Submission.tag().into(),
-            objects: vec![id.0],
-            ..ChangeRecord::default()
-        };
-        // Not the submission's id: what its own transaction logs of it is another entry, perhaps of this very commit.
-        let discriminator = email.0 ^ (u64::from(ObjectKind::Submission.tag()) << 56);
-        changes::log::record_in(txn, account, discriminator, &log);
+        let kind = ObjectKind::Submission;
+        txn.set(&ObjectKey { account, kind, id: id.0 }.encode(), &record.to_bytes());
+        // By the email: what the submission's own transaction logs of it is another entry, perhaps of this very commit.
+        log_object_in(txn, (account, kind, id.0), ChangeKind::ObjectUpdated, email.0, self.now_secs());
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use schema::records::object::{ShareNotificationRecord, SubmissionRecord};
 use schema::{AccountId, Key, ModSeq, Record, SubmissionId, Uid};
 
 use crate::objects::{ObjectChange, write_object_in};
-use crate::submissions::unname_submission_in;
+use crate::submissions::remove_submission_in;
 use crate::{Error, MailboxRef, Store, mailbox, removal};
 
 /// Entries of the change log that one transaction forgets.
@@ -56,19 +56,14 @@ impl Store {
 
     /// Forgets submissions that were given before then, but for those that still wait.
     async fn trim_submissions(&self, account: AccountId, before: i64) -> Result<(), Error> {
-        let kind = ObjectKind::Submission;
-        let (begin, end) = made_before(account, kind, before);
+        let (begin, end) = made_before(account, ObjectKind::Submission, before);
         let (begin, end) = (&begin, &end);
         self.db
             .transact("mail.trim", |txn| async move {
                 removal::alive_in(&txn, account).await?;
                 for (key, value) in txn.range(begin, end).limit(SUBMISSIONS).collect().await? {
                     let (id, record) = (ObjectKey::decode(&key)?.id, SubmissionRecord::from_bytes(&value)?);
-                    if record.sending || record.canceled {
-                        unname_submission_in(&txn, account, SubmissionId(id), &record);
-                        let gone = ObjectChange::<SubmissionRecord>::Destroyed;
-                        write_object_in(&txn, (account, kind, id), &gone, self.now_secs());
-                    }
+                    remove_submission_in(&txn, (account, SubmissionId(id)), &record, self.now_secs());
                 }
                 Ok(())
             })

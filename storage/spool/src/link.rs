@@ -49,13 +49,8 @@ impl Spool {
             }
         }
         txn.set_bytes(key, record.to_bytes());
-        let log = ChangeRecord {
-            kind: ChangeKind::ObjectUpdated as i32,
-            at: self.clock.now().secs(),
-            object_kind: ObjectKind::Submission.tag().into(),
-            objects: vec![link.submission],
-            ..ChangeRecord::default()
-        };
+        let about = (ObjectKind::Submission, link.submission);
+        let log = ChangeRecord::of_object(ChangeKind::ObjectUpdated, about, self.clock.now().secs());
         changes::log::record_in(txn, account, link.submission, &log);
         Ok(())
     }

@@ -8,8 +8,6 @@ use jmap_proto::id::IdRef;
 use jmap_proto::patch::Patch;
 use jmap_proto::standard::{Set, SetAnswer};
 use jmap_proto::{Arguments, Id, MethodError, Object, SetError};
-use schema::keys::mail::ObjectKind;
-use schema::records::object::SubmissionRecord;
 use schema::{AccountId, EmailId, ModSeq, SubmissionId};
 use serde_json::Value;
 
@@ -152,16 +150,12 @@ async fn update(call: &Call, access: &Access, id: SubmissionId, patch: &Patch) -
 /// RFC 8621 §7.5: what was given stays given; what is kept of it goes. What waits to be sent later would not be sent then: it
 /// stays until it was, or is taken back.
 async fn destroy(call: &Call, account: AccountId, id: SubmissionId) -> Result<Done, Fail> {
-    let remove = |before: Option<SubmissionRecord>| match before {
-        None => (Err(SetError::not_found()), None),
-        Some(record) if !record.sending && !record.canceled => {
-            (Err(SetError::forbidden().describe("it is still to be sent: take it back first")), None)
-        }
-        Some(record) => (Ok(EmailId(record.email)), Some(None)),
-    };
-    let (outcome, commit) =
-        call.services().mail.edit_object(account, ObjectKind::Submission, id.0, &remove).await?;
-    Ok(outcome.map(|email| (email, commit)))
+    Ok(match call.services().mail.remove_submission(account, id).await {
+        Ok(Some((email, commit))) => Ok((email, Some(commit))),
+        Ok(None) => Err(SetError::not_found()),
+        Err(mail::Error::Reserved(why)) => Err(SetError::forbidden().describe(why)),
+        Err(error) => return Err(error.into()),
+    })
 }
 
 /// RFC 8621 §7.5: the implicit call of `Email/set`, whose answer comes behind.

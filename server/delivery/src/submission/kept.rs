@@ -1,7 +1,7 @@
 //! What is kept of a submission, written by the transaction that delivers and queues it.
 
 use kv::Transaction;
-use mail::{ObjectChange, name_submission_in, write_object_in};
+use mail::{ObjectChange, make_submission_in, write_object_in};
 use schema::keys::blob::BlobOwner;
 use schema::keys::job::LaterKey;
 use schema::keys::mail::ObjectKind;
@@ -57,12 +57,13 @@ impl Kept {
             to.delivered = delivered;
             reply.clone_into(&mut to.reply);
         }
-        if !waited {
-            name_submission_in(txn, self.account, self.id, &record);
-        }
-        let change = if waited { ObjectChange::Updated(&record) } else { ObjectChange::Created(&record) };
         let now = shared.services.clock.now().secs();
-        write_object_in(txn, (self.account, ObjectKind::Submission, self.id.0), &change, now);
+        if waited {
+            let at = (self.account, ObjectKind::Submission, self.id.0);
+            write_object_in(txn, at, &ObjectChange::Updated(&record), now);
+        } else {
+            make_submission_in(txn, (self.account, self.id), &record, now);
+        }
         for id in queued {
             shared.services.spool.link_in(txn, *id, self.account, self.id);
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use accounts::Identity;
 use jmap::{NewSubmission, Path, Undone};
 use kv::TransactError;
-use mail::{ObjectChange, name_submission_in, write_object_in};
+use mail::{ObjectChange, make_submission_in, write_object_in};
 use ownership::{Charge, Tenure, Worker};
 use runtime::Supervisor;
 use schema::keys::blob::BlobOwner;
@@ -63,9 +63,7 @@ impl Submissions {
                 services.mail.inbox_in(&txn, account).await?;
                 services.mail.blobs().copy_reference_in(&txn, new.blob, from, to).await?;
                 txn.set(&LaterKey { time, account, id }.encode(), b"");
-                name_submission_in(&txn, account, id, record);
-                let key = (account, ObjectKind::Submission, id.0);
-                write_object_in(&txn, key, &ObjectChange::Created(record), services.clock.now().secs());
+                make_submission_in(&txn, (account, id), record, services.clock.now().secs());
                 Ok::<_, Error>(())
             })
             .await

@@ -1,6 +1,7 @@
 //! Mailboxes, messages, emails, quota and the change log.
 
 use crate::codec::PENDING;
+use crate::keys::mail::ObjectKind;
 use crate::{BlobHash, EmailId, ModSeq, Record, RecordError, STAMP_LEN, Stamp, SystemFlags, ThreadId};
 
 /// A mailbox.
@@ -240,6 +241,13 @@ pub struct ChangeRecord {
     /// A version that does not know it leaves it out.
     #[prost(bool, tag = "9")]
     pub shows_or_hides: bool,
+}
+
+impl ChangeRecord {
+    /// What happened to an object, at so many seconds since the epoch.
+    pub fn of_object(kind: ChangeKind, (of, id): (ObjectKind, u64), at: i64) -> Self {
+        Self { kind: kind as i32, at, object_kind: of.tag().into(), objects: vec![id], ..Self::default() }
+    }
 }
 
 impl Record for ChangeRecord {}
