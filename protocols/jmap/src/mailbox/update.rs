@@ -1,14 +1,17 @@
 //! `Mailbox/set` update (RFC 8621 §2.5, RFC 8620 §5.3).
 //!
-//! One after the other. What cannot be because of what others are is tried once more when these have been changed, and then all
-//! that is left at once: mailboxes may exchange their roles, for what comes of a call is what has to be valid.
+//! One after the other. What cannot be because of what others are is tried once more when these have been changed, and then each
+//! that is left with those that are in its way, all at once: mailboxes may exchange their names, their roles and what they lie in,
+//! for what comes of a call is what has to be valid.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use accounts::Rights;
 use jmap_proto::id::IdRef;
 use jmap_proto::patch::Patch;
 use jmap_proto::standard::{Set, SetAnswer};
 use jmap_proto::{Id, Object, SetError};
-use mail::{MailboxEdit, MailboxRef};
+use mail::{Mailbox, MailboxEdit, MailboxRef};
 use schema::MailboxId;
 use serde_json::Value;
 
@@ -19,7 +22,7 @@ use crate::access::Access;
 use crate::call::Call;
 use crate::fail::Fail;
 
-/// Mailboxes that exchange roles in one transaction.
+/// Most mailboxes that are changed in one transaction.
 const EXCHANGED: usize = 50;
 
 /// One that others may be in the way of, and why it is not changed.
@@ -84,26 +87,69 @@ async fn again(
             Err(error) => left.push(Waiting { error, ..one }),
         }
     }
-    let exchanged = (2..=EXCHANGED).contains(&left.len()) && exchange(call, access, &left).await?;
+    let exchanged = exchange(call, access, &left).await?;
     for one in left {
-        tell(answer, one.reference, if exchanged { Ok(one.id) } else { Err(one.error) });
+        let outcome = if exchanged.contains(&one.id) { Ok(one.id) } else { Err(one.error) };
+        tell(answer, one.reference, outcome);
     }
     Ok(())
 }
 
-/// Changes all of them or none, where only roles are in the way. Returns whether they were.
-async fn exchange(call: &Call, access: &Access, left: &[Waiting<'_>]) -> Result<bool, Fail> {
-    let mut edits = Vec::with_capacity(left.len());
+/// Changes each with those that are in its way, all of these or none. Returns which were changed.
+async fn exchange(call: &Call, access: &Access, left: &[Waiting<'_>]) -> Result<BTreeSet<MailboxId>, Fail> {
+    let mut edits = BTreeMap::new();
     for one in left {
-        match read(call, access, one.id, one.patch).await? {
-            Ok(edit) if access.is_whole() && edit.name.is_none() && edit.parent.is_none() => {
-                edits.push((one.id, edit));
-            }
-            _ => return Ok(false),
+        // A subscription to what another shares is a row of its own.
+        if let Ok(edit) = read(call, access, one.id, one.patch, true).await?
+            && (access.is_whole() || edit.subscribed.is_none())
+        {
+            edits.insert(one.id, edit);
         }
     }
-    let done = call.services().mail.edit_mailboxes(access.account, &edits).await;
-    Ok(settled(done, false, "name")?.is_ok())
+    let tree = call.services().mailboxes(access).await?;
+    let mut exchanged = BTreeSet::new();
+    for id in edits.keys() {
+        let together = if exchanged.contains(id) { None } else { together(&tree, &edits, *id) };
+        let Some(together) = together.filter(|all| (2..=EXCHANGED).contains(&all.len())) else { continue };
+        let done = call.services().mail.edit_mailboxes(access.account, &together).await;
+        if settled(done, false, "name")?.is_ok() {
+            exchanged.extend(together.into_iter().map(|(id, _)| id));
+        }
+    }
+    Ok(exchanged)
+}
+
+/// A mailbox with those that are in its way, those in theirs, and so on; none if one of them stays as it is.
+fn together(
+    tree: &[Mailbox],
+    edits: &BTreeMap<MailboxId, MailboxEdit>,
+    first: MailboxId,
+) -> Option<Vec<(MailboxId, MailboxEdit)>> {
+    let mut found: Vec<(MailboxId, MailboxEdit)> = Vec::new();
+    let mut next = vec![first];
+    while let Some(id) = next.pop() {
+        if found.iter().any(|(known, _)| *known == id) {
+            continue;
+        }
+        let (own, edit) = (tree.iter().find(|one| one.id == id)?, edits.get(&id)?);
+        let parent = edit.parent.unwrap_or(own.parent);
+        let above = tree.iter().find(|one| Some(one.id) == parent);
+        let (name, role) = (edit.name.as_ref().unwrap_or(&own.name), edit.role.flatten());
+        for other in tree.iter().filter(|other| other.id != id) {
+            let has_it =
+                (other.parent == parent && other.name == *name) || (role.is_some() && other.role == role);
+            // Between it and what it is to lie in, where that lies below it: one of these has to move, whichever can.
+            let is_between = above
+                .is_some_and(|above| above.id == other.id || above.path.is_below(&other.path))
+                && other.path.is_below(&own.path)
+                && edits.contains_key(&other.id);
+            if has_it || is_between {
+                next.push(other.id);
+            }
+        }
+        found.push((id, edit.clone()));
+    }
+    Some(found)
 }
 
 async fn update_one(
@@ -112,7 +158,7 @@ async fn update_one(
     id: MailboxId,
     patch: &Patch,
 ) -> Result<Result<(), SetError>, Fail> {
-    let edit = match read(call, access, id, patch).await? {
+    let edit = match read(call, access, id, patch, false).await? {
         Ok(edit) => edit,
         Err(error) => return Ok(Err(error)),
     };
@@ -122,12 +168,13 @@ async fn update_one(
     write(call, access, id, edit).await
 }
 
-/// What is to become of a mailbox, if that is allowed.
+/// What is to become of a mailbox, if that is allowed; `with_others` if others change at the same time.
 async fn read(
     call: &Call,
     access: &Access,
     id: MailboxId,
     patch: &Patch,
+    with_others: bool,
 ) -> Result<Result<MailboxEdit, SetError>, Fail> {
     let tree = call.services().mailboxes(access).await?;
     let Some(mailbox) = tree.iter().find(|one| one.id == id) else { return Ok(Err(SetError::not_found())) };
@@ -157,9 +204,10 @@ async fn read(
     if let Err(error) = may_become(access, id, &edit) {
         return Ok(Err(error));
     }
-    // RFC 8621 §2 `parentId`: there is no loop.
+    // RFC 8621 §2 `parentId`: there is no loop. Where others move as well, the store looks at what comes of all.
     let parent = tree.iter().find(|one| Some(one.id) == edit.parent.flatten());
-    if parent.is_some_and(|parent| parent.id == id || parent.path.is_below(&mailbox.path)) {
+    let in_itself = |parent: &Mailbox| !with_others && parent.path.is_below(&mailbox.path);
+    if parent.is_some_and(|parent| parent.id == id || in_itself(parent)) {
         return Ok(Err(SetError::invalid_properties(["parentId"])));
     }
     if shares {
