@@ -2,7 +2,8 @@
 
 use std::process::Command;
 
-use harness::{Node, NodeOptions, jmap};
+use anyhow::Context as _;
+use harness::{Imap, Node, NodeOptions, jmap};
 use serde_json::{Value, json};
 
 fn node() -> anyhow::Result<Node> {
@@ -22,6 +23,27 @@ fn curl(node: &Node, arguments: &[&str], path: &str) -> anyhow::Result<String> {
         .output()?;
     anyhow::ensure!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
     Ok(String::from_utf8(said.stdout)?)
+}
+
+/// Alice's account.
+fn account(node: &Node) -> anyhow::Result<Value> {
+    let session = jmap::ask(node, Some("alice"), ("GET", "/jmap/session"), "", b"")?;
+    let session: Value = serde_json::from_slice(&session.body)?;
+    Ok(session["primaryAccounts"]["urn:ietf:params:jmap:mail"].clone())
+}
+
+/// What a method answers alice.
+fn call(node: &Node, account: &Value, name: &str, more: Value) -> anyhow::Result<Value> {
+    let mut arguments = json!({"accountId": account});
+    for (name, value) in more.as_object().into_iter().flatten() {
+        arguments[name.as_str()] = value.clone();
+    }
+    let using = ["core", "mail", "quota"].map(|name| format!("urn:ietf:params:jmap:{name}"));
+    let request = json!({"using": using, "methodCalls": [[name, arguments, "0"]]}).to_string();
+    let fields = "Content-Type: application/json\r\n";
+    let answer = jmap::ask(node, Some("alice"), ("POST", "/jmap"), fields, request.as_bytes())?;
+    let answer: Value = serde_json::from_slice(&answer.body)?;
+    Ok(answer["methodResponses"][0][1].clone())
 }
 
 #[test]
@@ -71,21 +93,8 @@ fn nobody_logs_in_with_a_wrong_password_and_a_disabled_account_is_out_at_once() 
 #[test]
 fn quotas_follow_mail_and_limits() -> anyhow::Result<()> {
     let node = node()?;
-    let session = jmap::ask(&node, Some("alice"), ("GET", "/jmap/session"), "", b"")?;
-    let session: Value = serde_json::from_slice(&session.body)?;
-    let account = session["primaryAccounts"]["urn:ietf:params:jmap:quota"].clone();
-    let call = |name: &str, more: Value| {
-        let mut arguments = json!({"accountId": account});
-        for (name, value) in more.as_object().into_iter().flatten() {
-            arguments[name.as_str()] = value.clone();
-        }
-        let using = ["core", "mail", "quota"].map(|name| format!("urn:ietf:params:jmap:{name}"));
-        let request = json!({"using": using, "methodCalls": [[name, arguments, "0"]]}).to_string();
-        let fields = "Content-Type: application/json\r\n";
-        let answer = jmap::ask(&node, Some("alice"), ("POST", "/jmap"), fields, request.as_bytes())?;
-        let answer: Value = serde_json::from_slice(&answer.body)?;
-        anyhow::Ok(answer["methodResponses"][0][1].clone())
-    };
+    let account = account(&node)?;
+    let call = |name: &str, more: Value| call(&node, &account, name, more);
     let limit = |octets: &str| {
         let words = ["account", "quota", "alice@example.test", octets, "--data"];
         let done = Command::new(harness::binary()?).args(words).arg(node.data()).output()?;
@@ -111,6 +120,42 @@ fn quotas_follow_mail_and_limits() -> anyhow::Result<()> {
     limit("0")?;
     let changes = call("Quota/changes", json!({"sinceState": third["state"]}))?;
     assert_eq!(changes["destroyed"], json!(["octets"]));
+    Ok(())
+}
+
+/// What a name has: how many messages, its UIDVALIDITY, and the id of its mailbox.
+fn status(imap: &mut Imap, name: &str) -> anyhow::Result<(u64, u64, String)> {
+    let told = imap.must(&format!("STATUS {name} (MESSAGES UIDVALIDITY MAILBOXID)"))?.text().concat();
+    let after = |item: &str| {
+        let (_, rest) = told.split_once(item).with_context(|| told.clone())?;
+        anyhow::Ok(rest.split([' ', '(', ')', '\r']).find(|word| !word.is_empty()).unwrap_or_default())
+    };
+    Ok((after("MESSAGES")?.parse()?, after("UIDVALIDITY")?.parse()?, after("MAILBOXID")?.to_owned()))
+}
+
+/// Who knows mailboxes by their names sees that others have them (RFC 9051 §2.3.1.1, §6.3.6).
+#[test]
+fn names_that_are_exchanged_are_other_mailboxes_for_imap() -> anyhow::Result<()> {
+    let node = node()?;
+    let mut imap = Imap::login(&node.listener("imap"), "alice@example.test", &node.password("alice"))?;
+    for name in ["A", "A/below", "B"] {
+        imap.must(&format!("CREATE {name}"))?;
+    }
+    imap.append("A", "", b"Subject: x\r\n\r\ny\r\n")?;
+    let before = (status(&mut imap, "A")?, status(&mut imap, "B")?);
+    let (a, b) = (before.0.2.as_str(), before.1.2.as_str());
+    let update = json!({"update": {a: {"name": "B"}, b: {"name": "A"}}});
+    let set = call(&node, &account(&node)?, "Mailbox/set", update)?;
+    assert_eq!(set["updated"], json!({a: null, b: null}), "{set}");
+    let after = (status(&mut imap, "A")?, status(&mut imap, "B")?);
+    assert_eq!((after.0.0, after.1.0), (0, 1), "their messages go with them");
+    assert_eq!((after.0.2.as_str(), after.1.2.as_str()), (b, a));
+    assert!(after.0.1 > before.0.1 && after.1.1 > before.1.1, "{before:?} {after:?}");
+    let listed = imap.must("LIST \"\" (A B A/* B/*)")?.text();
+    let name = |line: &String| line.trim_end().rsplit(' ').next().map(|name| name.replace('"', ""));
+    let mut names: Vec<String> = listed.iter().filter_map(name).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["A", "B", "B/below"]);
     Ok(())
 }
 

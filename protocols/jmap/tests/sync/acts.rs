@@ -305,7 +305,7 @@ impl<'w> Acts<'w> {
 
     async fn jmap_mailboxes(&self, account: AccountId) -> &'static str {
         let (one, other) = (self.mailbox(account).await.mailbox, self.mailbox(account).await.mailbox);
-        let change = match self.below(6) {
+        let change = match self.below(7) {
             0 => {
                 json!({"create": {"a": {"name": self.pick(&["Old", "New", "Lists"]), "parentId": one.to_string()}}})
             }
@@ -313,6 +313,15 @@ impl<'w> Acts<'w> {
             2 => json!({"update": {one.to_string(): {"parentId": other.to_string()}}}),
             3 => json!({"update": {one.to_string(): {"sortOrder": self.below(9)}}}),
             4 => json!({"update": {one.to_string(): {"isSubscribed": self.below(2) == 0}}}),
+            5 => {
+                let all = self.world.mail().mailboxes(account).await.unwrap();
+                let (one, other) = (self.pick(&all), self.pick(&all));
+                let place = |of: &mail::Mailbox| {
+                    let parent = of.parent.map(|id| id.to_string());
+                    json!({"name": of.name, "parentId": parent})
+                };
+                json!({"update": {one.id.to_string(): place(&other), other.id.to_string(): place(&one)}})
+            }
             _ => json!({"destroy": [one.to_string()], "onDestroyRemoveEmails": self.below(2) == 0}),
         };
         self.set("Mailbox", account, change).await;
