@@ -48,6 +48,8 @@ pub(crate) struct Batch {
     /// Accounts of which everything is to be deleted from it.
     pub(crate) gone_accounts: Vec<AccountId>,
     pub(crate) cursors: BTreeMap<AccountId, Cursor>,
+    /// An account that was passed over, for its cursor cannot be read.
+    pub(crate) damaged: Option<AccountId>,
 }
 
 /// A message to be indexed.

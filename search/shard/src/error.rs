@@ -15,8 +15,8 @@ pub enum Error {
     /// Files of the index are not at hand: trying again later helps.
     #[error("files of the index are not at hand: {0}")]
     Away(String),
-    /// Files of the index are not what was published: it is to be made anew.
-    #[error("files of the index are damaged: {0}")]
+    /// Files of the index, or its rows, are not what was published: it is to be made anew.
+    #[error("files or rows of the index are damaged: {0}")]
     Damaged(String),
     /// A segment could not be made.
     #[error("a segment could not be made: {0}")]

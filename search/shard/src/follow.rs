@@ -38,12 +38,16 @@ impl Follower<'_> {
             None => false,
         };
         let (true, Some(state)) = (alive, due.state) else {
-            if due.cursor.is_some() {
+            if due.cursor.is_some() || due.damaged {
                 self.batch.gone_accounts.push(account);
                 self.batch.cursors.insert(account, Cursor::Gone);
             }
             return Ok(true);
         };
+        if due.damaged {
+            self.batch.damaged = Some(account);
+            return Ok(true);
+        }
         match &due.cursor {
             None => self.fill(account, begin(state)).await,
             Some(cursor) if cursor.filling.is_some() => self.fill(account, cursor.clone()).await,

@@ -39,6 +39,8 @@ struct Slot {
 struct State {
     opened: Option<Arc<Opened>>,
     failed: Option<Duration>,
+    /// When damage was told of.
+    told: Option<Duration>,
 }
 
 /// Manifests that are open.
@@ -87,7 +89,10 @@ impl Readers {
 
     async fn read(&self, shard: u32, edition: u32) -> Result<Opened, Error> {
         let at = self.clock.monotonic();
-        let manifest = self.segments.manifest(shard, edition).await?;
+        let manifest = match self.segments.manifest(shard, edition).await {
+            Err(segments::Error::Record(error)) => return Err(Error::Damaged(error.to_string())),
+            manifest => manifest?,
+        };
         let source = Published::new(self.segments.blobs(), &manifest)?;
         let (damage, cache, taken) = (source.damage(), self.cache.clone(), entries(&manifest));
         let reader = apart(move || Reader::open(taken, Arc::new(source), &cache)).await?;
@@ -99,6 +104,18 @@ impl Readers {
     pub(crate) fn failed(&self, shard: u32) {
         let slot = Arc::clone(self.slots.lock().entry(shard).or_default());
         let now = self.clock.monotonic();
-        *slot.state.lock() = State { opened: None, failed: Some(now) };
+        let mut state = slot.state.lock();
+        (state.opened, state.failed) = (None, Some(now));
+    }
+
+    /// Whether damage of a shard is to be told of, rather than was told of a moment ago.
+    pub(crate) fn is_news(&self, shard: u32) -> bool {
+        let slot = Arc::clone(self.slots.lock().entry(shard).or_default());
+        let (now, mut state) = (self.clock.monotonic(), slot.state.lock());
+        let is_news = state.told.is_none_or(|told| now.saturating_sub(told) >= REST);
+        if is_news {
+            state.told = Some(now);
+        }
+        is_news
     }
 }

@@ -39,7 +39,7 @@ pub enum Scanned {
     TooMuchNew,
     /// Files of the index are away.
     Away,
-    /// Files of the index are damaged.
+    /// Files of the index are damaged, or what says where it stands.
     Damaged,
 }
 
@@ -199,12 +199,25 @@ impl SearchIndex for Searcher {
 impl Inner {
     /// What is published of an account, open for reading, and up to where it goes.
     async fn published(&self, account: AccountId) -> Result<Result<(Arc<Opened>, Indexed), Scanned>, Error> {
-        let Some(view) = self.segments.view(account).await? else { return Ok(Err(Scanned::NoIndex)) };
+        let view = match self.segments.view(account).await {
+            Err(segments::Error::Record(error)) => return Ok(Err(self.illegible(account, &error).await)),
+            view => view?,
+        };
+        let Some(view) = view else { return Ok(Err(Scanned::NoIndex)) };
         let Some(cursor) = view.cursor.filter(|cursor| cursor.filling.is_none()) else {
             return Ok(Err(Scanned::NotYet));
         };
         let shard = self.segments.shard_of(account);
         Ok(Ok((self.readers.open(shard, view.edition, cursor.generation).await?, cursor)))
+    }
+
+    /// Has the shard made anew of an account whose cursor cannot be read. Others of the shard are answered meanwhile.
+    async fn illegible(&self, account: AccountId, error: &schema::RecordError) -> Scanned {
+        let shard = self.segments.shard_of(account);
+        if self.readers.is_news(shard) {
+            damaged(&self.segments, shard, &Error::Damaged(format!("where {account} stands: {error}"))).await;
+        }
+        Scanned::Damaged
     }
 
     async fn rank(

@@ -12,7 +12,7 @@ use crate::batch::Batch;
 use crate::files::entries;
 use crate::follow::Follower;
 use crate::indexer::{Shared, Standing};
-use crate::publishing::Publisher;
+use crate::publishing::{APART, Publisher};
 
 /// How often is looked whether a new edition was asked for, when there is nothing else to do.
 const LOOK: Duration = Duration::from_secs(5);
@@ -54,6 +54,8 @@ struct Work {
     last: u32,
     /// Its files are of the format that this program reads, or a new edition was asked for.
     is_current: bool,
+    /// What of it cannot be read: another is to take its place.
+    damage: Option<String>,
 }
 
 impl Work {
@@ -67,6 +69,13 @@ impl Work {
             if self.seen.insert(slot, stamp) != Some(stamp) {
                 self.dirty.entry(slot).or_insert(now);
             }
+        }
+    }
+
+    fn note_damage(&mut self, (shard, edition): (u32, u32), what: String) {
+        if self.damage.is_none() {
+            tracing::error!(shard, edition, %what, "rows of the index are damaged");
+            self.damage = Some(what);
         }
     }
 
@@ -99,7 +108,9 @@ impl Shard {
         } else {
             self.taken = None;
         }
-        let (behind, error) = (self.behind(), turned.as_ref().err().map(ToString::to_string));
+        let damage = || self.works.values().find_map(|work| work.damage.clone());
+        let (behind, error) =
+            (self.behind(), turned.as_ref().map_or_else(|e| Some(e.to_string()), |_| damage()));
         self.shared.progress.lock().insert(self.fence.duty.number, Standing { behind, error });
         turned
     }
@@ -133,19 +144,60 @@ impl Shard {
         let mut turn = Turn::Idle;
         for edition in [state.current, state.building].into_iter().filter(|edition| *edition != 0) {
             self.works.entry(edition).or_default().note(own.iter().copied(), now);
-            if edition == state.current && self.is_made_anew(edition).await? {
-                turn = Turn::More;
-            }
-            if self.batch(edition).await? == Turn::More {
-                turn = Turn::More;
-            } else if edition == state.building {
-                self.shared.segments.promote(&self.fence, edition).await?;
-                tracing::info!(shard = number, edition, "a new edition of the index answers");
-                self.looked = None;
+            if self.advance(edition, &state).await? == Turn::More {
                 turn = Turn::More;
             }
         }
         Ok(turn)
+    }
+
+    /// Goes on with an edition, as far as it can be read.
+    async fn advance(&mut self, edition: u32, state: &segments::Shard) -> Result<Turn, Error> {
+        let (shared, number) = (std::sync::Arc::clone(&self.shared), self.fence.duty.number);
+        let is_new = edition == state.building;
+        let mut turn = Turn::Idle;
+        if self.load(edition).await? {
+            if !is_new && self.is_made_anew(edition).await? {
+                turn = Turn::More;
+            }
+            if self.batch(edition).await? == Turn::More {
+                turn = Turn::More;
+            }
+        }
+        let damage = self.works.get(&edition).and_then(|work| work.damage.clone());
+        match damage {
+            Some(damage) if is_new || state.building == 0 => {
+                if shared.segments.replace(&self.fence, edition, &damage, APART).await? {
+                    tracing::info!(shard = number, edition, "the index is made anew");
+                    self.looked = None;
+                    turn = Turn::More;
+                }
+            }
+            None if is_new && turn == Turn::Idle => {
+                shared.segments.promote(&self.fence, edition).await?;
+                tracing::info!(shard = number, edition, "a new edition of the index answers");
+                self.looked = None;
+                turn = Turn::More;
+            }
+            _ => {}
+        }
+        Ok(turn)
+    }
+
+    /// Reads the manifest of an edition, if it is not known. Says false if it cannot be read: nothing can be published then.
+    async fn load(&mut self, edition: u32) -> Result<bool, Error> {
+        let shard = self.fence.duty.number;
+        let work = self.works.entry(edition).or_default();
+        if work.manifest.is_none() && work.damage.is_none() {
+            match self.shared.segments.manifest(shard, edition).await {
+                Ok(manifest) => work.manifest = Some(manifest),
+                Err(segments::Error::Record(error)) => {
+                    work.note_damage((shard, edition), format!("the list of segments: {error}"));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(work.manifest.is_some())
     }
 
     /// Has the shard made anew if its files are of another program's format, and says so: until then messages are
@@ -156,12 +208,8 @@ impl Shard {
         if work.is_current {
             return Ok(false);
         }
-        let manifest = match work.manifest.take() {
-            Some(known) => known,
-            None => shared.segments.manifest(shard, edition).await?,
-        };
-        let asked = !entries(&manifest).is_current() && shared.segments.rebuild(shard, FORMAT, 0).await?;
-        work.manifest = Some(manifest);
+        let is_current = work.manifest.as_ref().is_none_or(|known| entries(known).is_current());
+        let asked = !is_current && shared.segments.rebuild(shard, FORMAT, 0).await?;
         work.is_current = true;
         if asked {
             tracing::info!(shard, edition, "the index is of another format and is made anew");
@@ -186,15 +234,15 @@ impl Shard {
             }
         }
         let work = self.works.entry(edition).or_default();
+        if let Some(account) = batch.damaged {
+            work.note_damage((self.fence.duty.number, edition), format!("where {account} stands"));
+        }
         work.dirty.extend(unfinished);
         let more = if work.dirty.is_empty() { Turn::Idle } else { Turn::More };
         if batch.is_empty() {
             return Ok(more);
         }
-        let before = match work.manifest.take() {
-            Some(known) => known,
-            None => shared.segments.manifest(self.fence.duty.number, edition).await?,
-        };
+        let Some(before) = work.manifest.take() else { return Ok(more) };
         let fence = &self.fence;
         let publisher = Publisher { shared: &shared, fence, edition, before: &before };
         let mut after = publisher.batch(batch).await?;

@@ -527,6 +527,9 @@ pub struct SearchShard {
     pub octets: u64,
     /// When it was published last, in milliseconds since the epoch.
     pub published: i64,
+    /// Rows of it cannot be read, and are told as if they were not there; who writes the shard has it made anew.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub damaged: bool,
     /// The edition that is being made to take its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub building: Option<SearchBuilding>,

@@ -27,6 +27,7 @@ fn shown(edition: &Edition) -> api::SearchShard {
         deleted: sum(&|segment| u64::from(segment.deleted)),
         octets: octets(&edition.current),
         published: edition.current.published,
+        damaged: edition.damaged,
         building: (state.building != 0).then(|| api::SearchBuilding {
             edition: state.building,
             begun: state.begun,

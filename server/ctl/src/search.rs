@@ -48,9 +48,11 @@ fn status(shards: &[api::SearchShard], json: bool) -> anyhow::Result<()> {
             one.documents.to_string(),
             one.deleted.to_string(),
             format!("{}.{}", one.octets / 1_000_000, one.octets / 100_000 % 10),
-            building.map_or_else(String::new, |new| {
-                format!("edition {}, {} messages: {}", new.edition, new.documents, new.reason)
-            }),
+            match building {
+                Some(new) => format!("edition {}, {} messages: {}", new.edition, new.documents, new.reason),
+                None if one.damaged => "not yet, but rows of it cannot be read".to_owned(),
+                None => String::new(),
+            },
         ]
     })
 }

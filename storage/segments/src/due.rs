@@ -26,6 +26,8 @@ pub struct Due {
     pub state: Option<ModSeq>,
     /// Up to where it is indexed.
     pub cursor: Option<Indexed>,
+    /// That cannot be read.
+    pub damaged: bool,
 }
 
 impl Segments {
@@ -57,10 +59,11 @@ impl Segments {
                 txn.get_snapshot(&LastChangeKey { account }.encode()),
                 txn.get_snapshot(&IndexedKey { shard, edition, account }.encode())
             )?;
-            let cursor = cursor.map(|value| Indexed::from_bytes(&value)).transpose()?;
+            let cursor = cursor.map(|value| Indexed::from_bytes(&value)).transpose();
+            let (cursor, damaged) = cursor.map_or((None, true), |cursor| (cursor, false));
             let state = state.and_then(|value| Versionstamp::from_slice(&value));
             let state = state.map(|stamp| ModSeq(stamp.version()));
-            Ok::<_, Error>(Due { account, state, cursor })
+            Ok::<_, Error>(Due { account, state, cursor, damaged })
         };
         let looked_at = try_join_all(page.iter().map(|account| one(*account))).await?;
         Ok(looked_at.into_iter().filter(Due::is_due).collect())
@@ -70,7 +73,7 @@ impl Segments {
 impl Due {
     fn is_due(&self) -> bool {
         match (&self.state, &self.cursor) {
-            (None, cursor) => cursor.is_some(),
+            (None, cursor) => cursor.is_some() || self.damaged,
             (Some(_), None) => true,
             (Some(state), Some(cursor)) => cursor.filling.is_some() || state.0 > cursor.upto,
         }

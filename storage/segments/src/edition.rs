@@ -31,10 +31,13 @@ pub struct Edition {
     pub current: Manifest,
     /// That of the edition that is being made.
     pub building: Manifest,
+    /// Something of it cannot be read, and is shown as if it was not there.
+    pub damaged: bool,
 }
 
 impl Segments {
-    /// What there is of a shard; begins its first edition. For who holds the fence.
+    /// What there is of a shard; begins its first edition, and one in the place of all that there were if they are not known any
+    /// more. For who holds the fence.
     ///
     /// # Errors
     /// [`Error::Level`] while older nodes may be there, [`Error::Lease`] if the shard is another's; else the store's.
@@ -43,17 +46,20 @@ impl Segments {
         self.db
             .transact("segments.ensure", |txn| async move {
                 assert_in(&txn, fence).await?;
-                if let Some(known) = shard_in(&txn, shard).await? {
-                    return Ok(known);
-                }
+                let (former, reason) = match shard_in(&txn, shard).await {
+                    Ok(Some(known)) => return Ok(known),
+                    Ok(None) => (0, FIRST.to_owned()),
+                    Err(Error::Record(error)) => (self.drop_all_in(&txn, shard).await?, error.to_string()),
+                    Err(error) => return Err(error),
+                };
                 need_in(&txn).await?;
                 match shards_in(&txn).await? {
                     None => txn.set(&ShardsKey.encode(), &Shards { count: own }.to_bytes()),
                     Some(stored) if stored == own => {}
                     Some(stored) => return Err(Error::Shards { stored, own }),
                 }
-                let (current, last, reason) = (1, 1, FIRST.to_owned());
-                let first = Shard { current, last, begun, reason, ..Shard::default() };
+                let current = former.saturating_add(1);
+                let first = Shard { current, last: current, begun, reason, ..Shard::default() };
                 txn.set(&ShardKey { shard }.encode(), &first.to_bytes());
                 Ok(first)
             })
@@ -103,14 +109,45 @@ impl Segments {
         self.db
             .transact("segments.rebuild", |txn| async move {
                 need_in(&txn).await?;
-                let Some(known) = shard_in(&txn, shard).await? else { return Ok(false) };
+                // Where it cannot be read, who writes the shard begins it anew.
+                let (known, _) = legible(shard_in(&txn, shard).await)?;
+                let Some(known) = known else { return Ok(false) };
                 if known.building != 0 || now.saturating_sub(known.begun) < apart {
                     return Ok(false);
                 }
-                let next = known.last.saturating_add(1);
-                let begun =
-                    Shard { building: next, last: next, begun: now, reason: reason.to_owned(), ..known };
-                txn.set(&ShardKey { shard }.encode(), &begun.to_bytes());
+                txn.set(&ShardKey { shard }.encode(), &with_another(known, reason, now).to_bytes());
+                Ok(true)
+            })
+            .await
+    }
+
+    /// Asks for another edition in the place of one of which something cannot be read: as [`Segments::rebuild`] if it answers; if
+    /// it is being made, it goes. For who holds the fence.
+    ///
+    /// # Errors
+    /// [`Error::Lease`] if the shard is another's, [`Error::Level`]; else the store's.
+    pub async fn replace(
+        &self,
+        fence: &Fence,
+        edition: u32,
+        reason: &str,
+        apart: i64,
+    ) -> Result<bool, Error> {
+        let (shard, now) = (fence.duty.number, self.clock.now().millis());
+        self.db
+            .transact("segments.replace", |txn| async move {
+                assert_in(&txn, fence).await?;
+                need_in(&txn).await?;
+                let known = shard_in(&txn, shard).await?.ok_or(Error::Moved(shard))?;
+                let answers = known.current == edition && known.building == 0;
+                let is_in_time = now.saturating_sub(known.begun) >= apart;
+                if !is_in_time || !(answers || known.building == edition) {
+                    return Ok(false);
+                }
+                if !answers {
+                    self.drop_in(&txn, shard, edition).await?;
+                }
+                txn.set(&ShardKey { shard }.encode(), &with_another(known, reason, now).to_bytes());
                 Ok(true)
             })
             .await
@@ -146,11 +183,27 @@ impl Segments {
         // One that cannot be read holds what it holds: whoever looks through the store finds it.
         let manifest = txn.get(&key).await?.and_then(|value| Manifest::from_bytes(&value).ok());
         txn.clear(&key);
-        let held = manifest.map(|manifest| publish::bodies(&manifest.segments)).transpose()?;
+        let held = manifest.and_then(|manifest| publish::bodies(&manifest.segments).ok());
         for hash in held.unwrap_or_default() {
             self.let_go_in(txn, shard, edition, hash).await?;
         }
         Ok(())
+    }
+
+    /// Takes all editions of a shard away. Returns the number of the latest.
+    async fn drop_all_in(&self, txn: &Transaction, shard: u32) -> Result<u32, Error> {
+        let (begin, end) = IndexedKey::of_shard(shard);
+        let latest = txn.range(&begin, &end).reverse().first().await?;
+        let latest = latest.and_then(|(key, _)| IndexedKey::decode(&key).ok());
+        let mut last = latest.map_or(0, |key| key.edition);
+        txn.clear_range(&begin, &end);
+        let (begin, end) = ManifestKey::of_shard(shard);
+        for (key, _) in txn.range(&begin, &end).collect().await? {
+            let edition = ManifestKey::decode(&key)?.edition;
+            self.drop_in(txn, shard, edition).await?;
+            last = last.max(edition);
+        }
+        Ok(last)
     }
 
     pub(crate) async fn let_go_in(
@@ -172,16 +225,31 @@ impl Segments {
         let mut all = Vec::new();
         for shard in 0..self.shards {
             let read = self.db.read("segments.editions", |txn| async move {
-                let state = shard_in(&txn, shard).await?;
+                let (state, one) = legible(shard_in(&txn, shard).await)?;
                 let known = state.clone().unwrap_or_default();
-                let current = manifest_in(&txn, shard, known.current).await?.unwrap_or_default();
-                let building = manifest_in(&txn, shard, known.building).await?.unwrap_or_default();
-                Ok::<_, Error>(Edition { shard, state, current, building })
+                let (current, two) = legible(manifest_in(&txn, shard, known.current).await)?;
+                let (building, three) = legible(manifest_in(&txn, shard, known.building).await)?;
+                let (current, building) = (current.unwrap_or_default(), building.unwrap_or_default());
+                Ok::<_, Error>(Edition { shard, state, current, building, damaged: one || two || three })
             });
             all.push(read.await?);
         }
         Ok(all)
     }
+}
+
+/// What is read, without what cannot be, and whether there was such.
+pub(crate) fn legible<T>(read: Result<Option<T>, Error>) -> Result<(Option<T>, bool), Error> {
+    match read {
+        Err(Error::Record(_)) => Ok((None, true)),
+        read => Ok((read?, false)),
+    }
+}
+
+/// A shard of which another edition is being made.
+pub(crate) fn with_another(known: Shard, reason: &str, begun: i64) -> Shard {
+    let next = known.last.saturating_add(1);
+    Shard { building: next, last: next, begun, reason: reason.to_owned(), ..known }
 }
 
 /// Fails unless every node knows of an index.
@@ -201,5 +269,10 @@ pub(crate) async fn manifest_in(
     edition: u32,
 ) -> Result<Option<Manifest>, Error> {
     let value = txn.get(&ManifestKey { shard, edition }.encode()).await?;
-    Ok(value.map(|value| Manifest::from_bytes(&value)).transpose()?)
+    let manifest = value.map(|value| Manifest::from_bytes(&value)).transpose()?;
+    if let Some(manifest) = &manifest {
+        // One that names files by what is no name cannot be read either.
+        publish::bodies(&manifest.segments)?;
+    }
+    Ok(manifest)
 }

@@ -9,7 +9,7 @@ use schema::keys::system::CHANGE_SLOTS;
 use schema::records::search::Shards;
 use schema::{Key, Record};
 
-use crate::edition::shard_in;
+use crate::edition::{legible, shard_in, with_another};
 use crate::{Error, Indexed, Manifest, Shard, publish};
 
 /// What does not fit of a row of the index.
@@ -47,11 +47,12 @@ async fn check_edition(
     edition: u32,
     report: &mut Report,
 ) -> Result<bool, Error> {
-    let known = match shard_in(txn, shard).await {
-        // What cannot be read says so itself.
-        Err(Error::Record(_)) => return Ok(false),
-        known => known?.unwrap_or_default(),
-    };
+    let (known, is_damaged) = legible(shard_in(txn, shard).await)?;
+    // What cannot be read says so itself.
+    if is_damaged {
+        return Ok(false);
+    }
+    let known = known.unwrap_or_default();
     let there = edition != 0 && (known.current == edition || known.building == edition);
     if !there {
         report.add_here(Kind::SearchStale, format!("shard {shard} has no edition {edition}"));
@@ -115,12 +116,11 @@ pub async fn mend_in(txn: &Transaction, blobs: &blob::Store, finding: &Finding) 
 /// # Errors
 /// The store's.
 pub async fn anew_in(txn: &Transaction, shard: u32) -> Result<Mended, Error> {
-    let Some(known) = shard_in(txn, shard).await? else { return Ok(Mended::Gone) };
+    let Some(known) = legible(shard_in(txn, shard).await)?.0 else { return Ok(Mended::Gone) };
     if known.building == 0 {
-        let next = known.last.saturating_add(1);
-        let reason = "a file was not there".to_owned();
-        let begun = Shard { building: next, last: next, reason, ..known };
-        txn.set(&ShardKey { shard }.encode(), &begun.to_bytes());
+        let begun = known.begun;
+        let next = with_another(known, "a file was not there", begun);
+        txn.set(&ShardKey { shard }.encode(), &next.to_bytes());
     }
     Ok(Mended::done("the index is made anew"))
 }

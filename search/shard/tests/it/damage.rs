@@ -1,4 +1,5 @@
-//! Files of the index that are cut short, overwritten or missing: searches find what a scan finds, and it is made anew.
+//! Files of the index that are cut short, overwritten or missing, and rows that cannot be read: searches find what a scan
+//! finds, and it is made anew.
 
 use std::time::Duration;
 
@@ -7,8 +8,8 @@ use godwit_shard::{Scanned, Searcher};
 use index::FileCache;
 use query::{Filter, Needle};
 use schema::keys::blob::BlobChunkKey;
-use schema::keys::search::ManifestKey;
-use schema::{BlobHash, Key};
+use schema::keys::search::{IndexedKey, ManifestKey, ShardKey};
+use schema::{BlobHash, Key, Record};
 use segments::Manifest;
 
 use crate::world::{ALICE, BOB, SHARD, World, settle};
@@ -182,20 +183,183 @@ async fn damage_under_a_reader_and_a_writer() {
     }
 }
 
-/// What is published of an edition cannot be read: it is as if there was none.
+/// Ten minutes after an edition was begun, and more.
+const LATER: Duration = Duration::from_secs(3_600);
+
+/// Rows of the index, by what cannot be read then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Row {
+    /// The segments of an edition.
+    Manifest,
+    /// The same, with a file of which the name is none.
+    Nameless,
+    /// Where Alice stands in an edition.
+    Cursor,
+    /// Which editions there are.
+    Shard,
+}
+
+const ROWS: [Row; 4] = [Row::Manifest, Row::Nameless, Row::Cursor, Row::Shard];
+
+impl World {
+    async fn garble(&self, row: Row, edition: u32) {
+        let (mut key, mut value) = (ManifestKey { shard: SHARD, edition }.encode(), b"\xff\xff\xff".to_vec());
+        match row {
+            Row::Manifest => {}
+            Row::Nameless => {
+                let mut manifest = self.segments.manifest(SHARD, edition).await.unwrap();
+                manifest.segments[0].bodies[0].hash.pop();
+                value = manifest.to_bytes();
+            }
+            Row::Cursor => key = IndexedKey { shard: SHARD, edition, account: ALICE }.encode(),
+            Row::Shard => key = ShardKey { shard: SHARD }.encode(),
+        }
+        let (key, value) = (&key, &value);
+        let written = self.db.transact("test", |txn| async move {
+            assert!(txn.get(key).await?.is_some());
+            txn.set(key, value);
+            Ok::<_, mail::Error>(())
+        });
+        written.await.unwrap();
+    }
+
+    /// The editions there are, and whether they cannot be read: what `godwit search status` shows.
+    async fn status(&self) -> (u32, u32, bool) {
+        let seen = self.segments.editions().await.unwrap().swap_remove(SHARD as usize);
+        let state = seen.state.unwrap_or_default();
+        (state.current, state.building, seen.damaged)
+    }
+}
+
+/// A search finds it, and has the shard made anew.
 #[tokio::test]
-async fn a_manifest_that_cannot_be_read_is_done_without() {
-    let world = World::new(30, 1 << 20).await;
-    filled(&world, 5).await;
-    let (at, mut shard) = (world.inbox(ALICE).await, world.shard().await);
-    settle(&mut shard).await;
-    let key = &ManifestKey { shard: SHARD, edition: 1 }.encode();
-    let changed = world.db.transact("test", |txn| async move {
-        txn.set(key, b"\xff\xff\xff");
-        Ok::<_, mail::Error>(())
-    });
-    changed.await.unwrap();
-    let fresh = world.fresh();
-    assert_eq!(fresh.ask(ALICE, &body("ordinary")).await.unwrap().err(), Some(Scanned::Away));
-    assert_eq!(world.agree_with(&fresh, at, &body("ordinary"), "a manifest").await.len(), 5);
+async fn rows_that_cannot_be_read_are_found_out_by_searches() {
+    for (seed, row) in ROWS.into_iter().enumerate() {
+        let world = World::new(30 + seed as u64, 1 << 20).await;
+        filled(&world, 20).await;
+        let (at, mut shard) = (world.inbox(ALICE).await, world.shard().await);
+        settle(&mut shard).await;
+        world.clock.advance(LATER);
+        world.garble(row, 1).await;
+        assert_eq!(world.status().await.2, row != Row::Cursor, "{row:?}");
+        let fresh = world.fresh();
+        assert_eq!(
+            fresh.ask(ALICE, &body("ordinary")).await.unwrap().err(),
+            Some(Scanned::Damaged),
+            "{row:?}"
+        );
+        assert_eq!(world.agree_with(&fresh, at, &body("ordinary"), "damaged").await.len(), 20);
+        if row == Row::Cursor {
+            assert_eq!(fresh.ask(BOB, &body("ordinary")).await.unwrap().unwrap().sure.len(), 20);
+        }
+        // It looks so often what is wanted of it.
+        world.clock.advance(Duration::from_secs(6));
+        settle(&mut shard).await;
+        assert_eq!(world.status().await, (2, 0, false), "{row:?}");
+        world.clock.advance(Duration::from_secs(6));
+        for account in [ALICE, BOB] {
+            let told = fresh.ask(account, &body("ordinary")).await.unwrap().unwrap();
+            assert_eq!((told.sure.len(), told.tail, told.manifest.0), (20, 0, 2), "{row:?}");
+        }
+        assert_eq!(world.bodies().await.len(), 1);
+    }
+}
+
+/// Who writes it finds it as well, and mail that comes meanwhile is found.
+#[tokio::test]
+async fn rows_that_cannot_be_read_are_found_out_by_who_writes() {
+    for (seed, row) in ROWS.into_iter().enumerate() {
+        for is_new in [false, true] {
+            let world = World::new(40 + seed as u64, 1 << 20).await;
+            filled(&world, 20).await;
+            let (at, mut shard) = (world.inbox(ALICE).await, world.shard().await);
+            settle(&mut shard).await;
+            world.clock.advance(LATER);
+            world.garble(row, 1).await;
+            if is_new {
+                shard = world.shard().await;
+            }
+            for account in [ALICE, BOB] {
+                let at = world.inbox(account).await;
+                world.append(at, "Subject: new\r\n\r\nordinary, and new\r\n".into()).await;
+            }
+            // What it was about to publish is refused once.
+            let turned = shard.turn().await;
+            assert!(turned.is_ok() || !is_new, "{row:?}: {turned:?}");
+            settle(&mut shard).await;
+            let context = format!("{row:?}, {is_new}");
+            assert_eq!(world.status().await, (2, 0, false), "{context}");
+            world.clock.advance(Duration::from_secs(6));
+            let told = world.fresh().ask(ALICE, &body("ordinary")).await.unwrap().unwrap();
+            assert_eq!((told.sure.len(), told.tail, told.manifest.0), (21, 0, 2), "{context}");
+            assert_eq!(world.agree(at, &body("new"), &context).await.len(), 1);
+        }
+    }
+}
+
+/// An edition that was begun a moment ago is not made anew again and again: what cannot be told by it is scanned.
+#[tokio::test]
+async fn rows_that_cannot_be_read_so_soon_are_done_without() {
+    for (seed, row) in [Row::Manifest, Row::Nameless, Row::Cursor].into_iter().enumerate() {
+        let world = World::new(50 + seed as u64, 1 << 20).await;
+        filled(&world, 20).await;
+        let at = world.inbox(ALICE).await;
+        settle(&mut world.shard().await).await;
+        world.garble(row, 1).await;
+        let mut shard = world.shard().await;
+        for n in 0..3 {
+            world.clock.advance(Duration::from_secs(60));
+            let bobs = world.inbox(BOB).await;
+            world.append(bobs, "Subject: new\r\n\r\nordinary, and new\r\n".into()).await;
+            settle(&mut shard).await;
+            let fresh = world.fresh();
+            assert_eq!(
+                fresh.ask(ALICE, &body("ordinary")).await.unwrap().err(),
+                Some(Scanned::Damaged),
+                "{row:?}"
+            );
+            assert_eq!(world.agree_with(&fresh, at, &body("ordinary"), "damaged").await.len(), 20);
+            assert_eq!(world.agree_with(&fresh, bobs, &body("ordinary"), "damaged").await.len(), 21 + n);
+            // Others are in the index, as far as there is one.
+            let told = fresh.ask(BOB, &body("ordinary")).await.unwrap();
+            assert_eq!(told.ok().map(|told| told.tail), (row == Row::Cursor).then_some(0));
+            assert_eq!(world.status().await, (1, 0, row != Row::Cursor));
+            assert!(world.indexer.progress()[&SHARD].error.is_some());
+        }
+        world.clock.advance(LATER);
+        settle(&mut shard).await;
+        assert_eq!(world.status().await, (2, 0, false), "{row:?}");
+        assert_eq!(world.indexer.progress()[&SHARD].error, None);
+    }
+}
+
+/// An edition that is being made is begun once more.
+#[tokio::test]
+async fn an_edition_in_the_making_whose_rows_cannot_be_read_is_begun_anew() {
+    for (seed, row) in ROWS.into_iter().enumerate() {
+        // A batch is a few messages.
+        let world = World::new(60 + seed as u64, 3_000).await;
+        filled(&world, 20).await;
+        let (at, mut shard) = (world.inbox(ALICE).await, world.shard().await);
+        settle(&mut shard).await;
+        world.clock.advance(LATER);
+        assert!(world.segments.rebuild(SHARD, "asked for", 0).await.unwrap());
+        while world.segments.editions().await.unwrap()[SHARD as usize].building.segments.is_empty() {
+            world.clock.advance(Duration::from_secs(6));
+            shard.turn().await.unwrap();
+        }
+        world.garble(row, 2).await;
+        let fresh = world.fresh();
+        let answered = fresh.ask(ALICE, &body("ordinary")).await.unwrap();
+        assert_eq!(answered.is_ok(), row != Row::Shard, "the one before answers: {row:?}");
+        assert_eq!(world.agree_with(&fresh, at, &body("ordinary"), "in the making").await.len(), 20);
+        let _refused = shard.turn().await;
+        shard = world.shard().await;
+        world.clock.advance(LATER);
+        settle(&mut shard).await;
+        assert_eq!(world.status().await, (3, 0, false), "{row:?}");
+        world.clock.advance(Duration::from_secs(6));
+        let told = fresh.ask(ALICE, &body("ordinary")).await.unwrap().unwrap();
+        assert_eq!((told.sure.len(), told.manifest.0), (20, 3), "{row:?}");
+    }
 }

@@ -34,6 +34,13 @@ impl IndexedKey {
             writer.tag(TAG).tag(b'c').uint(shard.into()).uint(edition.into());
         })
     }
+
+    /// Those of all editions of a shard.
+    pub fn of_shard(shard: u32) -> (Vec<u8>, Vec<u8>) {
+        prefix_range(|writer| {
+            writer.tag(TAG).tag(b'c').uint(shard.into());
+        })
+    }
 }
 
 impl Key for IndexedKey {
@@ -58,6 +65,15 @@ pub struct ManifestKey {
     pub shard: u32,
     /// Which edition.
     pub edition: u32,
+}
+
+impl ManifestKey {
+    /// All editions of a shard.
+    pub fn of_shard(shard: u32) -> (Vec<u8>, Vec<u8>) {
+        prefix_range(|writer| {
+            writer.tag(TAG).tag(b'm').uint(shard.into());
+        })
+    }
 }
 
 impl Key for ManifestKey {
