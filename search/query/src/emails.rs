@@ -51,7 +51,7 @@ impl EmailQuery<'_> {
                 }
                 return Ok(left);
             }
-            let hits = self.index.emails(self.account, filter).await?;
+            let hits = self.index.emails(self.account, filter, within.len()).await?;
             let (mut found, open) = match hits {
                 Some(EmailHits { sure, maybe }) => {
                     let there = |hits: &[EmailId]| {

@@ -54,11 +54,13 @@ pub trait SearchIndex: Send + Sync {
         limit: usize,
     ) -> BoxFuture<'a, Result<Option<Vec<Relevant>>, mail::Error>>;
 
-    /// The emails of an account that match, or may match, a text filter. `None`: it can not say.
+    /// The emails of an account that match, or may match, a text filter; so many are wanted to be told of. `None`: it can not
+    /// say, and those are scanned.
     fn emails<'a>(
         &'a self,
         account: AccountId,
         filter: &'a Filter,
+        of: usize,
     ) -> BoxFuture<'a, Result<Option<EmailHits>, mail::Error>>;
 }
 
@@ -89,6 +91,7 @@ impl SearchIndex for NoIndex {
         &'a self,
         _account: AccountId,
         _filter: &'a Filter,
+        _of: usize,
     ) -> BoxFuture<'a, Result<Option<EmailHits>, mail::Error>> {
         Box::pin(std::future::ready(Ok(None)))
     }

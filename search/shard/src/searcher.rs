@@ -23,8 +23,10 @@ use crate::{Error, metrics};
 const TAIL: usize = 20_000;
 /// Entries of the log read at once.
 const ENTRIES: usize = 2_000;
-/// How long an answer may take: behind it a scan waits.
+/// How long an answer may take at least: behind it a scan waits.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Messages that a scan looks at in a second, at most.
+const SCANNED: u32 = 25_000;
 
 /// Why messages are scanned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,8 +102,14 @@ impl Searcher {
     /// # Errors
     /// The store's: rows of mail cannot be read then, either.
     pub async fn ask(&self, account: AccountId, filter: &Filter) -> Result<Answered, mail::Error> {
+        self.ask_of(account, filter, 0).await
+    }
+
+    /// The same for so many messages, which are scanned if the index does not answer in time: what they take it may take too.
+    async fn ask_of(&self, account: AccountId, filter: &Filter, of: usize) -> Result<Answered, mail::Error> {
         let begun = self.inner.clock.monotonic();
-        let answered = tokio::time::timeout(PATIENCE, self.inner.ask(account, filter)).await;
+        let patience = PATIENCE.max(Duration::from_secs(1) * u32::try_from(of).unwrap_or(u32::MAX) / SCANNED);
+        let answered = tokio::time::timeout(patience, self.inner.ask(account, filter)).await;
         let answered = match answered {
             Err(_) => {
                 self.inner.readers.failed(self.inner.segments.shard_of(account));
@@ -143,7 +151,8 @@ impl Searcher {
         filter: &Filter,
         within: &UidSet,
     ) -> Result<Option<Hits>, mail::Error> {
-        let Ok(told) = self.ask(at.account, filter).await? else { return Ok(None) };
+        let of = usize::try_from(within.len()).unwrap_or(usize::MAX);
+        let Ok(told) = self.ask_of(at.account, filter, of).await? else { return Ok(None) };
         // More of them than there are messages to be looked at: those say it sooner.
         if told.sure.is_empty() && told.maybe.len() > 4 * within.len() as usize {
             return Ok(None);
@@ -188,9 +197,10 @@ impl SearchIndex for Searcher {
         &'a self,
         account: AccountId,
         filter: &'a Filter,
+        of: usize,
     ) -> BoxFuture<'a, Result<Option<EmailHits>, mail::Error>> {
         Box::pin(async move {
-            let told = self.ask(account, filter).await?.ok();
+            let told = self.ask_of(account, filter, of).await?.ok();
             Ok(told.map(|Told { sure, maybe, .. }| EmailHits { sure, maybe }))
         })
     }

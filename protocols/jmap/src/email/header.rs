@@ -43,6 +43,9 @@ fn value(field: &Field<'_>, form: Form) -> Value {
 /// RFC 8621 §4.1.2.2: the text of an unfolded field with its encoded words decoded, in NFC. What looks like one but does not stand
 /// by itself (RFC 2047 §5 (1)) is none.
 pub(crate) fn text(field: &str) -> String {
+    if field.is_ascii() && !field.contains("=?") {
+        return field.to_owned();
+    }
     let (mut out, mut run) = (String::new(), String::new());
     for piece in field.split_inclusive([' ', '\t']) {
         let word = piece.trim_end_matches([' ', '\t']);

@@ -43,6 +43,7 @@ impl SearchIndex for Said {
         &'a self,
         _: AccountId,
         _: &'a Filter,
+        _: usize,
     ) -> BoxFuture<'a, Result<Option<EmailHits>, mail::Error>> {
         Box::pin(ready(Ok(None)))
     }
