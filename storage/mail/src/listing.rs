@@ -206,7 +206,7 @@ mod tests {
         }));
         assert_eq!(
             listing.range(7..=15_002).count(),
-            (7..100).filter(|uid| uid % 7 != 0).count() + 1 + 1 + 2
+            (7..100).filter(|uid| uid % 7 != 0).count() + [7, 12_000, 15_002].len()
         );
         let emails: Vec<EmailId> = (0..50_000).map(EmailId).collect();
         assert!(listing.uids_of(&emails).iter().eq(expected));

@@ -62,7 +62,11 @@ impl World {
         let name = format!("searches-{}", self.clock.now().millis());
         let node = Node { name, level_min: 1, level_max: level::SEARCH, ..Node::default() };
         let me = leases.join(&node).await.unwrap();
-        let fence = leases.take(me, &[Duty::search(self.segments.shard_of(ACCOUNT))]).await.unwrap()[0];
+        let duty = Duty::search(self.segments.shard_of(ACCOUNT));
+        // A run before this one has held it to its end.
+        let held = leases.situation(&[duty.kind]).await.unwrap().fence(duty);
+        leases.release(held.as_slice()).await.unwrap();
+        let fence = leases.take(me, &[duty]).await.unwrap()[0];
         let (cache, attachments) = (cache(), Arc::new(NoAttachments));
         let (segments, clock) = (self.segments.clone(), self.clock.clone());
         Indexer::new(segments, self.mail.clone(), cache, attachments, clock, Options::default()).shard(fence)

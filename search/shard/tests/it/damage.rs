@@ -272,12 +272,13 @@ async fn rows_that_cannot_be_read_are_found_out_by_who_writes() {
         for is_new in [false, true] {
             let world = World::new(40 + seed as u64, 1 << 20).await;
             filled(&world, 20).await;
-            let (at, mut shard) = (world.inbox(ALICE).await, world.shard().await);
+            let (at, fence) = (world.inbox(ALICE).await, world.take(world.me).await);
+            let mut shard = world.indexer.shard(fence);
             settle(&mut shard).await;
             world.clock.advance(LATER);
             world.garble(row, 1).await;
             if is_new {
-                shard = world.shard().await;
+                shard = world.indexer.shard(fence);
             }
             for account in [ALICE, BOB] {
                 let at = world.inbox(account).await;
@@ -303,10 +304,10 @@ async fn rows_that_cannot_be_read_so_soon_are_done_without() {
     for (seed, row) in [Row::Manifest, Row::Nameless, Row::Cursor].into_iter().enumerate() {
         let world = World::new(50 + seed as u64, 1 << 20).await;
         filled(&world, 20).await;
-        let at = world.inbox(ALICE).await;
-        settle(&mut world.shard().await).await;
+        let (at, fence) = (world.inbox(ALICE).await, world.take(world.me).await);
+        settle(&mut world.indexer.shard(fence)).await;
         world.garble(row, 1).await;
-        let mut shard = world.shard().await;
+        let mut shard = world.indexer.shard(fence);
         for n in 0..3 {
             world.clock.advance(Duration::from_secs(60));
             let bobs = world.inbox(BOB).await;
@@ -340,7 +341,8 @@ async fn an_edition_in_the_making_whose_rows_cannot_be_read_is_begun_anew() {
         // A batch is a few messages.
         let world = World::new(60 + seed as u64, 3_000).await;
         filled(&world, 20).await;
-        let (at, mut shard) = (world.inbox(ALICE).await, world.shard().await);
+        let (at, fence) = (world.inbox(ALICE).await, world.take(world.me).await);
+        let mut shard = world.indexer.shard(fence);
         settle(&mut shard).await;
         world.clock.advance(LATER);
         assert!(world.segments.rebuild(SHARD, "asked for", 0).await.unwrap());
@@ -354,7 +356,7 @@ async fn an_edition_in_the_making_whose_rows_cannot_be_read_is_begun_anew() {
         assert_eq!(answered.is_ok(), row != Row::Shard, "the one before answers: {row:?}");
         assert_eq!(world.agree_with(&fresh, at, &body("ordinary"), "in the making").await.len(), 20);
         let _refused = shard.turn().await;
-        shard = world.shard().await;
+        shard = world.indexer.shard(fence);
         world.clock.advance(LATER);
         settle(&mut shard).await;
         assert_eq!(world.status().await, (3, 0, false), "{row:?}");
