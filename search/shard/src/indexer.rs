@@ -38,7 +38,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { interval: Duration::from_millis(250), batch: 8 << 20 }
+        Options { interval: Duration::from_millis(500), batch: 8 << 20 }
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) struct Search {
 impl Default for Search {
     fn default() -> Self {
         Self {
-            interval: HumanDuration(Duration::from_millis(250)),
+            interval: HumanDuration(Duration::from_millis(500)),
             batch: ByteSize(8 << 20),
             cache: ByteSize(64 << 20),
         }
