@@ -115,7 +115,7 @@ impl Segments {
                 if known.building != 0 || now.saturating_sub(known.begun) < apart {
                     return Ok(false);
                 }
-                txn.set(&ShardKey { shard }.encode(), &with_another(known, reason, now).to_bytes());
+                txn.set(&ShardKey { shard }.encode(), &with_another(&known, reason, now).to_bytes());
                 Ok(true)
             })
             .await
@@ -147,7 +147,7 @@ impl Segments {
                 if !answers {
                     self.drop_in(&txn, shard, edition).await?;
                 }
-                txn.set(&ShardKey { shard }.encode(), &with_another(known, reason, now).to_bytes());
+                txn.set(&ShardKey { shard }.encode(), &with_another(&known, reason, now).to_bytes());
                 Ok(true)
             })
             .await
@@ -247,9 +247,9 @@ pub(crate) fn legible<T>(read: Result<Option<T>, Error>) -> Result<(Option<T>, b
 }
 
 /// A shard of which another edition is being made.
-pub(crate) fn with_another(known: Shard, reason: &str, begun: i64) -> Shard {
+pub(crate) fn with_another(known: &Shard, reason: &str, begun: i64) -> Shard {
     let next = known.last.saturating_add(1);
-    Shard { building: next, last: next, begun, reason: reason.to_owned(), ..known }
+    Shard { building: next, last: next, begun, reason: reason.to_owned(), ..known.clone() }
 }
 
 /// Fails unless every node knows of an index.

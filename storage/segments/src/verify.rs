@@ -118,8 +118,7 @@ pub async fn mend_in(txn: &Transaction, blobs: &blob::Store, finding: &Finding) 
 pub async fn anew_in(txn: &Transaction, shard: u32) -> Result<Mended, Error> {
     let Some(known) = legible(shard_in(txn, shard).await)?.0 else { return Ok(Mended::Gone) };
     if known.building == 0 {
-        let begun = known.begun;
-        let next = with_another(known, "a file was not there", begun);
+        let next = with_another(&known, "a file was not there", known.begun);
         txn.set(&ShardKey { shard }.encode(), &next.to_bytes());
     }
     Ok(Mended::done("the index is made anew"))
