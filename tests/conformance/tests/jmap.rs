@@ -33,7 +33,7 @@ fn account(node: &Node) -> anyhow::Result<Value> {
 }
 
 /// What a method answers alice.
-fn call(node: &Node, account: &Value, name: &str, more: Value) -> anyhow::Result<Value> {
+fn call(node: &Node, account: &Value, name: &str, more: &Value) -> anyhow::Result<Value> {
     let mut arguments = json!({"accountId": account});
     for (name, value) in more.as_object().into_iter().flatten() {
         arguments[name.as_str()] = value.clone();
@@ -94,7 +94,7 @@ fn nobody_logs_in_with_a_wrong_password_and_a_disabled_account_is_out_at_once() 
 fn quotas_follow_mail_and_limits() -> anyhow::Result<()> {
     let node = node()?;
     let account = account(&node)?;
-    let call = |name: &str, more: Value| call(&node, &account, name, more);
+    let call = |name: &str, more: Value| call(&node, &account, name, &more);
     let limit = |octets: &str| {
         let words = ["account", "quota", "alice@example.test", octets, "--data"];
         let done = Command::new(harness::binary()?).args(words).arg(node.data()).output()?;
@@ -137,7 +137,7 @@ fn status(imap: &mut Imap, name: &str) -> anyhow::Result<(u64, u64, String)> {
 #[test]
 fn names_that_are_exchanged_are_other_mailboxes_for_imap() -> anyhow::Result<()> {
     let node = node()?;
-    let mut imap = Imap::login(&node.listener("imap"), "alice@example.test", &node.password("alice"))?;
+    let mut imap = Imap::login(node.listener("imap"), "alice@example.test", node.password("alice"))?;
     for name in ["A", "A/below", "B"] {
         imap.must(&format!("CREATE {name}"))?;
     }
@@ -145,7 +145,7 @@ fn names_that_are_exchanged_are_other_mailboxes_for_imap() -> anyhow::Result<()>
     let before = (status(&mut imap, "A")?, status(&mut imap, "B")?);
     let (a, b) = (before.0.2.as_str(), before.1.2.as_str());
     let update = json!({"update": {a: {"name": "B"}, b: {"name": "A"}}});
-    let set = call(&node, &account(&node)?, "Mailbox/set", update)?;
+    let set = call(&node, &account(&node)?, "Mailbox/set", &update)?;
     assert_eq!(set["updated"], json!({a: null, b: null}), "{set}");
     let after = (status(&mut imap, "A")?, status(&mut imap, "B")?);
     assert_eq!((after.0.0, after.1.0), (0, 1), "their messages go with them");

@@ -161,7 +161,7 @@ fn each(
     {
         let number = |doc| number(doc).filter(|_| noise.docs.has(doc));
         lists.each(&info, candidates.listed(), number, |number, position| {
-            at(number, position, Met::Perhaps)
+            at(number, position, Met::Perhaps);
         })?;
     }
     Ok(())
