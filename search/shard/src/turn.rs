@@ -165,21 +165,18 @@ impl Shard {
             }
         }
         let damage = self.works.get(&edition).and_then(|work| work.damage.clone());
-        match damage {
-            Some(damage) if is_new || state.building == 0 => {
-                if shared.segments.replace(&self.fence, edition, &damage, APART).await? {
-                    tracing::info!(shard = number, edition, "the index is made anew");
-                    self.looked = None;
-                    turn = Turn::More;
-                }
-            }
-            None if is_new && turn == Turn::Idle => {
-                shared.segments.promote(&self.fence, edition).await?;
-                tracing::info!(shard = number, edition, "a new edition of the index answers");
+        if let Some(damage) = damage {
+            let is_due = is_new || state.building == 0;
+            if is_due && shared.segments.replace(&self.fence, edition, &damage, APART).await? {
+                tracing::info!(shard = number, edition, "the index is made anew");
                 self.looked = None;
                 turn = Turn::More;
             }
-            _ => {}
+        } else if is_new && turn == Turn::Idle {
+            shared.segments.promote(&self.fence, edition).await?;
+            tracing::info!(shard = number, edition, "a new edition of the index answers");
+            self.looked = None;
+            turn = Turn::More;
         }
         Ok(turn)
     }
