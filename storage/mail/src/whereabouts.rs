@@ -30,14 +30,12 @@ impl Store {
         if emails.len() > FEW {
             return self.uids_of_many(at, emails).await;
         }
-        let mut uids = UidSet::new();
+        let mut uids = Vec::with_capacity(emails.len());
         for batch in emails.chunks(BATCH) {
             let found = self.db.read("mail.uids_of", |txn| async move { uids_in(&txn, at, batch).await });
-            for uid in found.await? {
-                uids.insert(uid);
-            }
+            uids.extend(found.await?);
         }
-        Ok(uids)
+        Ok(uids.into_iter().collect())
     }
 
     async fn uids_of_many(&self, at: MailboxRef, emails: &[EmailId]) -> Result<UidSet, Error> {
