@@ -64,7 +64,7 @@ impl Source {
     }
 
     /// Some of its octets.
-    pub(crate) async fn read(&self, services: &Services, range: Range<u64>) -> Result<Bytes, Fail> {
+    pub(crate) async fn read(&self, services: &Services, range: Range<u64>) -> Result<Bytes, mail::Error> {
         match &self.from {
             From::Body(hash, start) => {
                 read(&services.mail, *hash, start + range.start..start + range.end).await

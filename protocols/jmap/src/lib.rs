@@ -63,6 +63,7 @@ use axum::middleware::from_fn;
 use axum::routing::{any, get, post};
 
 pub use content_mail::smime::Trust;
+pub use email::renew_signatures;
 pub use nobody::Nobody;
 pub use options::{Listing, Options};
 pub use push::{PushError, PushMessage, PushService, Pushed, Pusher};

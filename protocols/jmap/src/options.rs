@@ -74,8 +74,6 @@ pub(crate) const PIECE: u64 = 2 * 90_000;
 pub(crate) const HEADER: u64 = 4 << 20;
 /// Octets of a message whose parts are decoded.
 pub(crate) const MESSAGE: u64 = 150 << 20;
-/// Octets of a message whose signature is verified.
-pub(crate) const SIGNED: u64 = 32 << 20;
 /// Octets of a message in whose texts a snippet is looked for.
 pub(crate) const SNIPPET: u64 = 1 << 20;
 /// Mailboxes that a new email may be in.

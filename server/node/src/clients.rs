@@ -1,6 +1,5 @@
 //! What clients speak to: the services of each protocol, as the configuration has them.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use accounts::{Accounts, Authenticator};
@@ -17,6 +16,7 @@ use crate::config::Config;
 use crate::exchange::Exchange;
 use crate::http as page;
 use crate::reach::InReach;
+use crate::signatures::Authorities;
 
 /// What the services are made of.
 pub(crate) struct Makings {
@@ -27,6 +27,7 @@ pub(crate) struct Makings {
     pub(crate) imap: imap::Services,
     pub(crate) jmap: jmap::Services,
     pub(crate) oauth: oauth::Services,
+    pub(crate) authorities: Authorities,
     pub(crate) rng: SharedRng,
 }
 
@@ -93,7 +94,9 @@ impl Makings {
             plaintext_from_loopback: config.auth.plaintext_on_loopback,
             metadata: Some(oauth::RESOURCE_METADATA),
         };
-        let jmap = jmap::Jmap::new(self.jmap.clone(), jmap_options(config));
+        let mut options = jmap_options(config);
+        options.authorities = self.authorities.read_again(&config.jmap.smime_authorities);
+        let jmap = jmap::Jmap::new(self.jmap.clone(), options);
         let plaintext = config.auth.plaintext_on_loopback;
         let provider = oauth::OAuth::new(self.oauth.clone(), oauth_options(config)).routes();
         let provider = provider.route_layer(from_fn(move |request, next| name(plaintext, request, next)));
@@ -136,16 +139,6 @@ fn jmap_options(config: &Config) -> jmap::Options {
     options.core.concurrent_requests = limits.max_concurrent_requests;
     options.upload_time = limits.upload_time.get();
     options.concurrent_listeners = limits.max_concurrent_listeners;
-    options.authorities = Arc::new(authorities(&limits.smime_authorities));
     options.principals = limits.principals.into();
     options
-}
-
-/// Who is believed about signatures of mail: nobody without the file, so that no signature is verified.
-fn authorities(file: &Path) -> jmap::Trust {
-    let trust = std::fs::read(file).map(|pem| jmap::Trust::from_pem(&pem)).unwrap_or_default();
-    if trust.is_empty() {
-        tracing::warn!(file = %file.display(), "no authorities for S/MIME: signatures of mail can not be verified");
-    }
-    trust
 }

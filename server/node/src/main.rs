@@ -23,6 +23,7 @@ mod reload;
 mod rewriting;
 mod secrets;
 mod serve;
+mod signatures;
 mod site;
 mod standing;
 mod store;

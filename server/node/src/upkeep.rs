@@ -10,9 +10,10 @@ use leases::Leases;
 use ownership::{Charge, Tenure, Worker};
 use parking_lot::Mutex;
 use runtime::{Outcome, SharedClock, Shutdown, Supervisor};
-use schema::Duty;
+use schema::{AccountId, Duty};
 
 use crate::purge::Purger;
+use crate::signatures::Signatures;
 
 /// Pause between looks at bodies and tokens.
 const OFTEN: Duration = Duration::from_secs(300);
@@ -46,6 +47,7 @@ pub(crate) struct Upkeep {
     pub(crate) feed: LocalFeed,
     pub(crate) clock: SharedClock,
     pub(crate) looked: Looked,
+    pub(crate) signatures: Signatures,
     /// Whether the feature level is raised without being asked for.
     pub(crate) raise_level: bool,
 }
@@ -81,20 +83,39 @@ impl Upkeep {
     /// Forgets old changes of every account, and what its user allowed that nobody can use any more.
     async fn trim(&self) -> Result<(), String> {
         let before = (self.clock.now() - CHANGES).secs();
-        let mut after: Option<String> = None;
+        for account in self.every_account().await? {
+            self.accounts.expire_grants(account).await.map_err(|e| e.to_string())?;
+            of_mail(self.mail.trim(account, before).await.map(drop))?;
+        }
+        Ok(())
+    }
+
+    /// Looks again at the signatures of every account's mail that are due. An account where that cannot be done keeps none of the
+    /// others; its error is returned in the end.
+    async fn renew_signatures(&self) -> Result<(), String> {
+        let mut outcome = Ok(());
+        for account in self.every_account().await? {
+            outcome = of_mail(self.signatures.renew(account).await).and(outcome);
+        }
+        outcome
+    }
+
+    async fn every_account(&self) -> Result<Vec<AccountId>, String> {
+        let (mut accounts, mut after): (Vec<AccountId>, Option<String>) = (Vec::new(), None);
         loop {
             let page = self.accounts.list(None, after.as_deref(), BATCH).await.map_err(|e| e.to_string())?;
-            for account in page.items {
-                self.accounts.expire_grants(account.id).await.map_err(|e| e.to_string())?;
-                match self.mail.trim(account.id, before).await {
-                    // A list, or removed meanwhile: it has no logs.
-                    Ok(_) | Err(mail::Error::NotFound) => {}
-                    Err(error) => return Err(error.to_string()),
-                }
-            }
-            let Some(next) = page.next else { return Ok(()) };
+            accounts.extend(page.items.iter().map(|account| account.id));
+            let Some(next) = page.next else { return Ok(accounts) };
             after = Some(next);
         }
+    }
+}
+
+/// A list, and an account that was removed meanwhile, have no mail.
+fn of_mail(outcome: Result<(), mail::Error>) -> Result<(), String> {
+    match outcome {
+        Ok(()) | Err(mail::Error::NotFound) => Ok(()),
+        Err(error) => Err(error.to_string()),
     }
 }
 
@@ -145,9 +166,14 @@ impl Jobs {
             }
         });
         let upkeep = self.upkeep.clone();
-        self.recurring(tenure, "log-trim", SELDOM, move || {
+        self.recurring(tenure.clone(), "log-trim", SELDOM, move || {
             let upkeep = upkeep.clone();
             async move { upkeep.trim().await }
+        });
+        let upkeep = self.upkeep.clone();
+        self.recurring(tenure, "signatures", SELDOM, move || {
+            let upkeep = upkeep.clone();
+            async move { upkeep.renew_signatures().await }
         });
     }
 

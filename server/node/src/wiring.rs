@@ -29,6 +29,7 @@ use crate::config::Config;
 use crate::index::{self, Index};
 use crate::registrar::AccountsWithMail;
 use crate::serve::Flavour;
+use crate::signatures::{Authorities, Signatures};
 use crate::store;
 use crate::upkeep::{Looked, Upkeep};
 
@@ -156,8 +157,10 @@ pub(crate) fn wire(
             rng: rng.clone(),
             clock: clock.clone(),
         },
+        authorities: Authorities::read(&config.jmap.smime_authorities),
         rng: rng.clone(),
     };
+    let signatures = Signatures { services: makings.jmap.clone(), authorities: makings.authorities.clone() };
     let pusher = jmap::Pusher::new(makings.jmap.clone(), jmap::Options::default());
     Ok(Services {
         pusher,
@@ -171,6 +174,7 @@ pub(crate) fn wire(
             feed,
             clock: clock.clone(),
             looked: looked.clone(),
+            signatures,
             raise_level: config.cluster.raise_level,
         },
         looked,

@@ -9,7 +9,7 @@ use jmap_proto::date::render_utc;
 use jmap_proto::standard::{Get, GetAnswer};
 use jmap_proto::{Arguments, MethodError, Object};
 use mail::{Email, Listed};
-use schema::EmailId;
+use schema::{AccountId, EmailId};
 use serde_json::{Value, json};
 
 use super::body::{self, Lists, Numbered};
@@ -74,7 +74,7 @@ async fn read(
     let mut told = Vec::with_capacity(ids.len());
     for id in ids {
         told.push(match id.and_then(|id| found.get(&id)) {
-            Some(email) => object(call, email, summaries.get(&email.id), wanted).await?,
+            Some(email) => object(call, access.account, email, summaries.get(&email.id), wanted).await?,
             None => None,
         });
     }
@@ -84,6 +84,7 @@ async fn read(
 /// An email as it is told; none for one that went meanwhile.
 async fn object(
     call: &Call,
+    account: AccountId,
     email: &Email,
     summary: Option<&Arc<Summary>>,
     wanted: &Wanted,
@@ -98,7 +99,7 @@ async fn object(
     let mut reading =
         Reading::of(call.services(), Source::stored(email.blob, email.size), Arc::clone(summary));
     object.extend(described(&mut reading, &Naming::Email(email.id), wanted).await?);
-    smime::tell(&mut object, call, &mut reading, wanted, Some(email.received)).await?;
+    smime::tell(&mut object, call, &mut reading, wanted, Some((account, email))).await?;
     Ok(Some(object))
 }
 

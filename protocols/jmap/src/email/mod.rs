@@ -32,6 +32,7 @@ pub(crate) use query::run as query_emails;
 pub(crate) use reading::{Reading, blob_id, body_value, part_at, part_of, read};
 pub(crate) use set::{REMOVE, further};
 pub(crate) use smime::SMIME;
+pub use smime::renew_signatures;
 
 /// The methods of the type.
 pub(crate) const METHODS: &[Method] = &[

@@ -43,7 +43,7 @@ impl<'a> Reading<'a> {
             return self.header().await;
         }
         let end = part.header.end.min(part.header.start + HEADER);
-        self.read(part.header.start..end).await
+        Ok(self.read(part.header.start..end).await?)
     }
 
     /// The body of a part, decoded.
@@ -53,7 +53,7 @@ impl<'a> Reading<'a> {
     }
 
     /// The whole message, as far as it is looked into.
-    pub(super) async fn whole(&mut self) -> Result<Bytes, Fail> {
+    pub(super) async fn whole(&mut self) -> Result<Bytes, mail::Error> {
         if let Some(whole) = &self.whole {
             return Ok(whole.clone());
         }
@@ -61,7 +61,7 @@ impl<'a> Reading<'a> {
         Ok(self.whole.insert(whole).clone())
     }
 
-    async fn read(&self, range: Range<u64>) -> Result<Bytes, Fail> {
+    async fn read(&self, range: Range<u64>) -> Result<Bytes, mail::Error> {
         self.source.read(self.services, range).await
     }
 
@@ -75,9 +75,13 @@ impl<'a> Reading<'a> {
 }
 
 /// Octets of a body, in pieces that the store likes.
-pub(crate) async fn read(store: &mail::Store, blob: BlobHash, range: Range<u64>) -> Result<Bytes, Fail> {
+pub(crate) async fn read(
+    store: &mail::Store,
+    blob: BlobHash,
+    range: Range<u64>,
+) -> Result<Bytes, mail::Error> {
     if range.end - range.start <= PIECE {
-        return Ok(store.body(blob, range).await?);
+        return store.body(blob, range).await;
     }
     let mut all = Vec::with_capacity(usize::try_from(range.end - range.start).unwrap_or_default());
     let mut at = range.start;

@@ -1,13 +1,16 @@
 //! Emails that are signed (RFC 9219); the messages are those that signatures are tested with.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use content_mail::{Limits, summarize};
+use godwit_jmap::Trust;
 use mail::{Incoming, MailboxRef};
+use runtime::Timestamp;
 use schema::Flags;
 use serde_json::{Value, json};
 
-use crate::world::{ALICE, World, ids};
+use crate::world::{ALICE, SIGNERS, World, ids};
 
 /// The day on which the messages were signed, and on which one of the certificates was valid.
 const THAT_DAY: i64 = 1_795_321_800;
@@ -80,4 +83,90 @@ async fn who_does_not_use_the_capability_is_not_told() {
     assert_eq!(world.call("Email/get", get).await.unwrap_err(), "invalidArguments");
     let query = json!({"accountId": ALICE.to_string(), "filter": {"hasSmime": true}});
     assert_eq!(world.call("Email/query", query).await.unwrap_err(), "unsupportedFilter");
+}
+
+/// Emails that were updated since a state, and the state now.
+async fn updated(world: &World, since: &Value) -> (Vec<String>, Value) {
+    let changes = json!({"accountId": ALICE.to_string(), "sinceState": since});
+    let mut told = world.told("Email/changes", changes).await;
+    assert_eq!((&told["created"], &told["destroyed"]), (&json!([]), &json!([])));
+    (ids(&told["updated"]), told["newState"].take())
+}
+
+async fn state(world: &World) -> Value {
+    world.told("Email/get", json!({"accountId": ALICE.to_string(), "ids": []})).await["state"].take()
+}
+
+async fn signed(world: &World) -> Vec<String> {
+    let query = json!({"accountId": ALICE.to_string(), "filter": {"hasVerifiedSmime": true}});
+    ids(&world.told("Email/query", query).await["ids"])
+}
+
+/// The certificate ends; nobody asks for the signature meanwhile, and then the log tells.
+#[tokio::test]
+async fn changes_tell_what_a_signature_is_worth_no_longer() {
+    let world = World::new(2).await;
+    world.clock.step(Timestamp::from_secs(THAT_DAY));
+    let lasting = append(&world, fixture("opaque")).await;
+    let brief = append(&world, fixture("for-a-day")).await;
+    let good = json!("signed/verified");
+    for id in [&lasting, &brief] {
+        assert_eq!(told(&world, id).await[..2], [good.clone(), good.clone()]);
+    }
+    let begin = state(&world).await;
+    world.renew(Trust::from_pem(SIGNERS)).await;
+    assert_eq!(updated(&world, &begin).await.0, [""; 0]);
+
+    world.clock.advance(Duration::from_secs(2 * 86_400));
+    assert_eq!(updated(&world, &begin).await.0, [""; 0]);
+    world.renew(Trust::from_pem(SIGNERS)).await;
+    let (changed, ended) = updated(&world, &begin).await;
+    assert_eq!(changed, [brief.clone()], "RFC 9219 §4.3");
+    assert_eq!(told(&world, &brief).await[..2], [json!("signed/failed"), good.clone()]);
+    // When it was verified is another time; that is told to who asks, and to nobody else (RFC 9219 §4.3).
+    let again = told(&world, &lasting).await;
+    assert_eq!(again, [good.clone(), good.clone(), Value::Null, json!("2026-11-24T04:30:00Z")]);
+    assert_eq!(updated(&world, &ended).await.0, [""; 0]);
+    world.clock.advance(Duration::from_secs(31 * 86_400));
+    world.renew(Trust::from_pem(SIGNERS)).await;
+    assert_eq!(updated(&world, &ended).await.0, [""; 0]);
+
+    // An authority that is trusted no longer vouches for nothing but the past (RFC 9219 §4.1).
+    world.renew(Trust::default()).await;
+    let (changed, fallen) = updated(&world, &ended).await;
+    assert_eq!(changed, [lasting.clone()], "of the other it is said that it ended, as before");
+    assert_eq!(told(&world, &lasting).await[..2], [json!("signed/failed"), good.clone()]);
+    world.renew(Trust::from_pem(SIGNERS)).await;
+    assert_eq!(updated(&world, &fallen).await.0, [lasting.clone()]);
+    assert_eq!(told(&world, &lasting).await[..2], [good.clone(), good]);
+}
+
+/// Who asks first finds it out, and others hear of it.
+#[tokio::test]
+async fn who_asks_finds_out_and_others_hear_of_it() {
+    let world = World::new(3).await;
+    world.clock.step(Timestamp::from_secs(THAT_DAY));
+    let brief = append(&world, fixture("for-a-day")).await;
+    assert_eq!(signed(&world).await, [brief.clone()]);
+    let begin = state(&world).await;
+    world.clock.advance(Duration::from_secs(2 * 86_400));
+    assert_eq!(signed(&world).await, [""; 0]);
+    assert_eq!(updated(&world, &begin).await.0, [brief.clone()]);
+    let query = json!({"accountId": ALICE.to_string(), "filter": {"hasVerifiedSmime": true}, "sinceQueryState": begin});
+    let told = world.told("Email/queryChanges", query).await;
+    assert_eq!(ids(&told["removed"]), [brief]);
+}
+
+/// A blob is looked at whenever it is asked, and nothing is kept of it.
+#[tokio::test]
+async fn what_is_no_email_was_not_delivered() {
+    let world = World::new(4).await;
+    let id = append(&world, fixture("opaque")).await;
+    let begin = state(&world).await;
+    let blob = format!("G{id}");
+    let parse = json!({"accountId": ALICE.to_string(), "blobIds": [blob], "properties": PROPERTIES});
+    let told = world.told("Email/parse", parse).await;
+    let parsed = PROPERTIES.map(|name| told["parsed"][&blob][name].clone());
+    assert_eq!(parsed, [json!("signed/verified"), Value::Null, Value::Null, json!("2027-01-15T08:00:00Z")]);
+    assert_eq!(state(&world).await, begin);
 }

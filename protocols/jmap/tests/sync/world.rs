@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use changes::LocalFeed;
-use godwit_jmap::{Jmap, Nobody, Options, Services, Trust};
+use godwit_jmap::{Jmap, Nobody, Options, Services, Trust, renew_signatures};
 use kv::fault::{FaultBackend, Plan};
 use kv::memory::Memory;
 use kv::{Backend, Database};
@@ -19,6 +19,9 @@ use tower::ServiceExt;
 
 pub(crate) const ALICE: AccountId = AccountId(7);
 pub(crate) const GROUP: AccountId = AccountId(8);
+/// Who is believed about certificates.
+pub(crate) const SIGNERS: &[u8] =
+    include_bytes!("../../../../storage/content-mail/src/smime/fixtures/authority.pem");
 
 pub(crate) struct World {
     pub(crate) clock: Arc<ManualClock>,
@@ -35,6 +38,7 @@ pub(crate) struct World {
 struct Node {
     db: Database,
     mail: mail::Store,
+    services: Services,
     service: Router,
 }
 
@@ -108,6 +112,12 @@ impl World {
         (mail, db)
     }
 
+    /// Looks at signatures that are due, as upkeep does.
+    pub(crate) async fn renew(&self, authorities: Trust) {
+        let services = &self.node().services;
+        renew_signatures(services, &Arc::new(authorities), ALICE).await.unwrap();
+    }
+
     /// With calls that use these capabilities.
     pub(crate) fn using(self, names: &[&str]) -> World {
         World { using: names.iter().map(|name| format!("urn:ietf:params:jmap:{name}")).collect(), ..self }
@@ -165,10 +175,9 @@ impl Node {
             rng,
             incarnation: 0xabc,
         };
-        let signers = include_bytes!("../../../../storage/content-mail/src/smime/fixtures/authority.pem");
         let mut options = Options::default();
-        options.authorities = Arc::new(Trust::from_pem(signers));
-        Node { db, mail, service: Jmap::new(services, options).private() }
+        options.authorities = Arc::new(Trust::from_pem(SIGNERS));
+        Node { db, mail, service: Jmap::new(services.clone(), options).private(), services }
     }
 }
 

@@ -47,7 +47,13 @@ pub struct Verdict {
     pub status: Status,
     /// Why it failed, for people.
     pub errors: Vec<String>,
+    /// Up to when it is the same, if the same authorities are trusted, in seconds since the epoch: then a certificate that came
+    /// with the message begins or ends. None if none will.
+    pub until: Option<u64>,
 }
+
+/// Octets of a message whose signature is verified: it is read as a whole.
+pub const LARGEST: u64 = 32 << 20;
 
 /// Whether a message is of S/MIME, by its structure; a signed one within another message or multipart is not, since
 /// what is around it was not signed.
@@ -72,8 +78,8 @@ pub fn kind(structure: &Part) -> Option<Kind> {
 /// `message` are the octets that `summary` describes.
 pub fn verify(message: &[u8], summary: &Summary, trust: &Trust, at: u64) -> Option<Verdict> {
     let structure = &summary.structure;
-    let outcome = match kind(structure)? {
-        Kind::Other => Ok(Status::Unknown),
+    let (outcome, until) = match kind(structure)? {
+        Kind::Other => (Ok(Status::Unknown), None),
         Kind::Opaque => {
             let der = decode::transfer(&structure.encoding, octets(message, &structure.body));
             check(&der, None, summary, trust, at)
@@ -85,12 +91,12 @@ pub fn verify(message: &[u8], summary: &Summary, trust: &Trust, at: u64) -> Opti
                 let der = decode::transfer(&signature.encoding, octets(message, &signature.body));
                 check(&der, Some(content), summary, trust, at)
             }
-            None => Err(vec![signed::Error::NoSignature.to_string()]),
+            None => (Err(vec![signed::Error::NoSignature.to_string()]), None),
         },
     };
     Some(match outcome {
-        Ok(status) => Verdict { status, errors: Vec::new() },
-        Err(errors) => Verdict { status: Status::Failed, errors },
+        Ok(status) => Verdict { status, errors: Vec::new(), until },
+        Err(errors) => Verdict { status: Status::Failed, errors, until },
     })
 }
 
@@ -110,23 +116,33 @@ fn octets<'m>(message: &'m [u8], range: &std::ops::Range<u64>) -> &'m [u8] {
     message.get(at(range.start)..at(range.end)).unwrap_or_default()
 }
 
-/// One signer who is whom From names is enough: others may sign by ways that are not known here (RFC 5652 §5.1).
+/// The outcome, and up to when it is that.
 fn check(
     cms: &[u8],
     content: Option<&[u8]>,
     summary: &Summary,
     trust: &Trust,
     at: u64,
+) -> (Result<Status, Vec<String>>, Option<u64>) {
+    match signed::Signed::parse(cms, content) {
+        Ok(Some(signed)) => (by_a_signer(&signed, summary, trust, at), signed.next_boundary(at)),
+        Ok(None) => (Ok(Status::Unknown), None),
+        Err(error) => (Err(vec![error.to_string()]), None),
+    }
+}
+
+/// One signer who is whom From names is enough: others may sign by ways that are not known here (RFC 5652 §5.1).
+fn by_a_signer(
+    signed: &signed::Signed,
+    summary: &Summary,
+    trust: &Trust,
+    at: u64,
 ) -> Result<Status, Vec<String>> {
-    let wrong = |error: signed::Error| vec![error.to_string()];
-    let Some(signed) = signed::Signed::parse(cms, content).map_err(wrong)? else {
-        return Ok(Status::Unknown);
-    };
     let from: Vec<String> = address::mailboxes(&summary.envelope.from).map(Mailbox::address).collect();
     let at = UnixTime::since_unix_epoch(Duration::from_secs(at));
     let mut errors = Vec::new();
     for signer in signed.signers() {
-        match signed.verify(signer).and_then(|certificate| certificate.vouched(&signed, trust, &from, at)) {
+        match signed.verify(signer).and_then(|certificate| certificate.vouched(signed, trust, &from, at)) {
             Ok(()) => return Ok(Status::Verified),
             Err(error) => errors.push(error.to_string()),
         }

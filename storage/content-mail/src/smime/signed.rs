@@ -90,6 +90,11 @@ impl Signed {
         &self.certificates
     }
 
+    /// When the first of its certificates begins or ends that does so after `at`, in seconds since the epoch.
+    pub(crate) fn next_boundary(&self, at: u64) -> Option<u64> {
+        self.certificates.iter().flat_map(Certificate::boundaries).filter(|boundary| *boundary > at).min()
+    }
+
     /// Whether a signer signed the content, and by which certificate, which nobody has vouched for yet (RFC 5652 §5.4,
     /// §5.6).
     pub(crate) fn verify(&self, signer: &SignerInfo) -> Result<&Certificate, Error> {

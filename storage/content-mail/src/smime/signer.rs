@@ -40,6 +40,14 @@ impl Certificate {
         own.is_ok_and(|own| own.is_some_and(|(_, own)| own == *id))
     }
 
+    /// From when on it is valid, and from when on not any more (RFC 5280 §4.1.2.5): its last second is one of validity.
+    pub(crate) fn boundaries(&self) -> [u64; 2] {
+        let validity = &self.parsed.tbs_certificate.validity;
+        let [begin, end] =
+            [validity.not_before, validity.not_after].map(|time| time.to_unix_duration().as_secs());
+        [begin, end.saturating_add(1)]
+    }
+
     /// Whether its key made a signature, in one of these ways.
     pub(crate) fn signed(
         &self,

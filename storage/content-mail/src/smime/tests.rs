@@ -53,6 +53,37 @@ fn what_does_not_hold_fails_and_says_why() {
     assert_eq!(verified(&read("detached"), &Trust::default(), NOW).unwrap().status, Status::Failed);
 }
 
+/// What is told is the same until then, and not at that second.
+#[test]
+fn a_verdict_says_up_to_when_it_holds() {
+    let message = read("for-a-day");
+    let verdict = |at| verified(&message, &trust(), at).unwrap();
+    let first = verdict(THAT_DAY);
+    let end = first.until.unwrap();
+    assert!((THAT_DAY..THAT_DAY + 2 * 86_400).contains(&end), "{end}");
+    assert_eq!((verdict(end - 1).status, verdict(end - 1).until), (Status::Verified, Some(end)));
+    assert_eq!(verdict(end).status, Status::Failed);
+    let begin = verdict(0).until.unwrap();
+    assert_eq!((verdict(begin - 1).status, verdict(begin).status), (Status::Failed, Status::Verified));
+    let (mut at, mut boundaries) = (0, 0);
+    while let Some(next) = verdict(at).until {
+        assert!(next > at);
+        (at, boundaries) = (next, boundaries + 1);
+    }
+    assert!(boundaries >= 2, "it begins and ends");
+    assert_eq!(verified(&read("encrypted"), &trust(), NOW).unwrap().until, None);
+}
+
+#[test]
+fn authorities_have_a_fingerprint() {
+    let one = include_str!("fixtures/authority.pem");
+    let other = include_str!("fixtures/another.pem");
+    let of = |pem: &str| Trust::from_pem(pem.as_bytes()).fingerprint();
+    assert_eq!(of(&format!("{one}{other}")), of(&format!("{other}{one}{one}")));
+    assert_ne!(of(one), of(&format!("{one}{other}")));
+    assert_ne!(of(one), of(""));
+}
+
 #[test]
 fn all_that_from_names_have_to_have_signed() {
     let text = String::from_utf8(read("detached")).unwrap();

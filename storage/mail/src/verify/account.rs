@@ -87,8 +87,8 @@ pub(super) async fn check(
         b'Q' => drop(report.record::<QuotaLimitRecord>(value)),
         b'T' => drop(report.bytes::<10>(value)),
         b'q' => drop(report.bytes::<16>(value)),
-        b'F' | b'r' | b'v' => drop(report.bytes::<8>(value)),
-        b'S' | b'i' => drop(report.bytes::<0>(value)),
+        b'F' | b'V' | b'r' | b'v' => drop(report.bytes::<8>(value)),
+        b'S' | b'd' | b'i' => drop(report.bytes::<0>(value)),
         b'o' => match ObjectKey::decode(key)?.kind {
             ObjectKind::Identity => drop(report.record::<IdentityRecord>(value)),
             ObjectKind::Submission => check_submission(txn, ObjectKey::decode(key)?, value, report).await?,

@@ -7,7 +7,7 @@ use schema::keys::job::EmptyKey;
 use schema::keys::mail::*;
 use schema::page::{PAGE_UIDS, Page, page_of};
 use schema::records::blob::BlobMeta;
-use schema::records::mail::EmailRecord;
+use schema::records::mail::{EmailRecord, SignatureRecord};
 use schema::{AccountId, BlobHash, EmailId, Key, Record, ThreadId, Uid};
 
 use super::Row;
@@ -28,6 +28,12 @@ pub(super) async fn check(
         check_copy(txn, copy, report).await
     } else if let Ok(StructureKey { email, .. }) = StructureKey::decode(key) {
         if !is_there(txn, &EmailKey { account, email }).await? && !has_copies(txn, account, email).await? {
+            report.add_here(Kind::StructureStale, "there is no such email");
+        }
+        Ok(())
+    } else if let Ok(SignatureKey { email, .. }) = SignatureKey::decode(key) {
+        drop(report.record::<SignatureRecord>(value));
+        if !is_there(txn, &EmailKey { account, email }).await? {
             report.add_here(Kind::StructureStale, "there is no such email");
         }
         Ok(())

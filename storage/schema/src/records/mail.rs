@@ -87,6 +87,44 @@ impl EmailRecord {
     }
 }
 
+/// What was found of an email's signature when it was looked at last (RFC 9219 §4.1). A version that does not know it finds it out
+/// whenever it is asked.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct SignatureRecord {
+    /// What it was then.
+    #[prost(enumeration = "SignatureStatus", tag = "1")]
+    pub status: i32,
+    /// What it was as of when the email came.
+    #[prost(enumeration = "SignatureStatus", tag = "2")]
+    pub at_delivery: i32,
+    /// Why it failed.
+    #[prost(string, repeated, tag = "3")]
+    pub errors: Vec<String>,
+    /// When it was looked at, seconds since the epoch.
+    #[prost(int64, tag = "4")]
+    pub verified: i64,
+    /// When it is to be looked at again, seconds since the epoch: then a certificate ends, perhaps.
+    #[prost(int64, tag = "5")]
+    pub due: i64,
+    /// Whose word on certificates was taken.
+    #[prost(fixed64, tag = "6")]
+    pub authorities: u64,
+}
+
+impl Record for SignatureRecord {}
+
+/// What a signature is worth. The numbers are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
+#[repr(i32)]
+pub enum SignatureStatus {
+    /// Nothing was signed that could be verified.
+    Unknown = 1,
+    /// It was verified.
+    Verified = 2,
+    /// It was not.
+    Failed = 3,
+}
+
 /// A message's row: `[format][versionstamp of the last change, 10][blob hash, 32][fields]`.
 ///
 /// Stamp and hash lie outside the fields: the one because the store fills it in, the other because rows are
@@ -308,6 +346,19 @@ mod tests {
         check(&change, "010807386942080100000000000000");
         let kind = ChangeKind::EmailUpdated as i32;
         check(&ChangeRecord { kind, shows_or_hides: true, ..ChangeRecord::default() }, "0108024801");
+    }
+
+    #[test]
+    fn golden_bytes_of_a_signature() {
+        let signature = SignatureRecord {
+            status: SignatureStatus::Failed as i32,
+            at_delivery: SignatureStatus::Verified as i32,
+            errors: vec!["a".into(), "b".into()],
+            verified: 4,
+            due: 5,
+            authorities: 6,
+        };
+        check(&signature, "01080310021a01611a016220042805310600000000000000");
     }
 
     #[test]

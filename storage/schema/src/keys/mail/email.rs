@@ -116,11 +116,11 @@ pub fn emails_range(account: AccountId) -> (Vec<u8>, Vec<u8>) {
     super::account_tag_range(account, b'e')
 }
 
-fn write_email(w: &mut KeyWriter, account: AccountId, email: EmailId, tag: u8) -> &mut KeyWriter {
+pub(super) fn write_email(w: &mut KeyWriter, account: AccountId, email: EmailId, tag: u8) -> &mut KeyWriter {
     write_account(w, account, b'e').fixed64(email.0).tag(tag)
 }
 
-fn read_email(reader: &mut KeyReader<'_>, tag: u8) -> Result<(AccountId, EmailId), KeyError> {
+pub(super) fn read_email(reader: &mut KeyReader<'_>, tag: u8) -> Result<(AccountId, EmailId), KeyError> {
     let account = read_account(reader, b'e')?;
     let email = EmailId(reader.fixed64()?);
     reader.tag(tag)?;

@@ -10,10 +10,13 @@
 //! | `R` role | mailbox id, 4 bytes. That of INBOX is there as long as the account is |
 //! | `S` name | nothing: the name is subscribed |
 //! | `T` | versionstamp of the last change of the mailbox tree |
+//! | `V` | by which authorities all signatures were looked at: 8 bytes |
 //! | `a` | [`AllocationRecord`](crate::records::mail::AllocationRecord) |
+//! | `d` due email | nothing: the email's signature is to be looked at again then |
 //! | `e` email `R` | [`EmailRecord`](crate::records::mail::EmailRecord) |
 //! | `e` email `b` mailbox uid | nothing: the email is there |
 //! | `e` email `s` n | part n of a [`StructureRecord`](crate::records::structure::StructureRecord) |
+//! | `e` email `v` | [`SignatureRecord`](crate::records::mail::SignatureRecord), once somebody asked for it |
 //! | `i` hash submission | nothing: notifications may name the submission by what has this hash |
 //! | `k` id | keyword as first spelled |
 //! | `l` stamp n | [`ChangeRecord`](crate::records::mail::ChangeRecord) |
@@ -31,12 +34,14 @@ pub mod account;
 pub mod email;
 pub mod mailbox;
 pub mod object;
+pub mod signature;
 pub mod thread;
 
 pub use account::*;
 pub use email::*;
 pub use mailbox::*;
 pub use object::*;
+pub use signature::*;
 pub use thread::*;
 
 use crate::{AccountId, KeyError, KeyReader, KeyWriter, prefix_range};
@@ -75,6 +80,7 @@ pub(crate) fn explain(bytes: &[u8]) -> Option<String> {
         .or_else(|| email::explain(bytes))
         .or_else(|| thread::explain(bytes))
         .or_else(|| object::explain(bytes))
+        .or_else(|| signature::explain(bytes))
 }
 
 #[cfg(test)]
