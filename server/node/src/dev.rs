@@ -51,6 +51,9 @@ pub(crate) struct Arguments {
     /// Push also to services on this machine, whose certificates an authority in this PEM file has signed
     #[arg(long, value_name = "FILE")]
     push_authority: Option<PathBuf>,
+    /// Who is believed about signatures of mail (S/MIME): the certificates in this PEM file, instead of the system's
+    #[arg(long, value_name = "FILE")]
+    smime_authorities: Option<PathBuf>,
     /// Also make the accounts u0 to u(N-1) with the password "secret"
     #[arg(long, default_value_t = 0)]
     users: u32,
@@ -118,6 +121,9 @@ impl Arguments {
         }
         if let Some(file) = &self.push_authority {
             words.extend(["--push-authority".into(), file.into()]);
+        }
+        if let Some(file) = &self.smime_authorities {
+            words.extend(["--smime-authorities".into(), file.into()]);
         }
         words
     }
@@ -200,7 +206,7 @@ fn configuration(arguments: &Arguments, data: &Path) -> anyhow::Result<Config> {
         tls: config::TlsFiles::default(),
         auth: config::Auth { default_domain: Some(DOMAIN.to_owned()), plaintext_on_loopback: true },
         smtp: config::Smtp::default(),
-        jmap: config::Jmap::default(),
+        jmap: jmap(arguments.smime_authorities.as_ref()),
         push: push(arguments.push_authority.as_ref()),
         oauth: config::OAuth::default(),
         search: config::Search::default(),
@@ -218,6 +224,11 @@ fn node_name(data: &Path) -> anyhow::Result<String> {
     let mut hash = std::hash::DefaultHasher::new();
     std::path::absolute(data).with_context(|| data.display().to_string())?.hash(&mut hash);
     Ok(format!("dev-{:016x}", hash.finish()))
+}
+
+fn jmap(authorities: Option<&PathBuf>) -> config::Jmap {
+    let jmap = config::Jmap::default();
+    config::Jmap { smime_authorities: authorities.cloned().unwrap_or(jmap.smime_authorities), ..jmap }
 }
 
 fn push(authority: Option<&PathBuf>) -> config::Push {

@@ -24,7 +24,7 @@ impl Authorities {
         match std::fs::read(file) {
             Ok(pem) => *self.0.write() = Arc::new(Trust::from_pem(&pem)),
             Err(error) => {
-                tracing::warn!(file = %file.display(), %error, "authorities for S/MIME cannot be read")
+                tracing::warn!(file = %file.display(), %error, "authorities for S/MIME cannot be read");
             }
         }
         let trust = self.now();

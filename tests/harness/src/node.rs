@@ -42,6 +42,8 @@ pub struct NodeOptions {
     pub resolver: Option<String>,
     /// `--push-authority FILE`: who has signed the certificates of push services on this machine.
     pub push_authority: Option<PathBuf>,
+    /// `--smime-authorities FILE`: who is believed about signatures of mail.
+    pub smime_authorities: Option<PathBuf>,
     /// `--listen NAME=ADDRESS`: where listeners are, instead of on free ports.
     pub listen: Vec<String>,
     /// `--lb-grace` and `--drain-grace`: how long it goes on when it ends, and how long clients have then.
@@ -322,6 +324,9 @@ fn command(options: &NodeOptions, data: &Path) -> anyhow::Result<Command> {
     }
     if let Some(file) = &options.push_authority {
         command.arg("--push-authority").arg(file);
+    }
+    if let Some(file) = &options.smime_authorities {
+        command.arg("--smime-authorities").arg(file);
     }
     if !options.listen.is_empty() {
         command.args(["--listen", &options.listen.join(",")]);

@@ -132,6 +132,25 @@ pub(crate) fn is_of_itself(filter: &Filter<Condition>) -> bool {
     filter.conditions().into_iter().all(of_itself)
 }
 
+/// Whether it asks only what never changes of an email (RFC 8620 §5.6).
+pub(crate) fn is_fixed(filter: &Filter<Condition>) -> bool {
+    fn fixed(condition: &Condition) -> bool {
+        match condition {
+            Condition::Before(_)
+            | Condition::After(_)
+            | Condition::MinSize(_)
+            | Condition::MaxSize(_)
+            | Condition::HasAttachment(_)
+            | Condition::Smime(_)
+            | Condition::Text(_)
+            | Condition::Nothing => true,
+            Condition::All(all) => all.iter().all(fixed),
+            _ => false,
+        }
+    }
+    filter.conditions().into_iter().all(fixed)
+}
+
 /// A text of a filter.
 pub(crate) struct Text<'f> {
     pub(crate) filter: &'f query::Filter,

@@ -73,6 +73,13 @@ impl Wanted {
         !order::is_by_relevance(&self.sort)
     }
 
+    /// Whether nothing that happens to an email but its end changes whether and where it is among the results (RFC 8620 §5.6).
+    fn is_fixed(&self) -> bool {
+        !self.collapse
+            && self.filter.as_ref().is_none_or(filter::is_fixed)
+            && self.sort.iter().all(order::By::is_fixed)
+    }
+
     /// Whether something of it is only in summaries.
     fn wants_traits(&self) -> bool {
         order::wants_traits(&self.sort)
@@ -176,7 +183,8 @@ async fn changed_results(
     let threads = if wanted.is_of_threads() { threads } else { BTreeSet::new() };
     let changed = [&folded.created, &folded.updated, &folded.destroyed];
     let changed = changed.into_iter().flatten().map(|id| EmailId(*id)).collect();
-    let last = asked.up_to.as_ref().and_then(|id| id.as_str().parse().ok());
+    let up_to = asked.up_to.as_ref().filter(|_| wanted.is_fixed());
+    let last = up_to.and_then(|id| id.as_str().parse().ok());
     let found = found(call, access, Arc::clone(wanted), Wish::Places(changed, threads, last)).await?;
     if !found.exact || found.as_of != folded.upto {
         return Ok(None);
@@ -191,7 +199,7 @@ async fn changed_results(
     };
     let changed = found.changed.into_iter().map(Id::of).collect();
     let added = found.places.into_iter().map(|(index, email)| Added { id: Id::of(email), index });
-    let last = asked.up_to.as_ref().zip(found.last);
+    let last = up_to.zip(found.last);
     Ok(Some(answer.of_places(&changed, added.collect(), last, asked.max)?.into_object()))
 }
 

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use content_mail::{Limits, summarize};
+use godwit_jmap::Trust;
 use mail::{FlagChange, Incoming, MailboxPath, MailboxRef, UidSet};
 use runtime::{Rng, SeededRng};
 use schema::{AccountId, Flags, Keyword, SystemFlags};
 use serde_json::{Value, json};
 
-use crate::world::{World, ids};
+use crate::smime::fixture;
+use crate::world::{SIGNERS, World, ids};
 
 const SUBJECTS: [&str; 5] = ["Lunch", "Re: Lunch", "Report", "Re: report", "Words"];
 const PEOPLE: [&str; 4] =
@@ -62,7 +64,7 @@ impl<'w> Acts<'w> {
 
     async fn one(&self) -> &'static str {
         let account = self.account();
-        match self.below(22) {
+        match self.below(24) {
             0..=2 => self.append(account).await,
             3 => self.deliver().await,
             4..=6 => self.store(account).await,
@@ -79,11 +81,22 @@ impl<'w> Acts<'w> {
             18 => self.jmap_import(account).await,
             19 => self.jmap_copy(account).await,
             20 => self.jmap_mailboxes(account).await,
+            21 => self.authorities().await,
             _ => self.trim(account).await,
         }
     }
 
+    /// Others are believed about certificates, or the same as ever.
+    async fn authorities(&self) -> &'static str {
+        let trust = self.pick(&[Trust::from_pem(SIGNERS), Trust::default()]);
+        self.world.renew(trust).await;
+        "authorities"
+    }
+
     fn message(&self) -> String {
+        if self.below(6) == 0 {
+            return String::from_utf8(fixture(self.pick(&["opaque", "for-a-day", "encrypted"]))).unwrap();
+        }
         let references: String = (0..self.below(3)).map(|_| format!("<{}@x> ", self.below(12))).collect();
         let attached = "Content-Disposition: attachment; filename=a.bin\r\n";
         format!(

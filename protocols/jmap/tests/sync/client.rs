@@ -14,7 +14,7 @@ use crate::world::{World, ids};
 const QUERIES: usize = 8;
 const MAILBOX_QUERIES: usize = 3;
 const KINDS: [&str; 3] = ["Email", "Mailbox", "Thread"];
-const PROPERTIES: [&str; 11] = [
+const PROPERTIES: [&str; 14] = [
     "id",
     "threadId",
     "mailboxIds",
@@ -26,6 +26,9 @@ const PROPERTIES: [&str; 11] = [
     "from",
     "to",
     "hasAttachment",
+    "smimeStatus",
+    "smimeStatusAtDelivery",
+    "smimeErrors",
 ];
 const COUNTS: [&str; 4] = ["totalEmails", "unreadEmails", "totalThreads", "unreadThreads"];
 

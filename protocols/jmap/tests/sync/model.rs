@@ -84,6 +84,8 @@ fn one_holds(name: &str, wanted: &Value, email: &Value, emails: &Objects) -> boo
         "after" => text(email, "receivedAt") >= wanted.as_str().unwrap(),
         "minSize" => email["size"].as_u64() >= wanted.as_u64(),
         "maxSize" => email["size"].as_u64() < wanted.as_u64(),
+        "hasVerifiedSmime" => (email["smimeStatus"] == "signed/verified") == *wanted,
+        "hasVerifiedSmimeAtDelivery" => (email["smimeStatusAtDelivery"] == "signed/verified") == *wanted,
         "hasAttachment" => email["hasAttachment"] == *wanted,
         "subject" => wanted.as_str().unwrap().split(' ').all(|word| subject().contains(word)),
         "someInThreadHaveKeyword" => thread().any(|one| has(one, wanted)),

@@ -33,7 +33,7 @@ impl Asked {
         let text = format!("{}{}", self.filter, self.sort);
         self.kind == "Email"
             && !self.collapse
-            && !["Keyword", "Mailbox"].iter().any(|name| text.contains(name))
+            && !["Keyword", "Mailbox", "Verified"].iter().any(|name| text.contains(name))
     }
 }
 
@@ -46,7 +46,9 @@ fn condition(random: &SeededRng, mailboxes: &[String]) -> Value {
     let mailbox = pick(random, mailboxes);
     let minutes = random.below(60);
     let date = format!("2027-01-15T08:{minutes:02}:00Z");
-    match random.below(13) {
+    match random.below(15) {
+        14 => json!({"hasVerifiedSmime": random.below(2) == 0}),
+        13 => json!({"hasVerifiedSmimeAtDelivery": random.below(2) == 0}),
         12 => json!({"hasAttachment": random.below(2) == 0}),
         0 | 1 => json!({"inMailbox": mailbox}),
         2 => json!({"inMailboxOtherThan": [mailbox, pick(random, mailboxes)]}),

@@ -114,8 +114,10 @@ impl World {
 
     /// Looks at signatures that are due, as upkeep does.
     pub(crate) async fn renew(&self, authorities: Trust) {
-        let services = &self.node().services;
-        renew_signatures(services, &Arc::new(authorities), ALICE).await.unwrap();
+        let (services, authorities) = (&self.node().services, Arc::new(authorities));
+        for account in self.accounts {
+            renew_signatures(services, &authorities, account).await.unwrap();
+        }
     }
 
     /// With calls that use these capabilities.
