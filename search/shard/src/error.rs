@@ -50,8 +50,10 @@ impl From<blob::Error> for Error {
     }
 }
 
-/// Runs what takes the processor, or waits for files, off the async threads.
-pub(crate) async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
-    let worked = tokio::task::spawn_blocking(work).await;
-    worked.map_err(|error| if error.is_panic() { Error::Panicked } else { Error::Cut })
+/// Runs what takes the processor, or waits for files, off the async threads. It begins at once.
+pub(crate) fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> impl Future<Output = Result<T, Error>> + Send {
+    let working = tokio::task::spawn_blocking(work);
+    async { working.await.map_err(|error| if error.is_panic() { Error::Panicked } else { Error::Cut }) }
 }

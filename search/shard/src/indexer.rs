@@ -74,6 +74,8 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     /// One builder at a time.
     pub(crate) building: Semaphore,
+    /// One merge at a time, beside it.
+    pub(crate) merging: Arc<Semaphore>,
     /// Of the shards held.
     pub(crate) progress: Mutex<BTreeMap<u32, Standing>>,
     slots: tokio::sync::Mutex<Option<(Duration, Slots)>>,
@@ -161,6 +163,7 @@ impl Indexer {
             clock,
             options,
             building: Semaphore::new(1),
+            merging: Arc::new(Semaphore::new(1)),
             progress: Mutex::default(),
             slots: tokio::sync::Mutex::default(),
             passed: Mutex::default(),

@@ -1,6 +1,18 @@
-//! Which segments are made one: few at a time, of like size, so that each message is written again seldom.
+//! Which segments are made one: few at a time, of like size, so that each message is written again seldom. They are made
+//! one beside the work on new mail.
 
-use segments::Segment;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use index::{Built, FileCache, Memory, Reader};
+use segments::{Manifest, Segment};
+use tokio::runtime::Handle;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::Error;
+use crate::error::apart;
+use crate::files::{digits, entries, is_damage};
+use crate::indexer::Shared;
 
 /// So many segments of like size become one.
 const WIDTH: usize = 8;
@@ -11,8 +23,76 @@ const MOST: u64 = 96;
 /// Segments below this are alike.
 const SMALL: u64 = 64 << 10;
 
-/// The ids of segments to be merged; none if it is not worth it.
-pub(crate) fn choose(segments: &[Segment]) -> Vec<Vec<u8>> {
+/// Bytes of files that a reader keeps which reads them whole.
+const ONCE: u64 = 1 << 20;
+
+/// Segments that are being made one.
+pub(crate) struct Merge {
+    pub(crate) edition: u32,
+    /// They, as they were when it began.
+    pub(crate) of: Vec<Segment>,
+    /// What they are made; none if nothing is left of them.
+    pub(crate) built: BoxFuture<'static, Result<Result<Option<Built>, Error>, Error>>,
+}
+
+impl Merge {
+    /// Begins one, in a turn of the node's.
+    pub(crate) fn begin(
+        shared: &Shared,
+        edition: u32,
+        of: Vec<Segment>,
+        turn: OwnedSemaphorePermit,
+    ) -> Merge {
+        let part = Manifest { segments: of.clone(), ..Manifest::default() };
+        let (blobs, runtime) = (shared.segments.blobs().clone(), Handle::current());
+        let built = apart(move || {
+            // Who is not asked for what it made holds up no other.
+            let _turn = turn;
+            let mut memory = Memory::default();
+            memory.add(runtime.block_on(load(&blobs, &part))?);
+            let (merging, own) = (entries(&part), FileCache::of_files(ONCE));
+            let ids: Vec<String> = merging.segments.iter().map(|segment| segment.id.clone()).collect();
+            let reader = Reader::open(merging, Arc::new(memory), &own).map_err(Error::Build)?;
+            reader.merge(&ids).map_err(Error::Build)
+        });
+        Merge { edition, of, built: Box::pin(built) }
+    }
+}
+
+/// Segments to be merged; none if it is not worth it.
+pub(crate) fn chosen(manifest: &Manifest) -> Option<Vec<Segment>> {
+    let chosen = choose(&manifest.segments);
+    // What is of another format is made anew, not carried on.
+    let is_worth_it = !chosen.is_empty() && entries(manifest).is_current();
+    let of = manifest.segments.iter().filter(|segment| chosen.contains(&segment.id));
+    is_worth_it.then(|| of.cloned().collect())
+}
+
+/// All files of a few segments.
+async fn load(blobs: &blob::Store, part: &Manifest) -> Result<Vec<(String, Vec<u8>)>, Error> {
+    let mut files = Vec::new();
+    for segment in &part.segments {
+        let id = digits(&segment.id);
+        for body in &segment.bodies {
+            let hash = body.hash().map_err(|error| Error::Damaged(error.to_string()))?;
+            let bytes = match blobs.read(hash, 0..u64::MAX).await {
+                Err(error) if is_damage(&error) => return Err(Error::Damaged(error.to_string())),
+                read => read?,
+            };
+            let mut at = 0;
+            for file in &body.files {
+                let end = at + usize::try_from(file.length).unwrap_or(usize::MAX);
+                let part = bytes.get(at..end).ok_or_else(|| Error::Damaged(file.suffix.clone()))?;
+                files.push((format!("{id}{}", file.suffix), part.to_vec()));
+                at = end;
+            }
+        }
+    }
+    Ok(files)
+}
+
+/// Their ids.
+fn choose(segments: &[Segment]) -> Vec<Vec<u8>> {
     let all: u64 = segments.iter().map(bytes).sum();
     let largest = LARGEST.max(all / MOST * 2);
     // Half of it is deleted: it is worth being written again alone.

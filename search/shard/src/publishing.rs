@@ -1,21 +1,19 @@
-//! From a batch, or a merge, to what is published.
+//! From a batch, or what was merged, to what is published.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use index::{FileCache, Memory, Reader};
+use index::{Built, Reader};
 use leases::Fence;
 use schema::{AccountId, EmailId};
-use segments::{Cursor, Manifest, Publication};
+use segments::{Cursor, Manifest, Publication, Segment};
 
 use crate::batch::Batch;
 use crate::error::apart;
-use crate::files::{Published, Staged, digits, entries, is_damage, published, stage};
+use crate::files::{Published, Staged, digits, entries, published, stage};
 use crate::indexer::Shared;
-use crate::{Error, merging, metrics};
+use crate::{Error, metrics};
 
-/// Bytes of files that a reader keeps which reads them whole.
-const ONCE: u64 = 1 << 20;
 /// A shard whose files are damaged is not made anew more often than this, in milliseconds.
 pub(crate) const APART: i64 = 600_000;
 
@@ -92,62 +90,17 @@ impl Publisher<'_> {
         Ok(manifest)
     }
 
-    /// Makes one of several segments, if that is worth it; none if not.
-    pub(crate) async fn merge(&self) -> Result<Option<Manifest>, Error> {
-        let chosen = merging::choose(&self.before.segments);
-        // What is of another format is made anew, not carried on.
-        if chosen.is_empty() || !entries(self.before).is_current() {
-            return Ok(None);
-        }
-        let segments = self.before.segments.iter().filter(|segment| chosen.contains(&segment.id)).cloned();
-        let part = Manifest { segments: segments.collect(), ..Manifest::default() };
-        let files = match self.load(&part).await {
-            Err(error @ Error::Damaged(_)) => {
-                self.shared.damaged(self.fence.duty.number, &error).await;
-                return Ok(None);
-            }
-            files => files?,
-        };
-        let merging = entries(&part);
-        let ids: Vec<String> = merging.segments.iter().map(|segment| segment.id.clone()).collect();
-        let (gone, own) = (ids.clone(), FileCache::new(ONCE));
-        let built = apart(move || {
-            let mut memory = Memory::default();
-            memory.add(files);
-            Reader::open(merging, Arc::new(memory), &own)?.merge(&ids)
-        });
-        let built = built.await?.map_err(Error::Build)?;
+    /// Publishes a segment in the place of those that it was made of; none where nothing is left of these.
+    pub(crate) async fn merged(&self, of: &[Segment], built: Option<Built>) -> Result<Manifest, Error> {
         let (entry, files) = built.map(|built| (built.entry, built.files)).unzip();
         let mut staged = Staged::new();
         if let Some(files) = files {
             staged.push(stage(self.shared.segments.blobs(), files).await?);
         }
+        let gone: Vec<String> = of.iter().map(|segment| digits(&segment.id)).collect();
         let after = entries(self.before).replaced(&gone, entry);
         let manifest = self.publish(Some(&after), &staged, &BTreeMap::new()).await?;
         metrics::merged();
-        Ok(Some(manifest))
-    }
-
-    /// All files of a few segments.
-    async fn load(&self, part: &Manifest) -> Result<Vec<(String, Vec<u8>)>, Error> {
-        let mut files = Vec::new();
-        for segment in &part.segments {
-            let id = digits(&segment.id);
-            for body in &segment.bodies {
-                let hash = body.hash().map_err(|error| Error::Damaged(error.to_string()))?;
-                let bytes = match self.shared.segments.blobs().read(hash, 0..u64::MAX).await {
-                    Err(error) if is_damage(&error) => return Err(Error::Damaged(error.to_string())),
-                    read => read?,
-                };
-                let mut at = 0;
-                for file in &body.files {
-                    let end = at + usize::try_from(file.length).unwrap_or(usize::MAX);
-                    let part = bytes.get(at..end).ok_or_else(|| Error::Damaged(file.suffix.clone()))?;
-                    files.push((format!("{id}{}", file.suffix), part.to_vec()));
-                    at = end;
-                }
-            }
-        }
-        Ok(files)
+        Ok(manifest)
     }
 }

@@ -12,12 +12,13 @@ use crate::batch::Batch;
 use crate::files::entries;
 use crate::follow::Follower;
 use crate::indexer::{Shared, Standing};
+use crate::merging::{Merge, chosen};
 use crate::publishing::{APART, Publisher};
 
 /// How often is looked whether a new edition was asked for, when there is nothing else to do.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// With more segments they are merged though there is other work: each search opens all, each publication names all.
+/// With more segments other work waits until some are merged: each search opens all, each publication names all.
 const CROWDED: usize = 32;
 /// Why an edition is made whose predecessor nobody can read any more.
 const FORMAT: &str = "files of another format";
@@ -37,6 +38,8 @@ pub struct Shard {
     fence: Fence,
     /// By edition.
     works: BTreeMap<u32, Work>,
+    /// What is being merged, in one of them.
+    merging: Option<Merge>,
     looked: Option<Duration>,
     /// Since when what is being indexed has waited.
     taken: Option<Duration>,
@@ -91,10 +94,10 @@ impl Work {
 
 impl Shard {
     pub(crate) fn new(shared: std::sync::Arc<Shared>, fence: Fence) -> Shard {
-        Shard { shared, fence, works: BTreeMap::new(), looked: None, taken: None }
+        Shard { shared, fence, works: BTreeMap::new(), merging: None, looked: None, taken: None }
     }
 
-    /// Publishes a batch of what is due in each edition, and merges if nothing is, or if there are too many segments.
+    /// Publishes a batch of what is due in each edition, and what was merged meanwhile.
     ///
     /// # Errors
     /// The store's, and those of the place where files lie: the next turn begins anew. When the shard is another's
@@ -133,10 +136,11 @@ impl Shard {
         if let Some(standing) = self.shared.progress.lock().get_mut(&number) {
             standing.behind = self.behind();
         }
+        self.merged(Duration::ZERO).await?;
         let idle = self.works.values().all(|work| work.dirty.is_empty());
         let recent = self.looked.is_some_and(|looked| now.saturating_sub(looked) < LOOK);
         if idle && recent {
-            return self.merge().await;
+            return self.idle().await;
         }
         let state = self.shared.segments.ensure(&self.fence).await?;
         self.looked = Some(now);
@@ -220,7 +224,7 @@ impl Shard {
         let shared = std::sync::Arc::clone(&self.shared);
         let mut batch = Batch::default();
         // It is never closed. One builder at a time: the others wait.
-        let _turn = shared.building.acquire().await.ok();
+        let turn = shared.building.acquire().await.ok();
         let mut unfinished = BTreeMap::new();
         while !batch.is_full(shared.options.batch) {
             let Some((slot, since)) = self.works.entry(edition).or_default().next() else { break };
@@ -242,30 +246,65 @@ impl Shard {
         let Some(before) = work.manifest.take() else { return Ok(more) };
         let fence = &self.fence;
         let publisher = Publisher { shared: &shared, fence, edition, before: &before };
-        let mut after = publisher.batch(batch).await?;
-        // Under delivery without an end there is no turn with nothing else to do.
-        if after.segments.len() > CROWDED {
-            let publisher = Publisher { shared: &shared, fence, edition, before: &after };
-            if let Some(merged) = publisher.merge().await? {
-                after = merged;
+        work.manifest = Some(publisher.batch(batch).await?);
+        drop(turn);
+        self.begin_merge(false).await;
+        while self.segments(edition) > CROWDED {
+            self.begin_merge(true).await;
+            if self.merged(Duration::MAX).await? == Turn::Idle {
+                break;
             }
         }
-        self.works.entry(edition).or_default().manifest = Some(after);
         Ok(more)
     }
 
-    async fn merge(&mut self) -> Result<Turn, Error> {
-        let shared = std::sync::Arc::clone(&self.shared);
-        for (edition, work) in &mut self.works {
-            let Some(before) = &work.manifest else { continue };
-            let _turn = shared.building.acquire().await.ok();
-            let publisher = Publisher { shared: &shared, fence: &self.fence, edition: *edition, before };
-            if let Some(after) = publisher.merge().await? {
-                work.manifest = Some(after);
-                return Ok(Turn::More);
-            }
+    /// How many segments an edition has.
+    fn segments(&self, edition: u32) -> usize {
+        let manifest = self.works.get(&edition).and_then(|work| work.manifest.as_ref());
+        manifest.map_or(0, |manifest| manifest.segments.len())
+    }
+
+    /// With nothing else to do: what is to be merged is, with a look for new mail now and then.
+    async fn idle(&mut self) -> Result<Turn, Error> {
+        self.begin_merge(false).await;
+        if self.merging.is_none() {
+            return Ok(Turn::Idle);
         }
-        Ok(Turn::Idle)
+        // What merges needs the async threads too.
+        self.merged((self.shared.options.interval / 2).max(Duration::from_millis(1))).await
+    }
+
+    /// Begins to merge what is to be, if nothing is being merged; while other shards do, it waits or lets it be.
+    async fn begin_merge(&mut self, waits: bool) {
+        let known = |(edition, work): (&u32, &Work)| Some((*edition, chosen(work.manifest.as_ref()?)?));
+        let None = self.merging else { return };
+        let Some((edition, of)) = self.works.iter().find_map(known) else { return };
+        let turns = std::sync::Arc::clone(&self.shared.merging);
+        let turn = if waits { turns.acquire_owned().await.ok() } else { turns.try_acquire_owned().ok() };
+        self.merging = turn.map(|turn| Merge::begin(&self.shared, edition, of, turn));
+    }
+
+    /// Publishes what was merged, if that is done in so much time. Nothing is left to do where it cannot be.
+    async fn merged(&mut self, within: Duration) -> Result<Turn, Error> {
+        let Some(merge) = &mut self.merging else { return Ok(Turn::Idle) };
+        let Ok(built) = tokio::time::timeout(within, &mut merge.built).await else { return Ok(Turn::More) };
+        let Some(merge) = self.merging.take() else { return Ok(Turn::Idle) };
+        let shared = std::sync::Arc::clone(&self.shared);
+        let built = match built? {
+            Err(error @ Error::Damaged(_)) => {
+                shared.damaged(self.fence.duty.number, &error).await;
+                return Ok(Turn::Idle);
+            }
+            built => built?,
+        };
+        let Some(work) = self.works.get_mut(&merge.edition) else { return Ok(Turn::More) };
+        let Some(before) = &work.manifest else { return Ok(Turn::More) };
+        // What was deleted meanwhile is still in what was made: they are merged again.
+        if merge.of.iter().all(|segment| before.segments.contains(segment)) {
+            let publisher = Publisher { shared: &shared, fence: &self.fence, edition: merge.edition, before };
+            work.manifest = Some(publisher.merged(&merge.of, built).await?);
+        }
+        Ok(Turn::More)
     }
 }
 

@@ -241,6 +241,28 @@ async fn segments_are_merged_under_delivery_without_an_end() {
     assert_eq!(world.agree(at, &body("needle"), "merged").await.len(), 80);
 }
 
+/// A merge goes on beside the work on new mail: what it was begun with is not what is published at its end.
+#[tokio::test]
+async fn what_is_deleted_while_segments_are_merged_stays_deleted() {
+    let world = World::new(9, 1 << 20).await;
+    let (at, mut shard) = (world.inbox(ALICE).await, world.shard().await);
+    for n in 1..=120 {
+        world.append(at, message(n, "needle")).await;
+        if n % 2 == 0 {
+            world.remove(at, &[n as u32 - 1]).await;
+        }
+        shard.turn().await.unwrap();
+    }
+    settle(&mut shard).await;
+    let segments = world.segments.manifest(3, 1).await.unwrap().segments;
+    let there: u32 = segments.iter().map(|segment| segment.documents - segment.deleted).sum();
+    assert_eq!(
+        (there, world.searcher.ask(ALICE, &body("needle")).await.unwrap().unwrap().sure.len()),
+        (60, 60)
+    );
+    assert!(segments.len() < 12, "{}", segments.len());
+}
+
 /// It counts from the turn that saw the mail, and is over when that is published.
 #[tokio::test]
 async fn lag_is_how_long_the_oldest_mail_has_waited() {
