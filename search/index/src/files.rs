@@ -1,5 +1,6 @@
 //! Immutable files behind Tantivy's `Directory`: read by ranges from wherever they lie, a bounded part of them kept.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use tantivy::directory::{
     Directory, DirectoryLock, FileHandle, Lock, OwnedBytes, WatchCallback, WatchHandle, WritePtr,
 };
 
-/// Bytes that are read and kept together.
+/// Bytes that are read and kept together, where a source says nothing else.
 const BLOCK: usize = 64 * 1024;
 
 /// Where files lie. Calls block: who reads from a network does it on a thread for that.
@@ -24,9 +25,42 @@ pub trait Source: Send + Sync + 'static {
     /// What the place says.
     fn read(&self, name: &str, range: Range<usize>) -> io::Result<OwnedBytes>;
 
+    /// In what pieces a file is best read.
+    fn grid(&self, _name: &str) -> Grid {
+        Grid::default()
+    }
+
     /// Whether reading costs nothing, so that nothing need be kept.
     fn is_memory(&self) -> bool {
         false
+    }
+}
+
+/// Pieces of a file that are read and kept together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grid {
+    /// Bytes of each but the first and the last.
+    pub piece: usize,
+    /// By so many bytes the first one is shorter.
+    pub before: usize,
+}
+
+impl Default for Grid {
+    fn default() -> Self {
+        Grid { piece: BLOCK, before: 0 }
+    }
+}
+
+impl Grid {
+    /// The piece in which a byte is.
+    fn of(self, at: usize) -> usize {
+        (at + self.before) / self.piece.max(1)
+    }
+
+    /// Where a piece of a file of that length is.
+    fn range(self, piece: usize, length: usize) -> Range<usize> {
+        let begin = (piece * self.piece).saturating_sub(self.before);
+        begin..length.min(((piece + 1) * self.piece).saturating_sub(self.before))
     }
 }
 
@@ -84,7 +118,8 @@ impl Files {
         let name = path.to_str().unwrap_or_default();
         let length =
             self.0.lengths.get(name).ok_or_else(|| OpenReadError::FileDoesNotExist(path.to_owned()))?;
-        Ok(Arc::new(Handle { files: self.clone(), name: Arc::from(name), length: *length }))
+        let grid = self.0.source.grid(name);
+        Ok(Arc::new(Handle { files: self.clone(), name: Arc::from(name), length: *length, grid }))
     }
 }
 
@@ -94,19 +129,69 @@ impl fmt::Debug for Files {
     }
 }
 
+/// Pieces that a thread keeps at hand.
+const AT_HAND: usize = 32;
+
+thread_local! {
+    /// What the thread has read last, as long as something is at hand for it.
+    static PIECES: RefCell<Vec<Option<Piece>>> = const { RefCell::new(Vec::new()) };
+}
+
+struct Piece {
+    name: Arc<str>,
+    at: usize,
+    bytes: OwnedBytes,
+}
+
+/// While it lives, the thread keeps the last pieces it read: a look into the cache costs more than to read a short list.
+pub(crate) struct AtHand(());
+
+impl AtHand {
+    pub(crate) fn begin() -> AtHand {
+        PIECES.with_borrow_mut(|pieces| pieces.resize_with(AT_HAND, || None));
+        AtHand(())
+    }
+}
+
+impl Drop for AtHand {
+    fn drop(&mut self) {
+        PIECES.with_borrow_mut(Vec::clear);
+    }
+}
+
 /// One file.
 struct Handle {
     files: Files,
     name: Arc<str>,
     length: usize,
+    grid: Grid,
 }
 
 impl Handle {
-    fn block(&self, at: usize) -> io::Result<OwnedBytes> {
+    fn piece(&self, at: usize) -> io::Result<OwnedBytes> {
+        let place = (Arc::as_ptr(&self.name).addr() / 16).wrapping_add(at) % AT_HAND;
+        let is_it = |piece: &&Piece| piece.at == at && Arc::ptr_eq(&piece.name, &self.name);
+        let held = PIECES.with_borrow(|pieces| {
+            let piece = pieces.get(place).and_then(Option::as_ref).filter(is_it);
+            piece.map(|piece| piece.bytes.clone())
+        });
+        if let Some(bytes) = held {
+            return Ok(bytes);
+        }
+        let bytes = self.cached(at)?;
+        PIECES.with_borrow_mut(|pieces| {
+            if let Some(held) = pieces.get_mut(place) {
+                *held = Some(Piece { name: Arc::clone(&self.name), at, bytes: bytes.clone() });
+            }
+        });
+        Ok(bytes)
+    }
+
+    fn cached(&self, at: usize) -> io::Result<OwnedBytes> {
         let inner = &self.files.0;
         let key = (Arc::clone(&self.name), at);
         let read = || {
-            let range = at * BLOCK..self.length.min((at + 1) * BLOCK);
+            let range = self.grid.range(at, self.length);
             let wanted = range.len();
             let bytes = inner.source.read(&self.name, range)?;
             if bytes.len() == wanted { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
@@ -141,16 +226,16 @@ impl FileHandle for Handle {
         if range.is_empty() {
             return Ok(OwnedBytes::empty());
         }
-        let (first, last) = (range.start / BLOCK, (range.end - 1) / BLOCK);
+        let (first, last) = (self.grid.of(range.start), self.grid.of(range.end - 1));
         if first == last {
-            let from = first * BLOCK;
-            return Ok(self.block(first)?.slice(range.start - from..range.end - from));
+            let from = self.grid.range(first, self.length).start;
+            return Ok(self.piece(first)?.slice(range.start - from..range.end - from));
         }
         let mut out = Vec::with_capacity(range.len());
         for at in first..=last {
-            let block = self.block(at)?;
-            let from = range.start.saturating_sub(at * BLOCK);
-            out.extend_from_slice(&block[from..block.len().min(range.end - at * BLOCK)]);
+            let (bytes, whole) = (self.piece(at)?, self.grid.range(at, self.length));
+            let from = range.start.saturating_sub(whole.start);
+            out.extend_from_slice(&bytes[from..bytes.len().min(range.end - whole.start)]);
         }
         Ok(OwnedBytes::new(out))
     }
@@ -212,27 +297,59 @@ mod tests {
     use super::*;
 
     /// Numbers as bytes, with a count of reads.
-    struct Far(Arc<AtomicUsize>);
+    struct Far(Arc<AtomicUsize>, Grid);
 
     impl Source for Far {
         fn read(&self, _name: &str, range: Range<usize>) -> io::Result<OwnedBytes> {
             self.0.fetch_add(1, Ordering::Relaxed);
             Ok(OwnedBytes::new(range.map(|at| (at % 251) as u8).collect::<Vec<_>>()))
         }
+
+        fn grid(&self, _name: &str) -> Grid {
+            self.1
+        }
     }
 
     #[test]
-    fn ranges_over_blocks_are_read_once() {
+    fn what_is_at_hand_is_not_looked_for_again() {
         let reads = Arc::new(AtomicUsize::new(0));
-        let lengths = HashMap::from([("a".to_owned(), 3 * BLOCK + 7)]);
-        let files = Files::new(Arc::new(Far(Arc::clone(&reads))), lengths, Vec::new(), cache(1 << 20));
-        let handle = files.handle(Path::new("a")).unwrap();
-        for range in [0..10, 100..BLOCK, BLOCK - 3..2 * BLOCK + 3, 3 * BLOCK..3 * BLOCK + 7, 5..5] {
-            let expected: Vec<u8> = range.clone().map(|at| (at % 251) as u8).collect();
-            assert_eq!(handle.read_bytes(range).unwrap().as_slice(), expected);
+        let lengths = ["a", "b"].map(|name| (name.to_owned(), 100 * BLOCK));
+        let far = Far(Arc::clone(&reads), Grid::default());
+        // Nothing stays in this cache.
+        let files = Files::new(Arc::new(far), HashMap::from(lengths), Vec::new(), cache(0));
+        let (a, b) = (files.handle(Path::new("a")).unwrap(), files.handle(Path::new("b")).unwrap());
+        let read_all = || {
+            for at in [0, 1, 0, 1, 40, 72, 40, 0].map(|piece| piece * BLOCK) {
+                for handle in [&a, &b] {
+                    let expected: Vec<u8> = (at..at + 9).map(|at| (at % 251) as u8).collect();
+                    assert_eq!(handle.read_bytes(at..at + 9).unwrap().as_slice(), expected);
+                }
+            }
+            reads.swap(0, Ordering::Relaxed)
+        };
+        assert_eq!(read_all(), 16);
+        let at_hand = AtHand::begin();
+        assert!(read_all() < 16);
+        drop(at_hand);
+        assert_eq!(read_all(), 16, "it is kept no longer");
+    }
+
+    #[test]
+    fn ranges_over_pieces_are_read_once() {
+        for (before, pieces) in [(0, 4), (1, 4), (BLOCK - 7, 4), (BLOCK - 6, 5), (BLOCK - 1, 5)] {
+            let reads = Arc::new(AtomicUsize::new(0));
+            let lengths = HashMap::from([("a".to_owned(), 3 * BLOCK + 7)]);
+            let far = Far(Arc::clone(&reads), Grid { piece: BLOCK, before });
+            let files = Files::new(Arc::new(far), lengths, Vec::new(), cache(1 << 20));
+            let handle = files.handle(Path::new("a")).unwrap();
+            let end = 3 * BLOCK + 7;
+            for range in [0..10, 100..BLOCK, BLOCK - 3..2 * BLOCK + 3, 3 * BLOCK..end, 5..5, 0..end] {
+                let expected: Vec<u8> = range.clone().map(|at| (at % 251) as u8).collect();
+                assert_eq!(handle.read_bytes(range).unwrap().as_slice(), expected);
+            }
+            assert_eq!(reads.load(Ordering::Relaxed), pieces, "{before} bytes before it");
+            assert!(handle.read_bytes(0..4 * BLOCK).is_err());
+            assert!(files.handle(Path::new("b")).is_err());
         }
-        assert_eq!(reads.load(Ordering::Relaxed), 4);
-        assert!(handle.read_bytes(0..4 * BLOCK).is_err());
-        assert!(files.handle(Path::new("b")).is_err());
     }
 }

@@ -162,11 +162,12 @@ impl Grams {
     }
 
     /// Ordinals of the words that have a gram that begins with these one or two characters, in order; none where they
-    /// are more than `most`.
+    /// are more than `most`. The section has terms up to an ordinal.
     pub(crate) fn words_with(
         &self,
         section: Section,
         part: &str,
+        terms: usize,
         most: usize,
     ) -> Result<Option<Vec<u64>>, Error> {
         let mut chars = part.chars();
@@ -175,16 +176,32 @@ impl Grams {
             Some(second) => (Gram([first, second, '\0']), Gram([first, second, char::MAX])),
             None => (Gram([first, '\0', '\0']), Gram([first, char::MAX, char::MAX])),
         };
-        let mut out = Vec::new();
-        self.sections[section as usize].visit(from.key(), to.key(), &mut |mut list| {
-            out.append(&mut list);
-            out.len() <= most
+        // A bit for each: they come in order by gram, and a word has several of these.
+        let (mut bits, mut count, mut is_damaged) = (vec![0u64; terms.div_ceil(64)], 0, false);
+        self.sections[section as usize].visit(from.key(), to.key(), &mut |list| {
+            count += list.len();
+            for word in list {
+                match usize::try_from(word / 64).ok().and_then(|at| bits.get_mut(at)) {
+                    Some(bit) => *bit |= 1 << (word % 64),
+                    None => is_damaged = true,
+                }
+            }
+            count <= most && !is_damaged
         })?;
-        if out.len() > most {
+        if is_damaged {
+            return Err(Error::Damaged("a list of grams"));
+        }
+        if count > most {
             return Ok(None);
         }
-        out.sort_unstable();
-        out.dedup();
+        let mut out = Vec::with_capacity(count);
+        for (word, at) in bits.into_iter().zip(0u64..) {
+            let mut left = word;
+            while left != 0 {
+                out.push(at * 64 + u64::from(left.trailing_zeros()));
+                left &= left - 1;
+            }
+        }
         Ok(Some(out))
     }
 }

@@ -14,6 +14,7 @@
 //! - No text is kept in the index: [`snippet`]s are made of the message.
 
 pub mod analysis;
+mod answers;
 mod builder;
 mod bytes;
 mod document;
@@ -21,6 +22,7 @@ mod error;
 mod exact;
 mod fields;
 mod files;
+mod find;
 mod forms;
 mod grams;
 mod infos;
@@ -40,7 +42,8 @@ pub use builder::{Builder, Built};
 pub use document::Document;
 pub use error::Error;
 pub use exact::Answer;
-pub use files::{Memory, Source};
+pub use files::{Grid, Memory, Source};
+pub use find::FoundIn;
 pub use manifest::{Manifest, SegmentEntry};
 pub use ranked::{Hit, Ranked};
 pub use reader::{FileCache, NewFiles, Reader};

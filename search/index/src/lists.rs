@@ -1,6 +1,9 @@
 //! Lists of documents and positions, read by blocks: document by document costs many times as much.
 
-use tantivy::directory::FileSlice;
+use std::ops::Range;
+
+use tantivy::HasLen as _;
+use tantivy::directory::{FileSlice, OwnedBytes};
 use tantivy::positions::PositionReader;
 use tantivy::postings::{BlockSegmentPostings, Postings as _, TermInfo};
 use tantivy::schema::IndexRecordOption;
@@ -14,27 +17,106 @@ const SPARSE: usize = 32;
 /// Positions that a byte says something of, at most: of a block of so many that are all the same it says that.
 const PER_BYTE: u64 = 128;
 
+/// Lists of so many documents, and of positions, have blocks that are packed.
+const SHORT: u32 = 128;
+/// Bytes that are read at once of short lists, which lie one behind the other.
+const AT_ONCE: usize = 8 * 1024;
+
 /// Reads lists of documents, one after the other.
 pub(crate) struct DocLists<'a> {
     inverted: &'a InvertedIndexReader,
+    short: ShortLists,
     postings: Option<BlockSegmentPostings>,
 }
 
 impl<'a> DocLists<'a> {
-    pub(crate) fn new(inverted: &'a InvertedIndexReader) -> DocLists<'a> {
-        DocLists { inverted, postings: None }
+    /// `file` has the lists of all terms.
+    pub(crate) fn new(inverted: &'a InvertedIndexReader, file: FileSlice) -> DocLists<'a> {
+        DocLists { inverted, short: ShortLists::new(file), postings: None }
     }
 
     /// Visits the documents of a term, some at a time, in order.
     pub(crate) fn each(&mut self, info: &TermInfo, visit: impl FnMut(&[DocId])) -> Result<(), Error> {
-        let option = IndexRecordOption::Basic;
         let mut visit = visit;
+        if info.doc_freq < SHORT {
+            self.short.read(info, false)?;
+            visit(&self.short.docs);
+            return Ok(());
+        }
+        let option = IndexRecordOption::Basic;
         let postings = opened(self.inverted, &mut self.postings, info, option)?;
         while !postings.docs().is_empty() {
             visit(postings.docs());
             postings.advance();
         }
         Ok(())
+    }
+}
+
+/// Lists of less than a block, which is what most words have: to have Tantivy open one costs many times as much as to read
+/// it. It is gaps between documents, then how often the term is in each.
+struct ShortLists {
+    file: Held,
+    docs: Vec<DocId>,
+    counts: Vec<u32>,
+}
+
+impl ShortLists {
+    fn new(file: FileSlice) -> ShortLists {
+        ShortLists { file: Held::new(file), docs: Vec::new(), counts: Vec::new() }
+    }
+
+    fn read(&mut self, info: &TermInfo, with_counts: bool) -> Result<(), Error> {
+        let damaged = || Error::Damaged("a list of documents");
+        let mut bytes = self.file.part(&info.postings_range)?;
+        let mut doc = 0u32;
+        self.docs.clear();
+        self.counts.clear();
+        for _ in 0..info.doc_freq {
+            doc = doc.wrapping_add(gap(&mut bytes).ok_or_else(damaged)?);
+            self.docs.push(doc);
+        }
+        for _ in 0..if with_counts { info.doc_freq } else { 0 } {
+            self.counts.push(gap(&mut bytes).ok_or_else(damaged)?);
+        }
+        Ok(())
+    }
+}
+
+/// A file of many short lists, one behind the other, with what was read of it last.
+struct Held {
+    file: FileSlice,
+    begin: usize,
+    bytes: OwnedBytes,
+}
+
+impl Held {
+    fn new(file: FileSlice) -> Held {
+        Held { file, begin: 0, bytes: OwnedBytes::empty() }
+    }
+
+    fn part(&mut self, range: &Range<usize>) -> Result<&[u8], Error> {
+        if range.start < self.begin || range.end > self.begin + self.bytes.len() {
+            let end = range.end.max(self.file.len().min(range.start.saturating_add(AT_ONCE)));
+            self.bytes = part(&self.file, range.start, end.saturating_sub(range.start))?;
+            self.begin = range.start;
+        }
+        let (from, to) = (range.start - self.begin, range.end.checked_sub(self.begin));
+        to.and_then(|to| self.bytes.get(from..to)).ok_or(Error::Damaged("where a list is"))
+    }
+}
+
+/// The number that the bytes begin with: seven bits each, the lowest first, the highest bit set where it ends.
+fn gap(bytes: &mut &[u8]) -> Option<u32> {
+    let (mut value, mut shift) = (0u32, 0);
+    loop {
+        let (byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        value |= u32::from(byte & 0x7f).checked_shl(shift)?;
+        if byte & 0x80 != 0 {
+            return Some(value);
+        }
+        shift += 7;
     }
 }
 
@@ -59,6 +141,8 @@ pub(crate) struct PositionLists<'a> {
     inverted: &'a InvertedIndexReader,
     /// Positions of all terms.
     file: FileSlice,
+    short: ShortLists,
+    short_positions: Held,
     postings: Option<BlockSegmentPostings>,
     buffer: Vec<u32>,
     /// Documents of a block that are asked for: as the caller numbers them, and where their positions are.
@@ -66,8 +150,22 @@ pub(crate) struct PositionLists<'a> {
 }
 
 impl<'a> PositionLists<'a> {
-    pub(crate) fn new(inverted: &'a InvertedIndexReader, file: FileSlice) -> PositionLists<'a> {
-        PositionLists { inverted, file, postings: None, buffer: Vec::new(), wanted: Vec::new() }
+    /// `lists` has the documents of all terms, `file` their positions.
+    pub(crate) fn new(
+        inverted: &'a InvertedIndexReader,
+        lists: FileSlice,
+        file: FileSlice,
+    ) -> PositionLists<'a> {
+        let (short, short_positions) = (ShortLists::new(lists), Held::new(file.clone()));
+        PositionLists {
+            inverted,
+            file,
+            short,
+            short_positions,
+            postings: None,
+            buffer: Vec::new(),
+            wanted: Vec::new(),
+        }
     }
 
     /// Visits each position of a term in some documents: `documents` are these, `number` says how the caller numbers them, and
@@ -79,11 +177,43 @@ impl<'a> PositionLists<'a> {
         number: impl Fn(DocId) -> Option<usize>,
         visit: impl FnMut(usize, u32),
     ) -> Result<(), Error> {
-        if documents.len() < info.doc_freq as usize / SPARSE {
+        if info.doc_freq < SHORT {
+            self.short(info, number, visit)
+        } else if documents.len() < info.doc_freq as usize / SPARSE {
             self.looked_up(info, documents, number, visit)
         } else {
             self.walked(info, number, visit)
         }
+    }
+
+    fn short(
+        &mut self,
+        info: &TermInfo,
+        number: impl Fn(DocId) -> Option<usize>,
+        mut visit: impl FnMut(usize, u32),
+    ) -> Result<(), Error> {
+        self.short.read(info, true)?;
+        let last = self.short.docs.iter().rposition(|doc| number(*doc).is_some());
+        let Some(last) = last else { return Ok(()) };
+        if self.short.counts.iter().map(|count| u64::from(*count)).sum::<u64>() >= u64::from(SHORT) {
+            return self.walked(info, number, visit);
+        }
+        let damaged = || Error::Damaged("a list of positions");
+        // How many blocks are packed comes first, which is none.
+        let mut bytes = self.short_positions.part(&info.positions_range)?;
+        if gap(&mut bytes) != Some(0) {
+            return Err(damaged());
+        }
+        for (doc, count) in self.short.docs.iter().zip(&self.short.counts).take(last + 1) {
+            let (at, mut position) = (number(*doc), 0u32);
+            for _ in 0..*count {
+                position = position.wrapping_add(gap(&mut bytes).ok_or_else(damaged)?);
+                if let Some(at) = at {
+                    visit(at, position);
+                }
+            }
+        }
+        Ok(())
     }
 
     fn looked_up(
@@ -117,7 +247,7 @@ impl<'a> PositionLists<'a> {
         number: impl Fn(DocId) -> Option<usize>,
         mut visit: impl FnMut(usize, u32),
     ) -> Result<(), Error> {
-        let PositionLists { inverted, file, postings, buffer, wanted } = self;
+        let PositionLists { inverted, file, postings, buffer, wanted, .. } = self;
         let postings = opened(inverted, postings, info, IndexRecordOption::WithFreqs)?;
         let (mut reader, mut behind) = (None, 0);
         while !postings.docs().is_empty() {

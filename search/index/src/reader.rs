@@ -6,33 +6,46 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use moka::sync::Cache;
-use query::{Field as Asked, Filter};
 use schema::{AccountId, EmailId};
 use tantivy::columnar::{Cardinality, Column};
 use tantivy::directory::{CompositeFile, Directory, FileSlice, OwnedBytes, RamDirectory, TerminatingWrite};
 use tantivy::fastfield::write_alive_bitset;
 use tantivy::index::SegmentComponent;
 use tantivy::indexer::merge_filtered_segments;
-use tantivy::{BitSet, DocId, Index, ReloadPolicy, Searcher, SegmentReader, Term};
+use tantivy::schema::Field;
+use tantivy::{BitSet, DocId, HasLen as _, Index, ReloadPolicy, Searcher, SegmentReader, Term};
 
 use crate::analysis::Language;
+use crate::answers::Answers;
 use crate::builder::{built, read, settings};
-use crate::exact::{Docs, Found, Pattern, Place, add_docs, find};
+use crate::exact::{Docs, add_docs};
 use crate::fields::{EMAIL, Fields, LANGUAGE, Section};
 use crate::files::{Files, cache};
 use crate::forms::{Forms, Mask};
 use crate::grams::Grams;
 use crate::infos::Infos;
-use crate::{Answer, Built, Error, Manifest, SegmentEntry, Source, forms, grams, parallel};
+use crate::{Built, Error, Manifest, SegmentEntry, Source, forms, grams};
 
-/// What of the files is kept in memory, shared by all readers of a node.
+/// What is kept in memory, shared by all readers of a node: parts of files, and answers.
 #[derive(Clone)]
-pub struct FileCache(Cache<(Arc<str>, usize), OwnedBytes>);
+pub struct FileCache {
+    files: Cache<(Arc<str>, usize), OwnedBytes>,
+    answers: Answers,
+}
+
+/// One byte in so many is for answers.
+const FOR_ANSWERS: u64 = 8;
 
 impl FileCache {
     /// At most so many bytes.
     pub fn new(bytes: u64) -> FileCache {
-        FileCache(cache(bytes))
+        let answers = bytes / FOR_ANSWERS;
+        FileCache { files: cache(bytes - answers), answers: Answers::new(answers) }
+    }
+
+    /// At most so many bytes, all of them of files: each search is made.
+    pub fn of_files(bytes: u64) -> FileCache {
+        FileCache { files: cache(bytes), answers: Answers::new(0) }
     }
 }
 
@@ -43,6 +56,7 @@ pub struct Reader {
     index: Index,
     segments: Vec<Segment>,
     languages: Vec<Language>,
+    pub(crate) answers: Answers,
 }
 
 /// Names and bytes of files.
@@ -68,9 +82,13 @@ pub(crate) struct Segment {
     kept: Mutex<Option<(AccountId, Arc<Docs>)>>,
 }
 
+/// Bytes before the lists of a field: how many tokens it has.
+const TOKENS: usize = 8;
+
 /// Tables that Tantivy reads in another way than we do.
 struct Tables {
     infos: Vec<Option<Infos>>,
+    lists: CompositeFile,
     positions: CompositeFile,
 }
 
@@ -82,7 +100,8 @@ impl Tables {
             terms.open_read(fields.exact(section)).map(|words| Infos::open(&words)).transpose()
         });
         let infos = infos.into_iter().collect::<Result<_, Error>>()?;
-        Ok(Tables { infos, positions: CompositeFile::open(&file(SegmentComponent::Positions)?)? })
+        let lists = CompositeFile::open(&file(SegmentComponent::Postings)?)?;
+        Ok(Tables { infos, lists, positions: CompositeFile::open(&file(SegmentComponent::Positions)?)? })
     }
 }
 
@@ -97,7 +116,7 @@ impl Reader {
             return Err(Error::Damaged("a segment of another format"));
         }
         let fields = Fields::new();
-        let files = Files::new(source, manifest.lengths(), manifest.meta(&fields)?, cache.0.clone());
+        let files = Files::new(source, manifest.lengths(), manifest.meta(&fields)?, cache.files.clone());
         let index = Index::open(files.clone())?;
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
         let searcher: Searcher = reader.searcher();
@@ -121,50 +140,12 @@ impl Reader {
         let languages: BTreeSet<Language> =
             segments.iter().flat_map(|segment| segment.forms.languages()).flatten().copied().collect();
         let languages = languages.into_iter().collect();
-        Ok(Reader { manifest, fields, index, segments, languages })
+        Ok(Reader { manifest, fields, index, segments, languages, answers: cache.answers.clone() })
     }
 
     /// What was opened.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
-    }
-
-    /// The messages of the account that match a filter on text ([`Filter::Header`], [`Filter::Body`],
-    /// [`Filter::Text`], and these two with hints), as a scan would find them; none where the filter is another.
-    ///
-    /// # Errors
-    /// When a file can not be read or is damaged.
-    pub fn find(&self, account: AccountId, filter: &Filter) -> Result<Option<Answer>, Error> {
-        let (places, needle) = match filter {
-            Filter::Header(field, needle) => (places(field), needle),
-            Filter::Body(needle) => (vec![Place::Section(Section::Body)], needle),
-            Filter::Text(needle) => {
-                (vec![Place::Section(Section::Header), Place::Section(Section::Body)], needle)
-            }
-            Filter::BodyOrHint(needle) => {
-                (vec![Place::Section(Section::Body), Place::Section(Section::Hint)], needle)
-            }
-            Filter::TextOrHint(needle) => {
-                let places = [Section::Header, Section::Body, Section::Hint].map(Place::Section);
-                (places.to_vec(), needle)
-            }
-            _ => return Ok(None),
-        };
-        let pattern = Pattern::of(needle.as_str());
-        let mut answer = Answer::default();
-        let each = parallel::each(&self.segments, self.threads(), |segment| {
-            let scope = segment.scope(account)?;
-            let found = segment.find(&places, &pattern, &scope)?;
-            Ok((segment.emails(&found.sure), segment.emails(&found.maybe)))
-        });
-        for (mut sure, mut maybe) in each? {
-            answer.sure.append(&mut sure);
-            answer.maybe.append(&mut maybe);
-        }
-        // Of each segment they are mostly in order, which this sort makes use of.
-        answer.sure.sort();
-        answer.maybe.sort();
-        Ok(Some(answer))
     }
 
     /// Whether the message is in the index.
@@ -252,7 +233,7 @@ impl Reader {
     }
 
     /// By how many threads a search looks at the segments, if there are so many.
-    fn threads(&self) -> usize {
+    pub(crate) fn threads(&self) -> usize {
         let documents: u64 = self.segments.iter().map(|segment| u64::from(segment.reader.max_doc())).sum();
         if documents < MANY { 1 } else { THREADS }
     }
@@ -265,19 +246,6 @@ impl Reader {
     pub(crate) fn languages(&self) -> &[Language] {
         &self.languages
     }
-}
-
-/// Where a scan looks at a field: at values as people read them, and as they are written.
-fn places(field: &Asked) -> Vec<Place<'_>> {
-    let section = match field {
-        Asked::From => Section::From,
-        Asked::To => Section::To,
-        Asked::Cc => Section::Cc,
-        Asked::Bcc => Section::Bcc,
-        Asked::Subject => Section::Subject,
-        Asked::Named(name) => return vec![Place::Named(name)],
-    };
-    vec![Place::Section(section), Place::Written(section)]
 }
 
 impl Segment {
@@ -296,14 +264,21 @@ impl Segment {
     }
 
     fn documents(&self, account: AccountId) -> Result<Docs, Error> {
-        let mut docs = Docs::none(self.reader.max_doc());
-        let term = Term::from_field_u64(self.fields.account, u64::from(account.0));
-        let inverted = self.reader.inverted_index(term.field())?;
-        let Some(info) = inverted.get_term_info(&term)? else { return Ok(docs) };
-        add_docs(&inverted, &info, &mut docs)?;
+        let mut docs = self.all_of(account)?;
         if let Some(alive) = self.reader.alive_bitset() {
             let listed: Vec<DocId> = docs.iter().filter(|doc| alive.is_deleted(*doc)).collect();
             listed.into_iter().for_each(|doc| docs.remove(doc));
+        }
+        Ok(docs)
+    }
+
+    /// Documents of the account, with those that are deleted.
+    pub(crate) fn all_of(&self, account: AccountId) -> Result<Docs, Error> {
+        let mut docs = Docs::none(self.reader.max_doc());
+        let term = Term::from_field_u64(self.fields.account, u64::from(account.0));
+        let inverted = self.reader.inverted_index(term.field())?;
+        if let Some(info) = inverted.get_term_info(&term)? {
+            add_docs(&inverted, self.lists(term.field()), &info, &mut docs)?;
         }
         Ok(docs)
     }
@@ -314,18 +289,6 @@ impl Segment {
         let found = scope.iter().filter(|doc| self.email(*doc).is_some_and(|email| emails.contains(&email)));
         found.for_each(|doc| docs.insert(doc));
         docs
-    }
-
-    /// What the places have of the pattern.
-    pub(crate) fn find(&self, places: &[Place<'_>], pattern: &Pattern, scope: &Docs) -> Result<Found, Error> {
-        let mut found = Found::none(self.reader.max_doc());
-        if scope.is_empty() {
-            return Ok(found);
-        }
-        for place in places {
-            found.add(&find(self, *place, pattern, scope)?);
-        }
-        Ok(found)
     }
 
     /// A list of deleted documents with some more, noted in the entry; nothing if they are none.
@@ -360,7 +323,7 @@ impl Segment {
     }
 
     /// Emails of documents.
-    fn emails(&self, docs: &Docs) -> Vec<EmailId> {
+    pub(crate) fn emails(&self, docs: &Docs) -> Vec<EmailId> {
         if self.emails.get_cardinality() != Cardinality::Full {
             return docs.iter().filter_map(|doc| self.email(doc)).collect();
         }
@@ -373,6 +336,12 @@ impl Segment {
     /// Where the lists of terms of a section are; none if it has no terms.
     pub(crate) fn infos(&self, section: Section) -> Option<&Infos> {
         self.tables.infos.get(section as usize)?.as_ref()
+    }
+
+    /// Lists of documents of all terms of a field.
+    pub(crate) fn lists(&self, field: Field) -> FileSlice {
+        let file = self.tables.lists.open_read(field).filter(|file| file.len() >= TOKENS);
+        file.map_or_else(FileSlice::empty, |file| file.slice_from(TOKENS))
     }
 
     /// Positions of a section.

@@ -112,6 +112,8 @@ fn check(reader: &Reader, mails: &[Mail], needle: &str) -> Result<(usize, usize)
     let (mut sure, mut looked_at) = (0, 0);
     for filter in filters(needle) {
         let answer = reader.find(ACCOUNT, &filter).unwrap().unwrap();
+        let again = reader.find(ACCOUNT, &filter).unwrap().unwrap();
+        prop_assert_eq!(&again, &answer, "asked again");
         for (at, mail) in mails.iter().enumerate() {
             let id = EmailId(at as u64);
             let expected = scan(mail, &filter);

@@ -34,10 +34,17 @@ fn segment(documents: Vec<Document>) -> Built {
 }
 
 /// A manifest and its files, as they would be published.
-#[derive(Default)]
 struct Published {
     manifest: Manifest,
     files: Vec<(String, Vec<u8>)>,
+    /// All readers have the same: what one was told another may be told.
+    cache: FileCache,
+}
+
+impl Default for Published {
+    fn default() -> Self {
+        Published { manifest: Manifest::default(), files: Vec::new(), cache: FileCache::new(1 << 20) }
+    }
 }
 
 impl Published {
@@ -49,7 +56,7 @@ impl Published {
     fn open(&self) -> Reader {
         let mut memory = Memory::default();
         memory.add(self.files.clone());
-        Reader::open(self.manifest.clone(), Arc::new(memory), &FileCache::new(1 << 20)).unwrap()
+        Reader::open(self.manifest.clone(), Arc::new(memory), &self.cache).unwrap()
     }
 }
 
@@ -82,6 +89,7 @@ fn accounts_see_their_own_mail() {
 fn what_is_deleted_is_not_found() {
     let mut published = two_segments();
     let before = published.open();
+    assert_eq!(body(&before, ALICE, "pears"), [1, 3]);
     let (manifest, files) = before.delete(ALICE, &[EmailId(1), EmailId(3), EmailId(99)]).unwrap();
     assert_eq!(files.len(), 2);
     published.manifest = manifest;
@@ -111,7 +119,7 @@ fn merging_leaves_out_what_is_deleted() {
     let built = reader.merge(&ids).unwrap().unwrap();
     assert_eq!((built.entry.documents, built.entry.deleted), (4, 0));
     let manifest = published.manifest.replaced(&ids, Some(built.entry));
-    let merged = Published { manifest, files: built.files }.open();
+    let merged = Published { manifest, files: built.files, ..published }.open();
     assert_eq!((body(&merged, ALICE, "apples"), body(&merged, ALICE, "ear")), (vec![1], vec![1, 3]));
     assert!(reader.merge(&[]).unwrap().is_none());
 }

@@ -20,6 +20,7 @@ mod follow;
 mod indexer;
 mod merging;
 mod metrics;
+mod places;
 mod publishing;
 mod readers;
 mod searcher;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use changes::log;
 use futures::future::BoxFuture;
-use index::{Answer, FileCache, Ranked};
-use mail::{MailboxRef, UidSet};
-use query::{EmailHits, Filter, Hits, Relevant, SearchIndex};
+use index::{Answer, FileCache, Ranked, Reader};
+use mail::{Listing, MailboxRef, UidSet};
+use query::{Budget, EmailHits, Filter, Hits, Relevant, SearchIndex};
 use runtime::SharedClock;
 use schema::records::mail::ChangeKind;
 use schema::{AccountId, EmailId, ModSeq};
@@ -16,6 +16,7 @@ use segments::{Indexed, Segments};
 
 use crate::error::apart;
 use crate::indexer::damaged;
+use crate::places::{Part, Places, together};
 use crate::readers::{Opened, Readers};
 use crate::{Error, metrics};
 
@@ -23,7 +24,7 @@ use crate::{Error, metrics};
 const TAIL: usize = 20_000;
 /// Entries of the log read at once.
 const ENTRIES: usize = 2_000;
-/// How long an answer may take at least: behind it a scan waits.
+/// How long an answer may take: behind it a scan waits.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Messages that a scan looks at in a second, at most.
 const SCANNED: u32 = 25_000;
@@ -83,10 +84,19 @@ pub struct Searcher {
     inner: Arc<Inner>,
 }
 
+/// What was read of the index, and what it does not know.
+struct Read<T> {
+    answer: T,
+    tail: BTreeSet<EmailId>,
+    cursor: Indexed,
+    manifest: (u32, u64, usize),
+}
+
 struct Inner {
     segments: Segments,
     mail: mail::Store,
     readers: Readers,
+    places: Places,
     clock: SharedClock,
 }
 
@@ -94,7 +104,7 @@ impl Searcher {
     /// Over a store; files are read through the cache.
     pub fn new(segments: Segments, mail: mail::Store, cache: FileCache, clock: SharedClock) -> Searcher {
         let readers = Readers::new(segments.clone(), cache, clock.clone());
-        Searcher { inner: Arc::new(Inner { segments, mail, readers, clock }) }
+        Searcher { inner: Arc::new(Inner { segments, mail, readers, places: Places::new(), clock }) }
     }
 
     /// What the index says of a text filter for an account.
@@ -105,12 +115,19 @@ impl Searcher {
         self.ask_of(account, filter, 0).await
     }
 
-    /// The same for so many messages, which are scanned if the index does not answer in time: what they take it may take too.
     async fn ask_of(&self, account: AccountId, filter: &Filter, of: usize) -> Result<Answered, mail::Error> {
+        self.patiently(account, of, self.inner.ask(account, filter)).await
+    }
+
+    /// An answer of so many messages, which are scanned if it does not come in time.
+    async fn patiently<T>(
+        &self,
+        account: AccountId,
+        of: usize,
+        asked: impl Future<Output = Result<Result<T, Scanned>, Error>>,
+    ) -> Result<Result<T, Scanned>, mail::Error> {
         let begun = self.inner.clock.monotonic();
-        let patience = PATIENCE.max(Duration::from_secs(1) * u32::try_from(of).unwrap_or(u32::MAX) / SCANNED);
-        let answered = tokio::time::timeout(patience, self.inner.ask(account, filter)).await;
-        let answered = match answered {
+        let answered = match tokio::time::timeout(patience(of), asked).await {
             Err(_) => {
                 self.inner.readers.failed(self.inner.segments.shard_of(account));
                 Err(Scanned::Away)
@@ -152,13 +169,20 @@ impl Searcher {
         within: &UidSet,
     ) -> Result<Option<Hits>, mail::Error> {
         let of = usize::try_from(within.len()).unwrap_or(usize::MAX);
+        let listing = match self.inner.mail.listing(at).await {
+            // The mailbox is gone: a scan finds nothing either.
+            Err(mail::Error::NotFound) => return Ok(None),
+            listing => listing?,
+        };
+        if let Some(listing) = listing {
+            return Ok(self.patiently(at.account, of, self.inner.ask_in(at, filter, listing)).await?.ok());
+        }
         let Ok(told) = self.ask_of(at.account, filter, of).await? else { return Ok(None) };
         // More of them than there are messages to be looked at: those say it sooner.
         if told.sure.is_empty() && told.maybe.len() > 4 * within.len() as usize {
             return Ok(None);
         }
         match (self.within(at, &told.sure, within).await, self.within(at, &told.maybe, within).await) {
-            // The mailbox is gone: a scan finds nothing either.
             (Err(mail::Error::NotFound), _) | (_, Err(mail::Error::NotFound)) => Ok(None),
             (sure, maybe) => Ok(Some(Hits { sure: sure?, maybe: maybe? })),
         }
@@ -244,6 +268,36 @@ impl Inner {
     }
 
     async fn ask(&self, account: AccountId, filter: &Filter) -> Result<Answered, Error> {
+        let read = move |reader: &Reader, filter: &Filter| reader.find(account, filter);
+        let read = self.read(account, filter, read).await?;
+        Ok(read.map(|Read { answer, tail, cursor, manifest }| told(answer, &tail, &cursor, manifest)))
+    }
+
+    /// The same in a mailbox, whose listing is at hand.
+    async fn ask_in(
+        &self,
+        at: MailboxRef,
+        filter: &Filter,
+        listing: Arc<Listing>,
+    ) -> Result<Result<Hits, Scanned>, Error> {
+        let (places, known) = (self.places.clone(), Arc::clone(&listing));
+        let read = move |reader: &Reader, filter: &Filter| {
+            reader.find_each(at.account, filter, |found| places.of(at, &known, &found))
+        };
+        let read: Result<Read<Vec<Part>>, Scanned> = self.read(at.account, filter, read).await?;
+        Ok(read.map(|Read { answer, tail, cursor, .. }| {
+            let aside = cursor.aside.iter().map(|id| EmailId(*id));
+            together(&listing, answer, tail.into_iter().chain(aside))
+        }))
+    }
+
+    /// What is published of an account is asked, off the async threads.
+    async fn read<T: Send + 'static>(
+        &self,
+        account: AccountId,
+        filter: &Filter,
+        ask: impl FnOnce(&Reader, &Filter) -> Result<Option<T>, index::Error> + Send + 'static,
+    ) -> Result<Result<Read<T>, Scanned>, Error> {
         let is_text = matches!(
             filter,
             Filter::Header(..)
@@ -261,12 +315,12 @@ impl Inner {
         };
         let Some(tail) = self.tail(account, &cursor).await? else { return Ok(Err(Scanned::TooMuchNew)) };
         let (asked, reading) = (filter.clone(), Arc::clone(&opened));
-        let answer = apart(move || reading.reader.find(account, &asked)).await?;
+        let answer = apart(move || ask(&reading.reader, &asked)).await?;
         let Some(answer) = answer.map_err(|error| opened.damage.judge(&error))? else {
             return Ok(Err(Scanned::NotText));
         };
         let manifest = (opened.edition, opened.generation, opened.reader.manifest().segments.len());
-        Ok(Ok(told(answer, &tail, &cursor, manifest)))
+        Ok(Ok(Read { answer, tail, cursor, manifest }))
     }
 
     /// Emails that came after the cursor; none if they are too many.
@@ -312,6 +366,14 @@ impl Inner {
     }
 }
 
+/// How long an answer of so many messages is waited for: longer only where a scan of them is beyond what a search may take,
+/// so that one that is not begins soon enough to end.
+fn patience(of: usize) -> Duration {
+    let scan = Duration::from_secs(of as u64) / SCANNED;
+    let most = Budget::default().time;
+    if scan > most { most } else { PATIENCE }
+}
+
 fn told(answer: Answer, tail: &BTreeSet<EmailId>, cursor: &Indexed, manifest: (u32, u64, usize)) -> Told {
     let sure = in_order(answer.sure);
     let aside = cursor.aside.iter().map(|id| EmailId(*id));
@@ -325,4 +387,20 @@ fn in_order(mut emails: Vec<EmailId>) -> Vec<EmailId> {
     emails.sort();
     emails.dedup();
     emails
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scan_that_may_be_made_does_not_wait_long() {
+        let most = Budget::default().time;
+        for of in [0, 1_000, 125_000, 400_000, 625_000, 750_000] {
+            assert_eq!(patience(of), PATIENCE, "{of} messages");
+        }
+        for of in [750_001, 1_000_000, usize::MAX] {
+            assert_eq!(patience(of), most, "{of} messages, which can not be scanned");
+        }
+    }
 }

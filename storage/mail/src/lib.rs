@@ -69,7 +69,7 @@ pub use flags::{FlagChange, StoreOutcome};
 pub use head::Head;
 pub use index::{Order, Run, SortKey};
 pub use ingest::{Appended, Incoming, NewMessage, PendingAppend};
-pub use listing::{Gathering, Listing};
+pub use listing::{Gathering, Lineage, Listing};
 pub use mailbox::{Mailbox, Role};
 pub use messages::{MessageRow, Page};
 pub use objects::{ObjectChange, write_object_in};
@@ -82,7 +82,7 @@ pub use signatures::{DueSignatures, Signature};
 pub use since::Delta;
 pub use submissions::{make_submission_in, sent_names};
 pub use tally::Tally;
-pub use uidset::UidSet;
+pub use uidset::{UidBits, UidSet};
 pub use uploads::UploadLimits;
 pub use verify::{check_row_in, ranges, verify};
 

@@ -6,12 +6,12 @@
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use moka::sync::Cache;
 use schema::{EmailId, Flags, ModSeq, ThreadId};
 
-use self::chunk::{Chunk, Row};
+use self::chunk::{Chunk, Row, Table};
 use crate::since::Delta;
 use crate::{Error, MailboxRef, MessageRow, Store, UidSet};
 
@@ -29,7 +29,24 @@ pub struct Listing {
     chunks: Vec<Arc<Chunk>>,
     sets: Vec<Flags>,
     numbers: HashMap<Flags, u32>,
+    /// The highest UID that it had, or one that it came of.
+    highest: u32,
+    lineage: Lineage,
+    uids: OnceLock<UidSet>,
 }
+
+/// What listings of a mailbox have in common of which one came of the other: a UID that one of them has is in each that
+/// came of it that of the same email, or of none, and UIDs that are new there are above all that there were.
+#[derive(Debug, Clone, Default)]
+pub struct Lineage(Arc<()>);
+
+impl PartialEq for Lineage {
+    fn eq(&self, other: &Lineage) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Lineage {}
 
 /// Listings of many mailboxes; those not used for long make room.
 #[derive(Clone)]
@@ -58,10 +75,35 @@ impl Listing {
     }
 
     /// The UIDs of those of the emails that are there; these are in order.
-    pub(crate) fn uids_of(&self, emails: &[EmailId]) -> UidSet {
+    pub fn uids_of(&self, emails: &[EmailId]) -> UidSet {
         let mut uids = Vec::with_capacity(emails.len());
         self.chunks.iter().for_each(|chunk| chunk.uids_of(emails, &mut uids));
         UidSet::from_ascending(&uids)
+    }
+
+    /// All UIDs of it.
+    pub fn uids(&self) -> &UidSet {
+        self.uids.get_or_init(|| UidSet::from_ranges(self.chunks.iter().flat_map(|chunk| chunk.runs())))
+    }
+
+    /// What it has in common with those that came of it.
+    pub fn lineage(&self) -> &Lineage {
+        &self.lineage
+    }
+
+    /// Whether a message above a UID has an email between two.
+    pub fn has_emails_between(&self, first: EmailId, last: EmailId, above: u32) -> bool {
+        let after = self.chunks.partition_point(|chunk| chunk.last() <= above);
+        let mut chunks = self.chunks[after..].iter().filter(|chunk| chunk.may_have_emails(first, last));
+        chunks.any(|chunk| chunk.emails_above(above).any(|email| (first..=last).contains(&email)))
+    }
+
+    /// Visits messages whose emails are among these, each by the email's place and its own UID. These are in order, each once.
+    pub fn each_of(&self, emails: &[EmailId], mut visit: impl FnMut(usize, u32)) {
+        let (Some(low), Some(high)) = (emails.first(), emails.last()) else { return };
+        let table = Table::of(emails);
+        let chunks = self.chunks.iter().filter(|chunk| chunk.may_have_emails(*low, *high));
+        chunks.for_each(|chunk| chunk.each_of(&table, &mut visit));
     }
 
     fn bytes(&self) -> usize {
@@ -70,6 +112,7 @@ impl Listing {
 
     /// Adds or replaces a message.
     fn put(&mut self, row: &MessageRow) {
+        self.uids = OnceLock::new();
         let set = self.number(&row.flags);
         let row = Row { uid: row.uid, set, modseq: row.modseq, thread: row.thread, email: row.email };
         let is_newest = self.chunks.last().is_none_or(|chunk| chunk.last() < row.uid);
@@ -78,9 +121,11 @@ impl Listing {
         }
         let at = self.chunks.partition_point(|chunk| chunk.first() <= row.uid).saturating_sub(1);
         let at = if is_newest { self.chunks.len() - 1 } else { at };
-        if let Some(chunk) = self.chunks.get_mut(at) {
-            Arc::make_mut(chunk).put(row);
+        let is_same = self.chunks.get_mut(at).is_some_and(|chunk| Arc::make_mut(chunk).put(row));
+        if !is_same && row.uid <= self.highest {
+            self.lineage = Lineage::default();
         }
+        self.highest = self.highest.max(row.uid);
     }
 
     fn number(&mut self, flags: &Flags) -> u32 {
@@ -95,6 +140,7 @@ impl Listing {
 
     fn apply(&mut self, delta: &Delta) {
         let gone = &delta.vanished;
+        self.uids = OnceLock::new();
         for chunk in self.chunks.iter_mut().filter(|chunk| chunk.may_have(gone)) {
             Arc::make_mut(chunk).remove(gone);
         }
@@ -113,8 +159,8 @@ pub struct Gathering {
 impl Gathering {
     /// For a mailbox whose UIDs are known as of a moment. What changes after it is applied at the first use.
     pub fn new(at: MailboxRef, as_of: ModSeq) -> Self {
-        let (chunks, sets, numbers) = Default::default();
-        Self { at, listing: Listing { as_of, chunks, sets, numbers } }
+        let (chunks, sets, numbers, highest, lineage, uids) = Default::default();
+        Self { at, listing: Listing { as_of, chunks, sets, numbers, highest, lineage, uids } }
     }
 
     /// Adds a page of rows, read after that moment. Every one of those UIDs that still is there is to be added.
@@ -215,5 +261,43 @@ mod tests {
         assert_eq!(known.range(1..=u32::MAX).count(), (1..=20_000).filter(|uid| uid % 7 != 0).count());
         assert_eq!(known.range(20_001..=u32::MAX).count(), 0);
         assert_eq!((known.bytes(), chunk::ROW), (known.range(1..=u32::MAX).count() * 32, 32));
+    }
+
+    #[test]
+    fn emails_have_places_and_what_came_of_a_listing_is_known() {
+        let at = MailboxRef { account: schema::AccountId(1), mailbox: schema::MailboxId(1) };
+        let mut gathering = Gathering::new(at, ModSeq(1));
+        gathering.add(&(1..=9_000).filter(|uid| uid % 3 != 0).map(|uid| row(uid, 1)).collect::<Vec<_>>());
+        let known = gathering.listing();
+        assert!(known.uids().iter().eq((1..=9_000).filter(|uid| uid % 3 != 0)));
+        let places = |listing: &Listing, emails: &[u64]| {
+            let emails: Vec<EmailId> = emails.iter().copied().map(EmailId).collect();
+            let mut places = Vec::new();
+            listing.each_of(&emails, |at, uid| places.push((at, uid)));
+            places
+        };
+        assert_eq!(places(&known, &[3, 4, 6, 10_000, 17_996, 90_000]), [(1, 2), (3, 5_000), (4, 8_998)]);
+        assert!(places(&known, &[]).is_empty());
+
+        // New ones above, changes and what is gone: the same lineage.
+        let mut listing = Listing::clone(&known);
+        let again = MessageRow { email: EmailId(4), ..row(9_001, 2) };
+        let vanished = UidSet::from_ranges([2..=2, 8_998..=9_000]);
+        listing.apply(&Delta { as_of: ModSeq(2), changed: vec![row(4, 2), again], vanished, resync: false });
+        assert_eq!(listing.lineage(), known.lineage());
+        assert_eq!(places(&listing, &[4, 17_996]), [(0, 9_001)]);
+        assert_eq!((listing.uids().last(), known.uids().last()), (Some(9_001), Some(8_999)));
+        let between = |first, last, above| listing.has_emails_between(EmailId(first), EmailId(last), above);
+        assert!(between(4, 4, 9_000) && between(1, 9, 0) && !between(4, 4, 9_001) && !between(5, 9, 4));
+
+        // One that came between, or is of another email: what was known of the UIDs is no longer right.
+        for odd in [row(6, 3), MessageRow { email: EmailId(1), ..row(4, 3) }, row(9_000, 3), row(8_998, 3)] {
+            let mut other = Listing::clone(&listing);
+            let delta = Delta { as_of: ModSeq(3), changed: vec![odd], ..Delta::default() };
+            other.apply(&delta);
+            assert_ne!(other.lineage(), listing.lineage());
+            assert!(other.uids().contains(delta.changed[0].uid));
+        }
+        assert_ne!(Gathering::new(at, ModSeq(1)).listing().lineage(), known.lineage());
     }
 }

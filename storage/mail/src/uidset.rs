@@ -3,6 +3,10 @@
 use schema::page::{PAGE_UIDS, Page, page_of};
 use std::ops::RangeInclusive;
 
+pub use self::bits::UidBits;
+
+mod bits;
+
 /// Runs in one page of 4,096 UIDs that cost more than a bitmap of it.
 const MANY: usize = 21;
 
@@ -216,6 +220,9 @@ impl UidSet {
         if self.is_empty() || other.is_empty() {
             return if self.is_empty() { other } else { self }.clone();
         }
+        if let Some(set) = self.by_words(other, |a, b| a | b) {
+            return set;
+        }
         let (mut a, mut b) = (self.ranges().peekable(), other.ranges().peekable());
         let mut builder = Builder::default();
         loop {
@@ -239,6 +246,9 @@ impl UidSet {
         }
         if other.is_empty() || self.spans_all_of(other) {
             return other.clone();
+        }
+        if let Some(set) = self.by_words(other, |a, b| a & b) {
+            return set;
         }
         let (mut a, mut b) = (self.ranges().peekable(), other.ranges().peekable());
         let mut builder = Builder::default();
@@ -264,6 +274,9 @@ impl UidSet {
         }
         if other.spans_all_of(self) {
             return UidSet::new();
+        }
+        if let Some(set) = self.by_words(other, |a, b| a & !b) {
+            return set;
         }
         let mut builder = Builder::default();
         if (self.len() as usize) < other.spans.len() {
@@ -395,12 +408,22 @@ impl Builder {
         }
     }
 
-    /// UIDs of one page, as a bitmap if they have many runs.
+    /// UIDs of one page.
     fn push_page(&mut self, uids: &[u32]) {
         let base = page_of(uids[0]) * PAGE_UIDS;
-        let mut words = Box::new([0u64; 64]);
-        for at in uids.iter().filter(|uid| **uid != 0).map(|uid| uid - base) {
+        let mut words = [0u64; 64];
+        for at in uids.iter().map(|uid| uid - base) {
             words[(at / 64) as usize] |= 1 << (at % 64);
+        }
+        self.push_words(base, &words);
+    }
+
+    /// The page that begins at a UID, as a bitmap if it has many runs.
+    fn push_words(&mut self, base: u32, words: &bits::Words) {
+        let mut words = Box::new(*words);
+        if base == 0 {
+            // UID 0 does not exist (RFC 9051 §2.3.1.1).
+            words[0] &= !1;
         }
         // Where one begins the bit before is not set.
         let begins = |(word, before): (&u64, &u64)| (word & !(word << 1 | before >> 63)).count_ones();

@@ -102,7 +102,7 @@ async fn lists(world: &World, emails: usize, random: &SeededRng) {
     let arguments = json!({"accountId": world::account(), "ids": [], "properties": asked::ROWS});
     let first = timed(world, "Email/get", arguments).await;
     println!("{:58} {:.0?}", "Email/get, for the first time", first.wall);
-    for _ in 0..CALLS / 3 {
+    for _ in 0..CALLS {
         let arguments = json!({"accountId": world::account(), "limit": 500, "position": "anywhere"});
         let ids =
             world.told("Email/query", asked::drawn(&arguments, emails - 500, random)).await["ids"].clone();

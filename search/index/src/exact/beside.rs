@@ -37,6 +37,37 @@ impl Candidates {
     }
 }
 
+/// A place where the first slot is.
+#[derive(Clone, Copy)]
+pub(super) struct First {
+    /// The number of the candidate.
+    pub(super) number: u32,
+    /// Where the row would begin.
+    pub(super) begin: u32,
+    pub(super) met: Met,
+}
+
+impl First {
+    /// All of them, term by term.
+    pub(super) fn all(
+        lookup: &Lookup<'_>,
+        slot: &Known,
+        candidates: &Candidates,
+    ) -> Result<Vec<First>, Error> {
+        let mut all = Vec::with_capacity(candidates.listed.len());
+        each(
+            lookup,
+            slot,
+            candidates,
+            |_| true,
+            |number, begin, met| {
+                all.push(First { number: number as u32, begin, met });
+            },
+        )?;
+        Ok(all)
+    }
+}
+
 /// A place where the row may begin.
 #[derive(Clone, Copy)]
 struct Place {
@@ -48,14 +79,15 @@ struct Place {
     met: Met,
 }
 
+/// Whether a slot is at a place.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Met {
+pub(super) enum Met {
     Nothing,
     Perhaps,
     Surely,
 }
 
-/// Places where the row may begin, by document.
+/// Places where the row may begin, by document: one by one, where documents are long for so few of them.
 pub(super) struct Places {
     places: Vec<Place>,
     /// Where those of each candidate begin.
@@ -64,23 +96,14 @@ pub(super) struct Places {
 
 impl Places {
     /// Where the first slot is.
-    pub(super) fn of(lookup: &Lookup<'_>, slot: &Known, candidates: &Candidates) -> Result<Places, Error> {
-        let mut places = Vec::new();
-        each(
-            lookup,
-            slot,
-            candidates,
-            |_| true,
-            |number, begin, met| {
-                let sure = met == Met::Surely;
-                places.push(Place { number: number as u32, begin, sure, met });
-            },
-        )?;
+    pub(super) fn of(firsts: Vec<First>, candidates: &Candidates) -> Places {
+        let place = |First { number, begin, met }| Place { number, begin, sure: met == Met::Surely, met };
+        let mut places: Vec<Place> = firsts.into_iter().map(place).collect();
         // Of each term they are in order.
         places.sort_by_key(|place| (place.number, place.begin));
         let mut out = Places { places, bounds: Vec::new() };
         out.bound(candidates);
-        Ok(out)
+        out
     }
 
     /// Leaves those where `has` says so, of the number of a candidate and a position.
@@ -137,7 +160,7 @@ impl Places {
 }
 
 /// Visits where the row would begin for each place of a slot, in the candidates that matter.
-fn each(
+pub(super) fn each(
     lookup: &Lookup<'_>,
     slot: &Known,
     candidates: &Candidates,

@@ -33,6 +33,11 @@ impl Docs {
         docs.iter().for_each(|doc| self.insert(*doc));
     }
 
+    /// Bytes of memory.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(self.words.as_slice())
+    }
+
     /// How many there are before each 64 documents.
     pub(crate) fn counts(&self) -> Vec<u32> {
         let mut sum = 0;
@@ -68,6 +73,17 @@ impl Docs {
 
     pub(crate) fn take_away(&mut self, other: &Docs) {
         self.words.iter_mut().zip(&other.words).for_each(|(a, b)| *a &= !b);
+    }
+
+    /// Visits them in order.
+    pub(crate) fn each(&self, mut visit: impl FnMut(DocId)) {
+        for (word, at) in self.words.iter().zip(0u32..) {
+            let mut left = *word;
+            while left != 0 {
+                visit(at * 64 + left.trailing_zeros());
+                left &= left - 1;
+            }
+        }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = DocId> + '_ {

@@ -4,18 +4,18 @@ use tantivy::DocSet as _;
 use tantivy::postings::TermInfo;
 use tantivy::schema::IndexRecordOption;
 
-use super::beside::{Candidates, Places, positions};
+use super::beside::{Candidates, First, Places, positions};
 use super::docs::Docs;
 use super::pattern::{Pattern, Slot};
-use super::terms::{Lookup, Noise, Terms, add_docs};
+use super::rows::Rows;
+use super::terms::{Lookup, Noise, Terms};
 use crate::Error;
 use crate::document::{named_term, written_term};
 use crate::fields::{Section, kind};
-use crate::lists::DocLists;
 use crate::reader::Segment;
 
 /// Where is searched.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Place<'a> {
     /// All values of a section.
     Section(Section),
@@ -23,6 +23,17 @@ pub(crate) enum Place<'a> {
     Written(Section),
     /// Values of the header field of this name.
     Named(&'a str),
+}
+
+impl Place<'_> {
+    /// The place, unless it is known by a name.
+    pub(crate) fn of_section(&self) -> Option<Place<'static>> {
+        match self {
+            Place::Section(section) => Some(Place::Section(*section)),
+            Place::Written(section) => Some(Place::Written(*section)),
+            Place::Named(_) => None,
+        }
+    }
 }
 
 /// Documents that match, and others that may.
@@ -35,6 +46,11 @@ pub(crate) struct Found {
 impl Found {
     pub(crate) fn none(documents: u32) -> Found {
         Found { sure: Docs::none(documents), maybe: Docs::none(documents) }
+    }
+
+    /// Bytes of memory.
+    pub(crate) fn bytes(&self) -> usize {
+        self.sure.bytes() + self.maybe.bytes()
     }
 
     /// What one or the other finds.
@@ -76,7 +92,7 @@ pub(crate) fn find(
     if name.is_some()
         && let Some(odd) = lookup.term(kind::ODD)?
     {
-        add_docs(&lookup.inverted, &odd, &mut found.maybe)?;
+        lookup.add_docs(&odd, &mut found.maybe)?;
     }
     found.sure.keep(scope);
     found.maybe.keep(scope);
@@ -87,7 +103,7 @@ pub(crate) fn find(
 fn all_with(lookup: &Lookup<'_>, term: &str) -> Result<Found, Error> {
     let mut found = Found::none(lookup.segment.reader.max_doc());
     if let Some(info) = lookup.term(term)? {
-        add_docs(&lookup.inverted, &info, &mut found.sure)?;
+        lookup.add_docs(&info, &mut found.sure)?;
     }
     Ok(found)
 }
@@ -100,6 +116,11 @@ pub(super) struct Known {
 }
 
 impl Known {
+    /// Whether it may be in a run that is no word.
+    pub(super) fn has_noise(&self) -> bool {
+        self.noise.as_ref().is_some_and(|noise| !noise.docs.is_empty())
+    }
+
     /// About how many documents it is in.
     fn cost(&self) -> u64 {
         let noise = self.noise.as_ref().map_or(0, |noise| u64::from(noise.docs.len()));
@@ -134,7 +155,7 @@ fn row(lookup: &Lookup<'_>, slots: &[Slot], name: Option<&str>, scope: &Docs) ->
 /// One slot alone: positions do not matter.
 fn anywhere(lookup: &Lookup<'_>, known: &Known) -> Result<Found, Error> {
     let mut found = Found::none(lookup.segment.reader.max_doc());
-    let mut lists = DocLists::new(&lookup.inverted);
+    let mut lists = lookup.lists();
     for info in &known.terms {
         lists.each(info, |docs| found.sure.insert_all(docs))?;
     }
@@ -155,7 +176,24 @@ fn in_place(lookup: &Lookup<'_>, known: &[Known], name: Option<&str>, scope: &Do
     }
     let candidates = Candidates::of(candidates);
     let Some((first, rest)) = known.split_first() else { return Ok(found) };
-    let mut places = Places::of(lookup, first, &candidates)?;
+    let firsts = First::all(lookup, first, &candidates)?;
+    let mut insert = |(at, sure): (usize, bool)| {
+        let doc = candidates.listed()[at];
+        if sure { found.sure.insert(doc) } else { found.maybe.insert(doc) }
+    };
+    if name.is_none()
+        && let Some(mut rows) = Rows::of(&firsts, &candidates)
+    {
+        for one in rest {
+            rows.keep(lookup, one, &candidates)?;
+            if rows.is_empty() {
+                break;
+            }
+        }
+        rows.found().for_each(&mut insert);
+        return Ok(found);
+    }
+    let mut places = Places::of(firsts, &candidates);
     if let Some(name) = name {
         let values = Values::read(lookup, name, &candidates)?;
         places.retain(&candidates, |at, position| values.have(at, position));
@@ -166,17 +204,14 @@ fn in_place(lookup: &Lookup<'_>, known: &[Known], name: Option<&str>, scope: &Do
             break;
         }
     }
-    for (at, sure) in places.found() {
-        let doc = candidates.listed()[at];
-        if sure { found.sure.insert(doc) } else { found.maybe.insert(doc) }
-    }
+    places.found().for_each(&mut insert);
     Ok(found)
 }
 
 /// Those of the candidates that have a term of the slot.
 fn narrowed(lookup: &Lookup<'_>, known: &Known, candidates: &Docs) -> Result<Docs, Error> {
     let mut out = Docs::none(lookup.segment.reader.max_doc());
-    let (count, mut lists) = (candidates.len(), DocLists::new(&lookup.inverted));
+    let (count, mut lists) = (candidates.len(), lookup.lists());
     for info in &known.terms {
         if info.doc_freq / 8 <= count {
             lists.each(info, |docs| out.insert_all(docs))?;

@@ -1,12 +1,13 @@
 //! Substrings, exactly (RFC 9051 §6.4.4).
 //!
 //! A needle is cut into units as the texts were ([`pattern`]); in each segment each unit becomes the terms it may be
-//! part of ([`terms`]); documents that have them at neighbouring positions match ([`matcher`], [`beside`]).
+//! part of ([`terms`]); documents that have them at neighbouring positions match ([`matcher`], [`beside`], [`rows`]).
 
 mod beside;
 mod docs;
 mod matcher;
 mod pattern;
+mod rows;
 mod terms;
 
 use schema::EmailId;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tantivy::InvertedIndexReader;
+use tantivy::directory::FileSlice;
 use tantivy::postings::TermInfo;
 
 use super::docs::Docs;
@@ -16,6 +17,8 @@ use crate::reader::Segment;
 
 /// Words that a slot may be; with more of them the slot tells nothing, and what else matches is looked at.
 const MOST: usize = 20_000;
+/// The same where it is known that they are all the words that have the text, and none has to be looked at.
+const MOST_KNOWN: usize = 200_000;
 /// So many words are looked at sooner than another list of them is read.
 const FEW: usize = 8;
 /// Words that are walked over in the time that it takes to look one up by its number.
@@ -122,9 +125,20 @@ impl<'a> Lookup<'a> {
         Ok(found.map_or(Terms::Any, |terms| Terms::These { terms, noise: Some(noise) }))
     }
 
+    /// Adds the documents of a term.
+    pub(crate) fn add_docs(&self, info: &TermInfo, docs: &mut Docs) -> Result<(), Error> {
+        self.lists().each(info, |found| docs.insert_all(found))
+    }
+
+    /// Lists of documents of the field.
+    pub(crate) fn lists(&self) -> DocLists<'_> {
+        DocLists::new(&self.inverted, self.segment.lists(self.segment.fields.exact(self.section)))
+    }
+
     /// Positions of the field.
     pub(crate) fn positions(&self) -> PositionLists<'_> {
-        PositionLists::new(&self.inverted, self.segment.positions(self.section))
+        let lists = self.segment.lists(self.segment.fields.exact(self.section));
+        PositionLists::new(&self.inverted, lists, self.segment.positions(self.section))
     }
 
     /// Words that contain the text, or, where the right end is closed, end with it; none if they are too many.
@@ -133,9 +147,11 @@ impl<'a> Lookup<'a> {
         let Some(infos) = self.segment.infos(self.section) else { return Ok(Some(Vec::new())) };
         let mut infos = infos.reader();
         if is_gram(text, open_right) {
-            let terms: Result<Vec<TermInfo>, Error> =
-                ordinals.into_iter().take(MOST + 1).map(|ordinal| infos.get(ordinal)).collect();
-            return Ok(Some(terms?).filter(|terms| terms.len() <= MOST));
+            return ordinals
+                .into_iter()
+                .map(|ordinal| infos.get(ordinal))
+                .collect::<Result<_, _>>()
+                .map(Some);
         }
         if ordinals.len() > self.inverted.terms().num_terms() / STEPS {
             return self.walked(text, open_right);
@@ -178,7 +194,8 @@ impl<'a> Lookup<'a> {
     fn ordinals(&self, text: &str, open_right: bool) -> Result<Option<Vec<u64>>, Error> {
         let wanted = wanted(text, open_right);
         if wanted.is_empty() {
-            return self.segment.grams.words_with(self.section, text, MOST);
+            let terms = self.inverted.terms().num_terms();
+            return self.segment.grams.words_with(self.section, text, terms, MOST_KNOWN);
         }
         let mut out: Option<Vec<u64>> = None;
         for gram in wanted {
@@ -225,7 +242,7 @@ impl<'a> Lookup<'a> {
         let inverted = self.segment.reader.inverted_index(self.segment.fields.noise)?;
         let mut docs = Docs::none(self.segment.reader.max_doc());
         if let Some(info) = inverted.terms().get(term.as_bytes())? {
-            add_docs(&inverted, &info, &mut docs)?;
+            add_docs(&inverted, self.segment.lists(self.segment.fields.noise), &info, &mut docs)?;
         }
         Ok(docs)
     }
@@ -235,7 +252,7 @@ impl<'a> Lookup<'a> {
         let inverted = self.segment.reader.inverted_index(self.segment.fields.noise)?;
         let prefix = format!("{}{text}", self.section.letter());
         let mut docs = Docs::none(self.segment.reader.max_doc());
-        let mut lists = DocLists::new(&inverted);
+        let mut lists = DocLists::new(&inverted, self.segment.lists(self.segment.fields.noise));
         let mut stream = inverted.terms().range().ge(prefix.as_bytes()).into_stream()?;
         while stream.advance() && stream.key().starts_with(prefix.as_bytes()) {
             lists.each(stream.value(), |found| docs.insert_all(found))?;
@@ -274,8 +291,9 @@ fn wanted(text: &str, open_right: bool) -> Vec<Gram> {
 /// Adds the documents of a term.
 pub(crate) fn add_docs(
     inverted: &InvertedIndexReader,
+    lists: FileSlice,
     info: &TermInfo,
     docs: &mut Docs,
 ) -> Result<(), Error> {
-    DocLists::new(inverted).each(info, |found| docs.insert_all(found))
+    DocLists::new(inverted, lists).each(info, |found| docs.insert_all(found))
 }

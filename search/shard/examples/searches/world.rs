@@ -17,7 +17,7 @@ use segments::Segments;
 
 const ACCOUNT: AccountId = AccountId(7);
 /// MiB of an index that are kept in memory, as a node has them by default.
-const CACHE: u64 = 64;
+const CACHE: u64 = 256;
 
 pub(crate) struct World {
     pub(crate) db: Database,
@@ -49,10 +49,9 @@ impl World {
         self.mail.open(self.at).await.unwrap().uids.len()
     }
 
-    /// A store of mail and a reader of the index that remember nothing.
-    pub(crate) fn fresh(&self) -> (mail::Store, Searcher) {
+    /// A store of mail and a reader of the index that remember nothing yet.
+    pub(crate) fn fresh(&self, cache: FileCache) -> (mail::Store, Searcher) {
         let mail = mail_store(&self.db, &self.blobs, &self.clock);
-        let cache = cache();
         (mail.clone(), Searcher::new(self.segments.clone(), mail, cache, self.clock.clone()))
     }
 
@@ -67,15 +66,25 @@ impl World {
         let held = leases.situation(&[duty.kind]).await.unwrap().fence(duty);
         leases.release(held.as_slice()).await.unwrap();
         let fence = leases.take(me, &[duty]).await.unwrap()[0];
-        let (cache, attachments) = (cache(), Arc::new(NoAttachments));
+        let (cache, attachments) = (of_files(), Arc::new(NoAttachments));
         let (segments, clock) = (self.segments.clone(), self.clock.clone());
         Indexer::new(segments, self.mail.clone(), cache, attachments, clock, Options::default()).shard(fence)
     }
 }
 
-fn cache() -> FileCache {
+/// What keeps parts of files and no answers: each search is made.
+pub(crate) fn of_files() -> FileCache {
+    FileCache::of_files(bytes())
+}
+
+/// As a node has it.
+pub(crate) fn of_all() -> FileCache {
+    FileCache::new(bytes())
+}
+
+fn bytes() -> u64 {
     let mib = std::env::var("GODWIT_SEARCHES_CACHE").ok().and_then(|mib| mib.parse().ok()).unwrap_or(CACHE);
-    FileCache::new(mib << 20)
+    mib << 20
 }
 
 fn mail_store(db: &Database, blobs: &blob::Store, clock: &SharedClock) -> mail::Store {

@@ -118,6 +118,8 @@ struct Scene {
     world: World,
     random: Random,
     mailboxes: Vec<MailboxRef>,
+    /// What mailboxes hold is remembered before each search, so that documents become UIDs by tables.
+    remembers: bool,
     fence: Fence,
     shard: Shard,
 }
@@ -133,7 +135,7 @@ impl Scene {
         }
         let fence = world.take(world.me).await;
         let shard = world.indexer.shard(fence);
-        Scene { world, random, mailboxes, fence, shard }
+        Scene { world, random, mailboxes, remembers: seed % 2 == 1, fence, shard }
     }
 
     fn mailbox(&self) -> MailboxRef {
@@ -199,6 +201,9 @@ impl Scene {
     async fn check(&self, seed: u64) {
         for _ in 0..=self.random.below(3) {
             let (at, filter) = (self.mailbox(), self.random.filter(2));
+            if self.remembers {
+                self.world.mail.tally(at).await.unwrap();
+            }
             self.world.agree(at, &filter, &format!("seed {seed}")).await;
             if self.random.below(8) == 0 {
                 self.world

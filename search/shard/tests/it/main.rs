@@ -5,4 +5,5 @@
 mod agrees;
 mod damage;
 mod lives;
+mod places;
 mod world;

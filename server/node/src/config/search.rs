@@ -18,7 +18,7 @@ pub(crate) struct Search {
     /// Mail that is indexed and published at once, about; several times as much memory is taken meanwhile. Since v0.1
     #[schemars(with = "String")]
     pub(crate) batch: ByteSize,
-    /// Memory for parts of the index that were read. Since v0.1
+    /// Memory for parts of the index that were read, and for answers, which are an eighth of it. Since v0.1
     #[schemars(with = "String")]
     pub(crate) cache: ByteSize,
 }
@@ -28,7 +28,7 @@ impl Default for Search {
         Self {
             interval: HumanDuration(Duration::from_millis(500)),
             batch: ByteSize(8 << 20),
-            cache: ByteSize(64 << 20),
+            cache: ByteSize(256 << 20),
         }
     }
 }

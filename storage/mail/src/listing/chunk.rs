@@ -74,8 +74,14 @@ impl Chunk {
         (begin..end).map(|at| self.row(at))
     }
 
-    /// Adds or replaces a message.
-    pub(super) fn put(&mut self, row: Row) {
+    /// Its UIDs, as runs.
+    pub(super) fn runs(&self) -> impl Iterator<Item = RangeInclusive<u32>> {
+        let runs = self.uids.chunk_by(|a, b| a.checked_add(1) == Some(*b));
+        runs.filter_map(|run| Some(*run.first()?..=*run.last()?))
+    }
+
+    /// Adds or replaces a message; whether its UID was that of the same email before.
+    pub(super) fn put(&mut self, row: Row) -> bool {
         let (at, is_new) = match self.uids.last().is_none_or(|last| *last < row.uid) {
             true => (self.uids.len(), true),
             false => match self.uids.binary_search(&row.uid) {
@@ -83,6 +89,7 @@ impl Chunk {
                 Err(at) => (at, true),
             },
         };
+        let is_same = !is_new && self.emails[at] == row.email;
         if is_new {
             self.uids.insert(at, row.uid);
             self.sets.insert(at, row.set);
@@ -97,6 +104,26 @@ impl Chunk {
         self.ends = Some((low.min(row.email), high.max(row.email)));
         let around = &self.emails[at.saturating_sub(1)..self.emails.len().min(at + 2)];
         self.unordered |= !around.is_sorted();
+        is_same
+    }
+
+    /// Whether some of its emails are between two.
+    pub(super) fn may_have_emails(&self, first: EmailId, last: EmailId) -> bool {
+        self.ends.is_some_and(|(low, high)| low <= last && first <= high)
+    }
+
+    /// Emails of messages above a UID.
+    pub(super) fn emails_above(&self, uid: u32) -> impl Iterator<Item = EmailId> {
+        self.emails[self.uids.partition_point(|other| *other <= uid)..].iter().copied()
+    }
+
+    /// Visits messages whose emails are in a table, each by the email's place there and its own UID.
+    pub(super) fn each_of(&self, table: &Table<'_>, visit: &mut impl FnMut(usize, u32)) {
+        for (email, uid) in self.emails.iter().zip(&self.uids) {
+            if let Some(at) = table.find(*email) {
+                visit(at, *uid);
+            }
+        }
     }
 
     /// Whether some of the UIDs are between its first and its last.
@@ -108,7 +135,9 @@ impl Chunk {
     pub(super) fn remove(&mut self, gone: &UidSet) {
         let left: Vec<Row> = self.rows().filter(|row| !gone.contains(row.uid)).collect();
         *self = Chunk::default();
-        left.into_iter().for_each(|row| self.put(row));
+        for row in left {
+            self.put(row);
+        }
     }
 
     /// Adds the UIDs of those of the emails that are there. These are in order, and so is what is added.
@@ -139,39 +168,42 @@ impl Chunk {
 
     /// Where many were delivered at once, emails of the same moment are in any order.
     fn uids_in_any_order(&self, emails: &[EmailId], out: &mut Vec<u32>) {
-        let table = Table::of(emails);
-        let there = self.emails.iter().zip(&self.uids).filter(|(email, _)| table.has(**email));
-        out.extend(there.map(|(_, uid)| *uid));
+        self.each_of(&Table::of(emails), &mut |_, uid| out.push(uid));
     }
 }
 
-/// A set of emails that is asked for each message of a chunk: twice as many places as emails and more, each with an email
-/// that has it by its number or found those before it taken.
-struct Table {
-    places: Vec<Option<EmailId>>,
+/// Emails that are asked for each message of a chunk: twice as many places as emails and more, each with the place of an
+/// email among them that has it by its number or found those before it taken.
+pub(super) struct Table<'a> {
+    emails: &'a [EmailId],
+    places: Vec<u32>,
     shift: u32,
 }
 
-impl Table {
-    fn of(emails: &[EmailId]) -> Table {
+/// No email.
+const FREE: u32 = u32::MAX;
+
+impl Table<'_> {
+    pub(super) fn of(emails: &[EmailId]) -> Table<'_> {
         let bits = (emails.len() * 2 + 1).next_power_of_two().trailing_zeros();
-        let mut table = Table { places: vec![None; 1 << bits], shift: u64::BITS - bits };
-        for email in emails {
+        let mut table = Table { emails, places: vec![FREE; 1 << bits], shift: u64::BITS - bits };
+        for (email, at) in emails.iter().zip(0..FREE) {
             let place = table.place(*email);
-            table.places[place] = Some(*email);
+            table.places[place] = at;
         }
         table
     }
 
-    fn has(&self, email: EmailId) -> bool {
-        self.places[self.place(email)].is_some()
+    /// Where the email is among them.
+    pub(super) fn find(&self, email: EmailId) -> Option<usize> {
+        Some(self.places[self.place(email)]).filter(|at| *at != FREE).map(|at| at as usize)
     }
 
-    /// Where the email is, or would be.
+    /// Where the email's place is, or would be.
     fn place(&self, email: EmailId) -> usize {
         // The golden ratio: what differs anywhere differs in the highest bits.
         let mut at = (email.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> self.shift) as usize;
-        while self.places[at].is_some_and(|other| other != email) {
+        while self.places[at] != FREE && self.emails[self.places[at] as usize] != email {
             at = (at + 1) & (self.places.len() - 1);
         }
         at
@@ -199,8 +231,11 @@ mod tests {
         for rows in [in_order, mixed] {
             let mut chunk = Chunk::default();
             // Those in the middle come last.
-            rows.iter().filter(|row| row.uid % 20 != 0).for_each(|row| chunk.put(*row));
-            rows.iter().filter(|row| row.uid % 20 == 0).for_each(|row| chunk.put(*row));
+            let late = |row: &&Row| row.uid.is_multiple_of(20);
+            for row in rows.iter().filter(|row| !late(row)).chain(rows.iter().filter(late)) {
+                assert!(!chunk.put(*row), "it is new");
+                assert!(chunk.put(*row), "the same again");
+            }
             assert!(chunk.rows().eq(rows.iter().copied()));
             for step in [1, 3, 50, 400] {
                 let emails: Vec<EmailId> = (0..600).step_by(step).map(EmailId).collect();
@@ -215,7 +250,9 @@ mod tests {
     #[test]
     fn what_is_gone_is_not_found() {
         let mut chunk = Chunk::default();
-        (1..=9).for_each(|n| chunk.put(row(n * 2, u64::from(n))));
+        for n in 1..=9 {
+            chunk.put(row(n * 2, u64::from(n)));
+        }
         let gone = UidSet::from_ranges([4..=5, 18..=40]);
         assert!(chunk.may_have(&gone) && !chunk.may_have(&UidSet::from_ranges([1..=1, 19..=40])));
         chunk.remove(&gone);
