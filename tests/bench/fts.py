@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Full-text search beside Dovecot with Xapian: the same mailbox of real mail, the same needles, over IMAP.
 
-  fts.py --node target/release/godwit [--corpus FOLDER] [--needles 200] [--count N] [--markdown FILE]
+  fts.py --node target/release/godwit [--corpus FOLDER] [--needles 200] [--count N] [--times N] [--markdown FILE]
 
 The index is made of all messages at once: by Godwit's node when `search rebuild` asks for it (CPU of the whole node from
 the request to the new edition, its reads of the mail and its publications included), by `doveadm index` otherwise (CPU of
@@ -35,6 +35,7 @@ ap.add_argument("--node", required=True, help="the release binary")
 ap.add_argument("--corpus", default=os.path.expanduser("~/.cache/godwit/spam-assassin"))
 ap.add_argument("--needles", type=int, default=200)
 ap.add_argument("--count", type=int, default=0, help="so many messages of it, all if 0")
+ap.add_argument("--times", type=int, default=1, help="each message so often, the others with every third line another's")
 ap.add_argument("--markdown", help="also write the table to this file")
 a = ap.parse_args()
 MULTI = 20
@@ -49,6 +50,18 @@ def messages():
         if lines and lines[0].startswith(b"From "):
             lines = lines[1:]
         yield b"\r\n".join(line.removesuffix(b"\r") for line in lines)
+
+
+def more(mails):
+    """As many once more, and so on: of plain text every third line is that of another message."""
+    r, bodies = random.Random(11), [mail.partition(b"\r\n\r\n") for mail in mails]
+    plain = [b"content-transfer-encoding: base64" not in mail.lower() for mail in mails]
+    lines = [line for (_, _, body), is_plain in zip(bodies, plain) if is_plain for line in body.split(b"\r\n") if len(line) > 20]
+    for number in range(1, a.times):
+        for (head, end, body), is_plain in zip(bodies, plain):
+            if is_plain:
+                body = b"\r\n".join(r.choice(lines) if r.randrange(3) == 0 else line for line in body.split(b"\r\n"))
+            yield b"X-Round: %d\r\n" % number + head + end + body
 
 
 def needles(mails):
@@ -210,6 +223,7 @@ try:
         running.append(server)
     mails = list(messages())
     asked = needles(mails)
+    mails += more(mails)
     print(f"{len(mails)} messages, {sum(map(len, mails)) / 1e6:.1f} MB; {len(asked)} needles; load {os.getloadavg()[0]:.1f}\n")
     print("| what | Godwit | Dovecot with Xapian | ratio | aim |\n|---|---|---|---|---|", flush=True)
     for server in servers:
