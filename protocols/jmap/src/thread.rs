@@ -115,10 +115,9 @@ async fn changed_threads(call: &Call, arguments: Object) -> Result<Object, Fail>
     }
     // One that nobody sees any more is gone, whatever the log says.
     let looked: Vec<ThreadId> = folded.created.union(&folded.updated).map(|id| ThreadId(*id)).collect();
-    let found: BTreeMap<ThreadId, Vec<Email>> =
-        services.threads(&access, &looked).await?.into_iter().collect();
+    let (_, found) = emails_of(services, &access, looked.clone()).await?;
     for id in looked {
-        if !found.contains_key(&id) {
+        if found.get(&id).is_none_or(Vec::is_empty) {
             folded.updated.remove(&id.0);
             if !folded.created.remove(&id.0) {
                 folded.destroyed.insert(id.0);

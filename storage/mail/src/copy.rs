@@ -98,6 +98,10 @@ impl Store {
             quota::check_in(txn, to.account, octets, sources.len() as u64).await?;
         }
         let mut leaving = Leaving::default();
+        // Within an account what goes is seen where it goes to.
+        if from.account != to.account {
+            leaving.note_hidden();
+        }
         for source in sources {
             if !copied.pairs.is_empty() && pace::is_spent(txn) {
                 copied.next = Some(source.uid.get());

@@ -283,6 +283,10 @@ impl<'a> Page<'a> {
                 self.remove(row).await?;
             }
         }
+        if matches!(edit.place, Place::Nowhere) {
+            // Copies that stay are in mailboxes that are being emptied, or not the caller's.
+            self.farewell.note_hidden();
+        }
         Ok(())
     }
 

@@ -87,6 +87,9 @@ pub(crate) async fn remove_in(
     needed: SystemFlags,
 ) -> Result<(UidSet, Option<Uid>), Error> {
     let mut leaving = Leaving::default();
+    if !needed.contains(SystemFlags::DELETED) {
+        leaving.note_hidden();
+    }
     let (mut looked_at, mut left) = (0, None);
     'page: for window in uids.chunks(pace::WINDOW) {
         for message in messages::wholes_in(txn, at, window).await? {
@@ -130,6 +133,12 @@ impl Leaving {
         quota::count_in(txn, account, -i64::try_from(record.size).unwrap_or(i64::MAX), -1);
         self.gone.insert(uid.get());
         self.farewell.bid_in(store, txn, account, record).await
+    }
+
+    /// Notes that emails of which other copies stay may be seen no longer: those may be marked for removal, or in a mailbox
+    /// that is being emptied, and what goes was seen.
+    pub(crate) fn note_hidden(&mut self) {
+        self.farewell.note_hidden();
     }
 
     /// Logs that they vanished, and what became of their emails; returns their UIDs.
@@ -198,6 +207,7 @@ impl Farewell {
             log.emails.extend(more.emails);
             log.threads.extend(more.threads);
             log.threads_ended_or_begun.extend(more.threads_ended_or_begun);
+            log.shows_or_hides |= more.shows_or_hides;
         }
     }
 

@@ -15,7 +15,7 @@ use kv::fault::Plan;
 use proptest::prelude::*;
 use schema::records::mail::ChangeKind;
 use schema::{EmailId, Flags, MailboxId, ModSeq, SystemFlags};
-use support::{ACCOUNT, World, world};
+use support::{ACCOUNT, OTHER, World, world};
 
 const SEEN: SystemFlags = SystemFlags::SEEN;
 
@@ -201,6 +201,27 @@ async fn mailboxes_are_arranged() {
     w.store.remove_mailbox(ACCOUNT, a.id, false).await.unwrap();
     assert!(matches!(w.store.remove_mailbox(ACCOUNT, inbox, true).await, Err(Error::Reserved(_))));
     w.sound().await;
+}
+
+/// A copy that is marked for removal stays and is seen by nobody (RFC 8621 §4.1.1): its thread has an email less.
+#[tokio::test]
+async fn what_leaves_may_have_been_all_that_was_seen() {
+    let w = world(9).await;
+    let [inbox, archive] = [w.mailbox(ACCOUNT, "INBOX").await, w.mailbox(ACCOUNT, "Archive").await];
+    let away = w.mailbox(OTHER, "INBOX").await;
+    let within = w.mailbox(ACCOUNT, "Junk").await;
+    for (to, hides) in [(away, true), (within, false)] {
+        let uid = w.append(inbox, "Subject: a").await;
+        let uids: UidSet = [uid].into_iter().collect();
+        let copied = w.store.copy(inbox, &uids, archive).await.unwrap().pairs[0].1;
+        let marked = FlagChange::Add(system(SystemFlags::DELETED));
+        w.store.store_flags(archive, &[copied].into_iter().collect(), &marked, None).await.unwrap();
+        let since = w.store.state(ACCOUNT).await.unwrap();
+        w.store.move_(inbox, &uids, to).await.unwrap();
+        let log = changes::log::read(&w.db, ACCOUNT, since, 10).await.unwrap();
+        let told = log.entries.iter().any(|(_, entry)| entry.shows_or_hides);
+        assert_eq!(told, hides, "{:?}", log.entries);
+    }
 }
 
 /// What the log says a client has to look at again, since a moment.

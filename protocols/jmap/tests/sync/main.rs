@@ -17,10 +17,11 @@ use world::World;
 
 const ROUNDS: usize = 30;
 
-/// So many, or as `GODWIT_SEEDS` says.
+/// So many, or as `GODWIT_SEEDS` says: `2000`, or others, `500..1000`.
 fn seeds(few: u64) -> std::ops::Range<u64> {
-    let said = std::env::var("GODWIT_SEEDS").ok().and_then(|seeds| seeds.parse().ok());
-    0..said.unwrap_or(few)
+    let said = std::env::var("GODWIT_SEEDS").unwrap_or_default();
+    let (from, to) = said.split_once("..").unwrap_or(("0", &said));
+    from.parse().unwrap_or(0)..to.parse().unwrap_or(few)
 }
 
 #[tokio::test]

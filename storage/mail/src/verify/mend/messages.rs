@@ -217,6 +217,7 @@ impl Store {
         }
         let Some((at, _)) = copies.first().copied() else { return Ok(0) };
         let (mut leaving, mut removed) = (Leaving::default(), 0);
+        leaving.note_hidden();
         for (_, uid) in copies.into_iter().filter(|(other, _)| *other == at) {
             let Some(record) = message(txn, at, uid).await?.known() else { continue };
             let values = values_of(txn, account, &record).await?;
