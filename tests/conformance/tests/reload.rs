@@ -2,13 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends where it fails")]
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use harness::{Http, Line, binary, wait};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use servers::process::free_ports;
 
 /// A `godwit serve` that is killed when dropped.
 struct Served {
@@ -26,10 +26,6 @@ impl Drop for Served {
     }
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 /// Writes a new certificate and returns it in DER.
 fn certify(dir: &Path) -> Vec<u8> {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
@@ -41,7 +37,7 @@ fn certify(dir: &Path) -> Vec<u8> {
 impl Served {
     fn start() -> (Self, Vec<u8>) {
         let dir = tempfile::tempdir().unwrap();
-        let (imaps, admin) = (free_port(), free_port());
+        let [imaps, admin] = free_ports();
         let certificate = certify(dir.path());
         configure(dir.path(), (imaps, admin), "", "");
         let mut command = Command::new(binary().unwrap());

@@ -1,13 +1,14 @@
 //! A node whose store is not there: what it says, and where.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use harness::{Node, NodeOptions, binary};
+use servers::process::free_ports;
 
 /// A `godwit serve` that is killed when dropped.
 struct Served(Child);
@@ -58,7 +59,7 @@ fn foundationdb(dir: &Path, library: &str) -> anyhow::Result<String> {
 #[test]
 fn a_store_that_is_not_there_is_said_by_the_probes() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
-    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let [port] = free_ports();
     let _node = serve(dir.path(), &foundationdb(dir.path(), "/nowhere/libfdb_c.so")?, Some(port))?;
     let ready = get(port, "/readyz")?;
     ensure!(ready.starts_with("HTTP/1.1 503") && ready.contains("/nowhere/libfdb_c.so"), "{ready}");

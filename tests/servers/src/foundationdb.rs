@@ -3,13 +3,14 @@
 //! upgraded, in `GODWIT_FDB_NEXT`.
 
 use std::fs::OpenOptions;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::process::free_port;
 
 /// How long a cluster may take to form, on a machine that does other things too.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -68,7 +69,7 @@ pub fn cluster_of(
 pub fn cluster_at(installed: &Installed, places: Vec<Place>, configuration: &str) -> Cluster {
     let dir = tempfile::tempdir().unwrap();
     // Bound all at once, so that they differ.
-    let listeners: Vec<_> = places.iter().map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let listeners: Vec<_> = places.iter().map(|_| free_port()).collect();
     let ports: Vec<u16> = listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
     drop(listeners);
     let coordinators = places.iter().zip(&ports).filter(|(place, _)| place.coordinates);

@@ -1,5 +1,6 @@
 //! A server as a child process that ends with its value.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -55,11 +56,22 @@ impl Drop for Process {
     }
 }
 
-/// Ports of this machine that nobody listens on.
+/// Ports of this machine that nobody listens on, for servers that are started later, and again on the same. They are below
+/// those that Linux gives away by itself (`ip_local_port_range`, from 32768), one of which would by then be somebody's.
 pub fn free_ports<const N: usize>() -> [u16; N] {
-    let sockets: [TcpListener; N] =
-        std::array::from_fn(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+    // Bound all at once, so that they differ.
+    let sockets: [TcpListener; N] = std::array::from_fn(|_| free_port());
     sockets.map(|socket| socket.local_addr().unwrap().port())
+}
+
+/// One such port, held.
+pub(crate) fn free_port() -> TcpListener {
+    let chances = std::iter::repeat_with(|| RandomState::new().build_hasher().finish());
+    chances
+        .take(1000)
+        .map(|chance| u16::try_from(chance % 22_000).unwrap() + 10_000)
+        .find_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok())
+        .expect("no port is free")
 }
 
 /// What a server says to a request, to its end.
