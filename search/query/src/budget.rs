@@ -1,5 +1,6 @@
 //! What a query may cost.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use runtime::SharedClock;
@@ -33,34 +34,33 @@ const STEP: u64 = 256;
 /// What reading a stored summary costs, in bytes: that of an ordinary message.
 pub(crate) const SUMMARY: u64 = 512;
 
-/// A budget being spent.
+/// A budget being spent, by one or by several looks that go on at once.
 pub struct Spending {
     budget: Budget,
     clock: SharedClock,
     began: Duration,
-    spent: u64,
-    since_pause: u64,
+    spent: AtomicU64,
+    since_pause: AtomicU64,
 }
 
 impl Spending {
     /// Begins to spend.
     pub fn new(budget: Budget, clock: SharedClock) -> Self {
         let began = clock.monotonic();
-        Spending { budget, clock, began, spent: 0, since_pause: 0 }
+        Spending { budget, clock, began, spent: AtomicU64::new(0), since_pause: AtomicU64::new(0) }
     }
 
     /// Pays for `bytes` read; 0 for a look at a row. Lets other tasks run now and then.
     ///
     /// # Errors
     /// When the budget is used up.
-    pub async fn pay(&mut self, bytes: u64) -> Result<(), BudgetExceeded> {
-        self.spent += bytes;
-        self.since_pause += bytes.max(STEP);
-        if self.spent > self.budget.bytes {
+    pub async fn pay(&self, bytes: u64) -> Result<(), BudgetExceeded> {
+        let (step, relaxed) = (bytes.max(STEP), Ordering::Relaxed);
+        if self.spent.fetch_add(bytes, relaxed).saturating_add(bytes) > self.budget.bytes {
             return Err(BudgetExceeded);
         }
-        if self.since_pause >= BETWEEN_PAUSES {
-            self.since_pause = 0;
+        if self.since_pause.fetch_add(step, relaxed).saturating_add(step) >= BETWEEN_PAUSES {
+            self.since_pause.store(0, relaxed);
             if self.clock.monotonic().saturating_sub(self.began) > self.budget.time {
                 return Err(BudgetExceeded);
             }
@@ -80,13 +80,13 @@ mod tests {
     async fn bytes_and_time_end_it() {
         let clock = Arc::new(ManualClock::new(Timestamp(0)));
         let budget = Budget { bytes: 1 << 20, time: Duration::from_secs(5) };
-        let mut spending = Spending::new(budget, clock.clone());
+        let spending = Spending::new(budget, clock.clone());
         for _ in 0..4 {
             spending.pay(1 << 18).await.unwrap();
         }
         assert_eq!(spending.pay(1).await, Err(BudgetExceeded));
 
-        let mut spending = Spending::new(budget, clock.clone());
+        let spending = Spending::new(budget, clock.clone());
         clock.advance(Duration::from_secs(6));
         assert_eq!(spending.pay(1 << 18).await, Err(BudgetExceeded));
     }

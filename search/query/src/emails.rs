@@ -5,9 +5,8 @@ use mail::{Email, MailboxRef, MessageRow};
 use runtime::SharedClock;
 use schema::{AccountId, EmailId, Flags, MailboxId, ModSeq};
 
-use crate::message::Message;
 use crate::plan::Ledger;
-use crate::scan::matches;
+use crate::scan::matching;
 use crate::{Budget, EmailHits, Error, Filter, SearchIndex, Spending};
 
 /// Emails read at once.
@@ -33,15 +32,15 @@ impl EmailQuery<'_> {
     /// # Errors
     /// [`Error::Budget`] when it would cost too much; else the store's.
     pub async fn search(&self, within: &[EmailId], filter: &Filter) -> Result<Vec<EmailId>, Error> {
-        let mut ledger = Ledger::new(Spending::new(self.budget, self.clock.clone()));
-        self.found(within.to_vec(), filter, &mut ledger).await
+        let ledger = Ledger::new(Spending::new(self.budget, self.clock.clone()));
+        self.found(within.to_vec(), filter, &ledger).await
     }
 
     fn found<'b>(
         &'b self,
         within: Vec<EmailId>,
         filter: &'b Filter,
-        ledger: &'b mut Ledger,
+        ledger: &'b Ledger,
     ) -> BoxFuture<'b, Result<Vec<EmailId>, Error>> {
         async move {
             if let Filter::And(filters) = filter {
@@ -61,12 +60,13 @@ impl EmailQuery<'_> {
                 }
                 None => (Vec::new(), within),
             };
+            // What an email says is the same in every mailbox.
+            let at = MailboxRef { account: self.account, mailbox: MailboxId(0) };
             for page in open.chunks(PAGE) {
-                for email in self.store.emails(self.account, page).await? {
-                    if self.holds(&email, filter, ledger).await? {
-                        found.push(email.id);
-                    }
-                }
+                let emails = self.store.emails(self.account, page).await?;
+                let rows: Vec<MessageRow> = emails.iter().map(row_of).collect();
+                let those = matching(self.store, at, &rows, filter, ledger).await?;
+                found.extend(those.into_iter().map(|row| row.email));
             }
             found.sort_unstable();
             found.dedup();
@@ -74,25 +74,19 @@ impl EmailQuery<'_> {
         }
         .boxed()
     }
+}
 
-    async fn holds(&self, email: &Email, filter: &Filter, ledger: &mut Ledger) -> Result<bool, Error> {
-        // What an email says is the same in every mailbox.
-        let row = MessageRow {
-            uid: 0,
-            modseq: ModSeq::default(),
-            email: email.id,
-            thread: email.thread,
-            flags: Flags::none(),
-            internal_date: email.received,
-            save_date: email.received,
-            size: email.size,
-            blob: email.blob,
-        };
-        let at = MailboxRef { account: self.account, mailbox: MailboxId(0) };
-        match matches(&mut Message::new(self.store, at, &row), filter, ledger).await {
-            // Gone while we looked.
-            Err(Error::Mail(mail::Error::NotFound)) => Ok(false),
-            holds => holds,
-        }
+/// As if it lay somewhere.
+fn row_of(email: &Email) -> MessageRow {
+    MessageRow {
+        uid: 0,
+        modseq: ModSeq::default(),
+        email: email.id,
+        thread: email.thread,
+        flags: Flags::none(),
+        internal_date: email.received,
+        save_date: email.received,
+        size: email.size,
+        blob: email.blob,
     }
 }

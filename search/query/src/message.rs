@@ -31,7 +31,7 @@ impl<'a> Message<'a> {
         Self { row, store, at, summary: None, header: None, body: None }
     }
 
-    async fn summary(&mut self, spending: &mut Spending) -> Result<Arc<Summary>, Error> {
+    async fn summary(&mut self, spending: &Spending) -> Result<Arc<Summary>, Error> {
         if let Some(summary) = &self.summary {
             return Ok(Arc::clone(summary));
         }
@@ -42,7 +42,7 @@ impl<'a> Message<'a> {
     }
 
     /// The header, to be looked at as a whole: paid for each time, not only when it is read.
-    async fn header(&mut self, spending: &mut Spending) -> Result<Bytes, Error> {
+    async fn header(&mut self, spending: &Spending) -> Result<Bytes, Error> {
         let size = self.summary(spending).await?.header_size.min(HEADER);
         spending.pay(size).await?;
         if let Some(header) = &self.header {
@@ -54,7 +54,7 @@ impl<'a> Message<'a> {
     }
 
     /// The message, to be decoded as a whole: paid for each time, not only when it is read.
-    async fn whole(&mut self, spending: &mut Spending) -> Result<Bytes, Error> {
+    async fn whole(&mut self, spending: &Spending) -> Result<Bytes, Error> {
         let size = self.row.size.min(BODY);
         spending.pay(size).await?;
         if let Some(body) = &self.body {
@@ -66,7 +66,7 @@ impl<'a> Message<'a> {
     }
 
     /// When it was sent, in seconds since 1970 on the clock of its writer; when it arrived if it does not say.
-    pub(crate) async fn sent_there(&mut self, spending: &mut Spending) -> Result<i64, Error> {
+    pub(crate) async fn sent_there(&mut self, spending: &Spending) -> Result<i64, Error> {
         let summary = self.summary(spending).await?;
         let zone = summary.envelope.date.as_deref().map_or(0, zone_seconds);
         Ok(summary.sent.map_or(self.row.internal_date, |ms| ms.div_euclid(1000) + zone))
@@ -77,7 +77,7 @@ impl<'a> Message<'a> {
         &mut self,
         field: &Field,
         needle: &Needle,
-        spending: &mut Spending,
+        spending: &Spending,
     ) -> Result<bool, Error> {
         let summary = self.summary(spending).await?;
         let envelope = &summary.envelope;
@@ -90,11 +90,7 @@ impl<'a> Message<'a> {
     }
 
     /// Whether any header field contains the text.
-    pub(crate) async fn header_has(
-        &mut self,
-        needle: &Needle,
-        spending: &mut Spending,
-    ) -> Result<bool, Error> {
+    pub(crate) async fn header_has(&mut self, needle: &Needle, spending: &Spending) -> Result<bool, Error> {
         let header = self.header(spending).await?;
         Ok(headers::fields(&header).any(|f| text_has(&haystack::line(&f), needle)))
     }
@@ -104,7 +100,7 @@ impl<'a> Message<'a> {
         &mut self,
         needle: &Needle,
         hints: bool,
-        spending: &mut Spending,
+        spending: &Spending,
     ) -> Result<bool, Error> {
         let summary = self.summary(spending).await?;
         let message = self.whole(spending).await?;

@@ -81,9 +81,7 @@ impl Planner<'_> {
                     Plan { least: within.difference(&plan.most), most: within.difference(&plan.least) }
                 }
                 Filter::Uids(uids) => Plan::exactly(within.intersection(uids)),
-                Filter::System(flags) => {
-                    Plan::exactly(self.flags(*flags, within, &mut ledger.spending).await?)
-                }
+                Filter::System(flags) => Plan::exactly(self.flags(*flags, within, &ledger.spending).await?),
                 Filter::Keyword(keyword) => {
                     let carriers = self.store.with_keyword(self.at, keyword).await?;
                     ledger.spending.pay(scan_cost(&carriers)).await?;
@@ -165,12 +163,7 @@ impl Planner<'_> {
         Ok(plan)
     }
 
-    async fn flags(
-        &self,
-        flags: SystemFlags,
-        within: &UidSet,
-        spending: &mut Spending,
-    ) -> Result<UidSet, Error> {
+    async fn flags(&self, flags: SystemFlags, within: &UidSet, spending: &Spending) -> Result<UidSet, Error> {
         let mut uids = within.clone();
         for flag in flags.iter() {
             let listed = self.store.with_flag(self.at, flag).await?;

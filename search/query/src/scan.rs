@@ -1,7 +1,8 @@
 //! The answer: candidates of the plan, and for what it leaves open a look at each message.
 
 use futures::future::{BoxFuture, FutureExt};
-use mail::{MailboxRef, UidSet};
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use mail::{MailboxRef, MessageRow, UidSet};
 use runtime::SharedClock;
 
 use crate::message::Message;
@@ -10,6 +11,10 @@ use crate::{Budget, Error, Filter, SearchIndex, Spending};
 
 /// Rows read at once.
 const PAGE: usize = 500;
+/// Looks that go on at a time.
+const TOGETHER: usize = 16;
+/// Messages of more bytes are looked at one after the other, since they are held in memory.
+const SMALL: u64 = 256 << 10;
 
 /// Where and at what cost is searched.
 pub struct Query<'a> {
@@ -42,24 +47,58 @@ pub async fn search(query: &Query<'_>, filter: &Filter) -> Result<UidSet, Error>
     // They come between those that are sure: added one by one, each would have the whole set made anew.
     let mut fitting = Vec::new();
     for page in open.chunks(PAGE) {
-        for row in &query.store.messages_at(query.mailbox, page).await? {
-            let mut message = Message::new(query.store, query.mailbox, row);
-            match matches(&mut message, filter, &mut ledger).await {
-                Ok(true) => fitting.push(row.uid),
-                // Gone while we looked.
-                Ok(false) | Err(Error::Mail(mail::Error::NotFound)) => {}
-                Err(error) => return Err(error),
-            }
-        }
+        let rows = query.store.messages_at(query.mailbox, page).await?;
+        let those = matching(query.store, query.mailbox, &rows, filter, &ledger).await?;
+        fitting.extend(those.into_iter().map(|row| row.uid));
     }
     found.extend(fitting);
     Ok(found)
 }
 
-pub(crate) fn matches<'a>(
+/// Those of the messages that match, by a look at each where the ledger does not say.
+pub(crate) async fn matching<'a>(
+    store: &mail::Store,
+    at: MailboxRef,
+    rows: &'a [MessageRow],
+    filter: &Filter,
+    ledger: &Ledger,
+) -> Result<Vec<&'a MessageRow>, Error> {
+    let (small, large): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.size <= SMALL);
+    let looks = small.into_iter().map(|row| look(store, at, row, filter, ledger).boxed());
+    let mut found = together(looks.collect()).await?;
+    for row in large {
+        found.extend(look(store, at, row, filter, ledger).await?);
+    }
+    Ok(found)
+}
+
+/// What looks find, some of them at a time: what messages say may be far away.
+pub(crate) async fn together<T>(
+    looks: Vec<BoxFuture<'_, Result<Option<T>, Error>>>,
+) -> Result<Vec<T>, Error> {
+    let found: Vec<Option<T>> = stream::iter(looks).buffered(TOGETHER).try_collect().await?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// The message if it matches.
+async fn look<'a>(
+    store: &mail::Store,
+    at: MailboxRef,
+    row: &'a MessageRow,
+    filter: &Filter,
+    ledger: &Ledger,
+) -> Result<Option<&'a MessageRow>, Error> {
+    match matches(&mut Message::new(store, at, row), filter, ledger).await {
+        // Gone while we looked.
+        Err(Error::Mail(mail::Error::NotFound)) => Ok(None),
+        fits => Ok(fits?.then_some(row)),
+    }
+}
+
+fn matches<'a>(
     message: &'a mut Message<'_>,
     filter: &'a Filter,
-    ledger: &'a mut Ledger,
+    ledger: &'a Ledger,
 ) -> BoxFuture<'a, Result<bool, Error>> {
     async move {
         // For each key: a program may have many.
@@ -91,20 +130,20 @@ pub(crate) fn matches<'a>(
             Filter::System(flags) => row.flags.has(*flags),
             Filter::Keyword(keyword) => row.flags.keywords.contains(keyword),
             Filter::Arrived(range) => range.contains(&row.internal_date),
-            Filter::Sent(range) => range.contains(&message.sent_there(&mut ledger.spending).await?),
+            Filter::Sent(range) => range.contains(&message.sent_there(&ledger.spending).await?),
             Filter::Saved(range) => range.contains(&row.save_date),
             Filter::Larger(size) => row.size > *size,
             Filter::Smaller(size) => row.size < *size,
-            Filter::Header(field, needle) => message.field_has(field, needle, &mut ledger.spending).await?,
-            Filter::Body(needle) => message.body_has(needle, false, &mut ledger.spending).await?,
+            Filter::Header(field, needle) => message.field_has(field, needle, &ledger.spending).await?,
+            Filter::Body(needle) => message.body_has(needle, false, &ledger.spending).await?,
             Filter::Text(needle) => {
-                message.header_has(needle, &mut ledger.spending).await?
-                    || message.body_has(needle, false, &mut ledger.spending).await?
+                message.header_has(needle, &ledger.spending).await?
+                    || message.body_has(needle, false, &ledger.spending).await?
             }
-            Filter::BodyOrHint(needle) => message.body_has(needle, true, &mut ledger.spending).await?,
+            Filter::BodyOrHint(needle) => message.body_has(needle, true, &ledger.spending).await?,
             Filter::TextOrHint(needle) => {
-                message.header_has(needle, &mut ledger.spending).await?
-                    || message.body_has(needle, true, &mut ledger.spending).await?
+                message.header_has(needle, &ledger.spending).await?
+                    || message.body_has(needle, true, &ledger.spending).await?
             }
             // What fits the words the plan has found.
             Filter::Fuzzy(_, exactly) => matches(message, exactly, ledger).await?,

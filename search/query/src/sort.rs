@@ -4,11 +4,16 @@ use std::cmp::Ordering;
 
 use content_mail::address::{Address, Mailbox};
 use content_mail::{Summary, sort_key};
+use futures::future::FutureExt as _;
 use mail::{MessageRow, Run, UidSet};
 
 use crate::budget::SUMMARY;
+use crate::scan::together;
 use crate::text::decoded;
 use crate::{Error, Query, Relevancy, Spending};
+
+/// Rows read at once.
+const PAGE: usize = 500;
 
 /// By what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,16 +80,14 @@ pub async fn sort_by_relevancy(
     {
         return by_index(query, uids, *criterion, by).await;
     }
-    let mut spending = Spending::new(query.budget, query.clock.clone());
+    let spending = Spending::new(query.budget, query.clock.clone());
     let mut valued: Vec<(Vec<Value>, u32)> = Vec::new();
     let (mut next, last) = (uids.first(), uids.last().unwrap_or(0));
     while let Some(first) = next.filter(|first| *first <= last) {
-        let page = query.store.messages(query.mailbox, first..=last, 500).await?;
-        for row in page.rows.iter().filter(|row| uids.contains(row.uid)) {
-            spending.pay(0).await?;
-            let values = values(query, row, criteria, relevancy, &mut spending).await;
-            valued.extend(unless_gone(values)?.map(|values| (values, row.uid)));
-        }
+        let page = query.store.messages(query.mailbox, first..=last, PAGE).await?;
+        let rows = page.rows.iter().filter(|row| uids.contains(row.uid));
+        let looks = rows.map(|row| look(query, row, criteria, relevancy, &spending).boxed());
+        valued.extend(together(looks.collect()).await?);
         next = page.next;
     }
     valued.sort_by(|(a, m), (b, n)| compare(a, b, criteria).then(m.cmp(n)));
@@ -112,7 +115,7 @@ async fn by_index(
     criterion: SortCriterion,
     by: mail::SortKey,
 ) -> Result<Vec<u32>, Error> {
-    let mut spending = Spending::new(query.budget, query.clock.clone());
+    let spending = Spending::new(query.budget, query.clock.clone());
     let order = query.store.sorted(query.mailbox, by).await?;
     let runs: Box<dyn Iterator<Item = Run<'_>> + Send> =
         if criterion.reverse { Box::new(order.runs().rev()) } else { Box::new(order.runs()) };
@@ -122,7 +125,7 @@ async fn by_index(
         sorted.extend(run.uids.iter().copied().filter(|uid| uids.contains(*uid)));
         if run.cut && sorted.len() > begin + 1 {
             let alike = sorted.split_off(begin);
-            sorted.extend(among_themselves(query, &mut spending, alike, criterion).await?);
+            sorted.extend(among_themselves(query, &spending, alike, criterion).await?);
         }
     }
     Ok(sorted)
@@ -131,27 +134,34 @@ async fn by_index(
 /// Messages in order by all of what decides.
 async fn among_themselves(
     query: &Query<'_>,
-    spending: &mut Spending,
-    uids: Vec<u32>,
+    spending: &Spending,
+    mut uids: Vec<u32>,
     criterion: SortCriterion,
 ) -> Result<Vec<u32>, Error> {
+    uids.sort_unstable();
+    let criteria = [criterion];
+    let (criteria, relevancy) = (&criteria, &Relevancy::default());
     let mut valued = Vec::with_capacity(uids.len());
-    for uid in uids {
-        spending.pay(0).await?;
-        let values = async {
-            let row = query.store.message(query.mailbox, uid).await?;
-            values(query, &row, &[criterion], &Relevancy::default(), spending).await
-        };
-        valued.extend(unless_gone(values.await)?.map(|values| (values, uid)));
+    for page in uids.chunks(PAGE) {
+        let rows = query.store.messages_at(query.mailbox, page).await?;
+        let looks = rows.iter().map(|row| look(query, row, criteria, relevancy, spending).boxed());
+        valued.extend(together(looks.collect()).await?);
     }
     valued.sort_by(|(a, m), (b, n)| compare(a, b, &[criterion]).then(m.cmp(n)));
     Ok(valued.into_iter().map(|(_, uid)| uid).collect())
 }
 
-/// Nothing for a message that went while we looked.
-fn unless_gone<T>(found: Result<T, Error>) -> Result<Option<T>, Error> {
-    match found {
-        Ok(found) => Ok(Some(found)),
+/// What decides where the message is; nothing if it went while we looked.
+async fn look(
+    query: &Query<'_>,
+    row: &MessageRow,
+    criteria: &[SortCriterion],
+    relevancy: &Relevancy,
+    spending: &Spending,
+) -> Result<Option<(Vec<Value>, u32)>, Error> {
+    spending.pay(0).await?;
+    match values(query, row, criteria, relevancy, spending).await {
+        Ok(values) => Ok(Some((values, row.uid))),
         Err(Error::Mail(mail::Error::NotFound)) => Ok(None),
         Err(error) => Err(error),
     }
@@ -168,7 +178,7 @@ async fn values(
     row: &MessageRow,
     criteria: &[SortCriterion],
     relevancy: &Relevancy,
-    spending: &mut Spending,
+    spending: &Spending,
 ) -> Result<Vec<Value>, Error> {
     let of_row = |key: SortKey| match key {
         SortKey::Arrival => Some(Value::Number(row.internal_date)),

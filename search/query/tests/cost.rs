@@ -3,18 +3,22 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a test that can not go on says so
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use godwit_query::{
     Budget, Error, Field, Filter, Needle, NoIndex, Query, SortCriterion, SortKey, search, sort,
 };
+use kv::fault::{FaultBackend, Plan};
 use mail::{Incoming, MailboxRef, Role, UidSet};
-use runtime::{ManualClock, SeededRng, SharedClock, SharedRng, Timestamp};
+use runtime::{ManualClock, SeededRng, SharedClock, SharedRng, SystemClock, Timestamp};
 use schema::keys::mail::StructureKey;
 use schema::{AccountId, Flags, SystemFlags};
+use tokio::time::Instant;
 
 const ACCOUNT: AccountId = AccountId(7);
 
 struct World {
+    faults: Arc<FaultBackend>,
     store: mail::Store,
     inbox: MailboxRef,
     clock: SharedClock,
@@ -26,7 +30,9 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         let clock: SharedClock = Arc::new(ManualClock::new(Timestamp::from_secs(1_800_000_000)));
         let rng: SharedRng = Arc::new(SeededRng::new(3));
-        let db = kv::memory::database();
+        let memory = Arc::new(kv::memory::Memory::new());
+        let faults = Arc::new(FaultBackend::new(memory, rng.clone(), Plan::NONE));
+        let db = kv::Database::new(faults.clone(), SystemClock::shared(), rng.clone());
         let options = blob::Options::default();
         let blobs = blob::Store::open(dir.path(), db.clone(), clock.clone(), rng.clone(), options).unwrap();
         let feed = Arc::new(changes::LocalFeed::new());
@@ -34,7 +40,7 @@ impl World {
         let made = &store;
         db.transact("test", |txn| async move { made.provision_in(&txn, ACCOUNT).await }).await.unwrap();
         let mailbox = store.with_role(ACCOUNT, Role::Inbox).await.unwrap().unwrap();
-        World { store, inbox: MailboxRef { account: ACCOUNT, mailbox }, clock, _dir: dir }
+        World { faults, store, inbox: MailboxRef { account: ACCOUNT, mailbox }, clock, _dir: dir }
     }
 
     async fn append(&self, message: String) -> u32 {
@@ -106,6 +112,29 @@ async fn a_large_text_is_searched_to_its_end() {
     world.append(format!("Subject: x\r\n\r\n{}needle\r\n", "some line of text\r\n".repeat(100_000))).await;
     assert_eq!(world.found(&Filter::Body(Needle::new("Needle")), 1 << 30).await, Some(1));
     assert_eq!(world.found(&Filter::Body(Needle::new("thread")), 1 << 30).await, Some(0));
+}
+
+/// A store behind a network answers them all at once.
+#[tokio::test(start_paused = true)]
+async fn messages_are_looked_at_together() {
+    let world = World::new().await;
+    let to = Filter::Header(Field::Named("To".into()), Needle::new("someone"));
+    let by_to = [SortCriterion { key: SortKey::To, reverse: false }];
+    let mut took = Vec::new();
+    for count in [1, 63] {
+        for n in 0..count {
+            world.append(format!("To: someone@{n}.test\r\n\r\nx\r\n")).await;
+        }
+        world.faults.set_read_time(Duration::from_millis(100));
+        let begun = Instant::now();
+        let within = world.store.open(world.inbox).await.unwrap().uids;
+        let query = world.query(&within, 1 << 20);
+        let found = search(&query, &to).await.unwrap();
+        assert_eq!(sort(&query, &found, &by_to).await.unwrap().len(), within.len() as usize);
+        took.push(begun.elapsed());
+        world.faults.set_read_time(Duration::ZERO);
+    }
+    assert!(took[0] > Duration::from_millis(300) && took[1] < 4 * took[0], "{took:?}");
 }
 
 /// As when another session expunges a message between the look at its row and the look at its summary.

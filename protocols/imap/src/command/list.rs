@@ -46,9 +46,9 @@ pub(crate) async fn run(session: &mut Session, list: &List, kind: ListKind) -> O
     // RFC 3501 §6.3.9: a `%` at the end of LSUB tells what lies above subscriptions.
     let level = kind == ListKind::Lsub && patterns.iter().any(Pattern::ends_in_level);
     // All before the first is told: a client that reads slowly does not use the budget up.
-    let (mut wanted, mut spending) = (Vec::new(), session.spending());
+    let (mut wanted, spending) = (Vec::new(), session.spending());
     for (name, what) in names {
-        if matches_any(&patterns, &name, &mut spending).await? {
+        if matches_any(&patterns, &name, &spending).await? {
             wanted.push((name, what));
         }
     }
@@ -60,7 +60,7 @@ pub(crate) async fn run(session: &mut Session, list: &List, kind: ListKind) -> O
 }
 
 /// Whether a name matches. Both may be long, and there may be many of both.
-async fn matches_any(patterns: &[Pattern], name: &str, spending: &mut Spending) -> Result<bool, Stop> {
+async fn matches_any(patterns: &[Pattern], name: &str, spending: &Spending) -> Result<bool, Stop> {
     for pattern in patterns {
         spending.pay(pattern.cost(name)).await?;
         if pattern.matches(name) {
@@ -231,11 +231,11 @@ mod tests {
         let many: Vec<_> = (0..100).map(|_| pattern(&"*x".repeat(1000))).collect();
         let name = "x/".repeat(500);
         let clock = runtime::SystemClock::shared();
-        let mut spending = Spending::new(Budget { bytes: 1 << 20, ..Budget::default() }, clock);
-        assert!(matches_any(&few, "bee", &mut spending).await.unwrap());
-        assert!(!matches_any(&few, "a/b", &mut spending).await.unwrap());
+        let spending = Spending::new(Budget { bytes: 1 << 20, ..Budget::default() }, clock);
+        assert!(matches_any(&few, "bee", &spending).await.unwrap());
+        assert!(!matches_any(&few, "a/b", &spending).await.unwrap());
         let limit = |stop| matches!(stop, Stop::Reply(reply) if reply.code == Some(Code::Limit));
-        assert!(matches_any(&many, &name, &mut spending).await.is_err_and(limit));
+        assert!(matches_any(&many, &name, &spending).await.is_err_and(limit));
         assert!(limit(Stop::from(BudgetExceeded)));
     }
 }

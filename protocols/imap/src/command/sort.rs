@@ -116,7 +116,7 @@ fn held(message: &ThreadMessage) -> u64 {
 async fn messages(session: &Session, found: &UidSet, uid: bool) -> Result<Vec<ThreadMessage>, Stop> {
     let selected = selected(session)?;
     let mail = &session.services().mail;
-    let mut spending = session.spending();
+    let spending = session.spending();
     let mut messages = Vec::new();
     let (mut next, last) = (found.first(), found.last().unwrap_or(0));
     while let Some(first) = next.filter(|first| *first <= last) {

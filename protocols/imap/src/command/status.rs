@@ -56,7 +56,7 @@ async fn deleted_storage(session: &Session, mailbox: MailboxRef) -> Result<u64, 
     const NEAR: u32 = 32;
     let mail = &session.services().mail;
     let deleted = mail.with_flag(mailbox, SystemFlags::DELETED).await?;
-    let (mut size, mut spending) = (0, session.spending());
+    let (mut size, spending) = (0, session.spending());
     let mut ranges = deleted.ranges().peekable();
     while let Some(range) = ranges.next() {
         let (first, mut last) = range.into_inner();

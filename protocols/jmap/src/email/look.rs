@@ -54,7 +54,7 @@ pub(crate) async fn look(
     access: &Access,
     filter: &Filter<Condition>,
     by_relevance: bool,
-    spending: &mut Spending,
+    spending: &Spending,
 ) -> Result<Known, Fail> {
     let (texts, asked) = (filter::texts(filter), filter::asked(filter));
     if texts.is_empty() && !asked.smime {
@@ -97,7 +97,7 @@ pub(crate) async fn learn(
     call: &Call,
     account: AccountId,
     catalog: &Remembered,
-    spending: &mut Spending,
+    spending: &Spending,
 ) -> Result<(), Fail> {
     loop {
         match call.services().mail.learn_traits(account, catalog, SUMMARIES).await? {

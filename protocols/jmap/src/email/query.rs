@@ -206,17 +206,17 @@ async fn changed_results(
 /// Works out the results, and reads off them what is wished.
 async fn found(call: &Call, access: &Access, wanted: Arc<Wanted>, wish: Wish) -> Result<Found, Fail> {
     let clock = call.services().clock.clone();
-    let mut spending = Spending::new(call.server.options.query_budget, clock);
+    let spending = Spending::new(call.server.options.query_budget, clock);
     let by_relevance = order::is_by_relevance(&wanted.sort);
     let known = match &wanted.filter {
-        Some(filter) => look::look(call, access, filter, by_relevance, &mut spending).await?,
+        Some(filter) => look::look(call, access, filter, by_relevance, &spending).await?,
         None => Known::default(),
     };
     let (looked, known) = (known.as_of, Arc::new(known));
     for _ in 0..results::TRIES {
         let catalog = call.services().catalog(access).await?;
         if wanted.wants_traits() {
-            look::learn(call, access.account, &catalog, &mut spending).await?;
+            look::learn(call, access.account, &catalog, &spending).await?;
         }
         let found = off_catalog(catalog, Arc::clone(&wanted), Arc::clone(&known), wish.clone()).await?;
         let Some(mut found) = found else { continue };

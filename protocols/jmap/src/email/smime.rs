@@ -208,7 +208,7 @@ pub(super) async fn find_out(
     access: &Access,
     id: EmailId,
     deeply: bool,
-    spending: &mut Spending,
+    spending: &Spending,
 ) -> Result<Option<Findings>, Fail> {
     let summary = match call.services().mail.summary(access.account, id).await {
         Err(mail::Error::NotFound) => return Ok(None),

@@ -37,6 +37,8 @@ const COUNTS: [&str; 4] = ["totalEmails", "unreadEmails", "totalThreads", "unrea
 struct Kept {
     state: String,
     objects: Objects,
+    /// What it was told of, and not that it is gone. It may be gone by the time that it is asked for.
+    told: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -142,21 +144,23 @@ impl Client {
         assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len(), "{context}");
         assert!(most.is_none_or(|most| all.len() as u64 <= most), "{context}");
         let properties = &told["updatedProperties"];
-        let known = &self.of(kind).objects;
-        assert!(created.iter().all(|id| !known.contains_key(id)), "{context}");
+        let known = &self.of(kind).told;
+        assert!(created.iter().all(|id| !known.contains(id)), "{context}");
         if kind == "Mailbox" {
-            assert!(updated.iter().all(|id| known.contains_key(id)), "{context}");
+            assert!(updated.iter().all(|id| known.contains(id)), "{context}");
             assert!(properties.is_null() || *properties == json!(COUNTS), "{context}");
         }
         let whole = if kind == "Email" { json!(PROPERTIES) } else { Value::Null };
         let some = if properties.is_array() { properties.clone() } else { whole.clone() };
-        let (_, made) = self.get(world, kind, json!(created), whole).await;
+        let (_, made) = self.get(world, kind, json!(&created), whole).await;
         let (_, changed) = self.get(world, kind, json!(updated), some).await;
         let there: BTreeSet<String> = changed.iter().map(id_of).collect();
         let kept = self.of(kind);
         for id in destroyed.iter().chain(updated.iter().filter(|id| !there.contains(*id))) {
             kept.objects.remove(id);
         }
+        kept.told.extend(created);
+        kept.told.retain(|id| !destroyed.contains(id));
         for object in made.into_iter().chain(changed) {
             let known = kept.objects.entry(id_of(&object)).or_insert_with(|| json!({}));
             known.as_object_mut().unwrap().extend(object.as_object().unwrap().clone());
@@ -250,5 +254,6 @@ fn id_of(object: &Value) -> String {
 }
 
 fn keep((state, list): (String, Vec<Value>)) -> Kept {
-    Kept { state, objects: list.into_iter().map(|object| (id_of(&object), object)).collect() }
+    let objects: Objects = list.into_iter().map(|object| (id_of(&object), object)).collect();
+    Kept { state, told: objects.keys().cloned().collect(), objects }
 }
