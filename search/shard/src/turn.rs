@@ -302,7 +302,14 @@ impl Shard {
         // What was deleted meanwhile is still in what was made: they are merged again.
         if merge.of.iter().all(|segment| before.segments.contains(segment)) {
             let publisher = Publisher { shared: &shared, fence: &self.fence, edition: merge.edition, before };
-            work.manifest = Some(publisher.merged(&merge.of, built).await?);
+            match publisher.merged(&merge.of, built).await {
+                // Another edition has taken its place meanwhile: nobody waits for what was made.
+                Err(Error::Segments(segments::Error::Moved(_))) => {
+                    work.forget();
+                    self.looked = None;
+                }
+                published => work.manifest = Some(published?),
+            }
         }
         Ok(Turn::More)
     }
