@@ -6,11 +6,8 @@ use runtime::SharedClock;
 use schema::{AccountId, EmailId, Flags, MailboxId, ModSeq};
 
 use crate::plan::Ledger;
-use crate::scan::matching;
+use crate::scan::{PAGE, matching};
 use crate::{Budget, EmailHits, Error, Filter, SearchIndex, Spending};
-
-/// Emails read at once.
-const PAGE: usize = 500;
 
 /// Where and at what cost is searched.
 pub struct EmailQuery<'a> {

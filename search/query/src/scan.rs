@@ -10,7 +10,7 @@ use crate::plan::{Ledger, Plan, Planner};
 use crate::{Budget, Error, Filter, SearchIndex, Spending};
 
 /// Rows read at once.
-const PAGE: usize = 500;
+pub(crate) const PAGE: usize = 500;
 /// Looks that go on at a time.
 const TOGETHER: usize = 16;
 /// Messages of more bytes are looked at one after the other, since they are held in memory.

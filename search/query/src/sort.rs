@@ -8,12 +8,9 @@ use futures::future::FutureExt as _;
 use mail::{MessageRow, Run, UidSet};
 
 use crate::budget::SUMMARY;
-use crate::scan::together;
+use crate::scan::{PAGE, together};
 use crate::text::decoded;
 use crate::{Error, Query, Relevancy, Spending};
-
-/// Rows read at once.
-const PAGE: usize = 500;
 
 /// By what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -303,9 +303,9 @@ impl Shard {
         if merge.of.iter().all(|segment| before.segments.contains(segment)) {
             let publisher = Publisher { shared: &shared, fence: &self.fence, edition: merge.edition, before };
             match publisher.merged(&merge.of, built).await {
-                // Another edition has taken its place meanwhile: nobody waits for what was made.
+                // Another edition has taken its place meanwhile: nobody waits for what was made. What is there is read anew.
                 Err(Error::Segments(segments::Error::Moved(_))) => {
-                    work.forget();
+                    work.manifest = None;
                     self.looked = None;
                 }
                 published => work.manifest = Some(published?),
