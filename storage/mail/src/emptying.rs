@@ -127,7 +127,7 @@ impl Store {
             let Ok(MessageKey { uid, .. }) = MessageKey::decode(key) else { continue };
             let record = MessageRecord::from_bytes(value)?;
             txn.clear(&MembershipKey { account, email: record.email, mailbox, uid }.encode());
-            farewell.bid_in(self, txn, account, &record).await?;
+            farewell.bid_in(self, txn, account, &[&record]).await?;
             messages += 1;
             octets += record.size;
         }

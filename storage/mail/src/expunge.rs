@@ -1,6 +1,10 @@
 //! Messages that go (RFC 9051 §6.4.3, §6.4.9), and emails that go with their last message.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use changes::Kinds;
+use futures::future::try_join_all;
+use futures::try_join;
 use kv::Transaction;
 use schema::codec::PENDING;
 use schema::keys::mail::{
@@ -8,11 +12,11 @@ use schema::keys::mail::{
 };
 use schema::page::encode_ranges;
 use schema::records::mail::{ChangeKind, ChangeRecord, MessageRecord};
-use schema::{AccountId, Key, ModSeq, SystemFlags, Uid};
+use schema::{AccountId, BlobHash, EmailId, Key, ModSeq, SystemFlags, Uid};
 
 use crate::counters::Counters;
 use crate::index::{flag_numbers, update_flags_in};
-use crate::ingest::{edit_page_in, touch_in};
+use crate::ingest::{edit_pages_in, touch_in};
 use crate::messages::Whole;
 use crate::{Error, MailboxRef, Store, UidSet, mailbox, messages, pace, quota, thread};
 
@@ -29,6 +33,8 @@ pub struct Expunged {
 
 /// Messages of one transaction.
 const PAGE: usize = 500;
+/// Messages that are let go at once: the threads that end with so many fit a transaction, however long they were.
+const AT_ONCE: usize = 20;
 
 impl Store {
     /// Removes the messages that are marked `\Deleted` and, if `uids` are given, among those; as many as one transaction
@@ -37,44 +43,55 @@ impl Store {
     /// # Errors
     /// The store's.
     pub async fn expunge(&self, at: MailboxRef, uids: Option<&UidSet>) -> Result<Expunged, Error> {
-        let ((uids, next), version) =
-            self.db
-                .transact_versioned("mail.expunge", |txn| async move {
-                    self.expunge_page_in(&txn, at, uids).await
-                })
-                .await?;
-        if uids.is_empty() {
+        // Looked up apart: mail that comes into the mailbox undoes the transaction that removes them, which is to be as short as
+        // those that bring it, or it might never win.
+        let (wanted, next) =
+            &self.db.read("mail.marked", |txn| async move { marked_in(&txn, at, uids).await }).await?;
+        if wanted.is_empty() {
+            return Ok(Expunged::default());
+        }
+        let ((gone, left), version) = self
+            .db
+            .transact_versioned("mail.expunge", |txn| async move {
+                let txn = &txn;
+                let (_, removed) = try_join!(
+                    mailbox::record_in(txn, at),
+                    remove_in(self, txn, at, wanted, SystemFlags::DELETED)
+                )?;
+                Ok::<_, Error>(removed)
+            })
+            .await?;
+        let next = left.or(*next).map(Uid::get);
+        if gone.is_empty() {
             return Ok(Expunged { next, ..Expunged::default() });
         }
         self.tell(at.account, &[at.mailbox], version, Kinds::EXPUNGE);
-        Ok(Expunged { uids, modseq: ModSeq(version.version()), next })
+        Ok(Expunged { uids: gone, modseq: ModSeq(version.version()), next })
     }
+}
 
-    async fn expunge_page_in(
-        &self,
-        txn: &Transaction,
-        at: MailboxRef,
-        uids: Option<&UidSet>,
-    ) -> Result<(UidSet, Option<u32>), Error> {
-        mailbox::record_in(txn, at).await?;
-        let number = FlagNumber::system(SystemFlags::DELETED.bits().trailing_zeros());
-        let (begin, end) = FlagKey::range(at.account, at.mailbox, number, 0);
-        let mut rows = txn.range(&begin, &end).snapshot();
-        let (mut wanted, mut next) = (Vec::new(), None);
-        while let Some((key, _)) = rows.try_next().await? {
-            let uid = FlagKey::decode(&key)?.uid;
-            if uids.is_some_and(|uids| !uids.contains(uid.get())) {
-                continue;
-            }
-            if wanted.len() == PAGE {
-                next = Some(uid.get());
-                break;
-            }
-            wanted.push(uid);
+/// The first messages that are marked `\Deleted`, among `uids` if those are given, and where there are more of them.
+async fn marked_in(
+    txn: &Transaction,
+    at: MailboxRef,
+    uids: Option<&UidSet>,
+) -> Result<(Vec<Uid>, Option<Uid>), Error> {
+    mailbox::record_in(txn, at).await?;
+    let number = FlagNumber::system(SystemFlags::DELETED.bits().trailing_zeros());
+    let (begin, end) = FlagKey::range(at.account, at.mailbox, number, 0);
+    let mut rows = txn.range(&begin, &end).snapshot();
+    let mut marked = Vec::new();
+    while let Some((key, _)) = rows.try_next().await? {
+        let uid = FlagKey::decode(&key)?.uid;
+        if uids.is_some_and(|uids| !uids.contains(uid.get())) {
+            continue;
         }
-        let (gone, left) = remove_in(self, txn, at, &wanted, SystemFlags::DELETED).await?;
-        Ok((gone, left.map(Uid::get).or(next)))
+        if marked.len() == PAGE {
+            return Ok((marked, Some(uid)));
+        }
+        marked.push(uid);
     }
+    Ok((marked, None))
 }
 
 /// Removes messages that carry `needed`, as many as the transaction takes, and logs that they vanished. Those that are
@@ -90,17 +107,17 @@ pub(crate) async fn remove_in(
     if !needed.contains(SystemFlags::DELETED) {
         leaving.note_hidden();
     }
-    let (mut looked_at, mut left) = (0, None);
+    let (mut begun, mut left) = (false, None);
     'page: for window in uids.chunks(pace::WINDOW) {
-        for message in messages::wholes_in(txn, at, window).await? {
-            if looked_at > 0 && pace::is_spent(txn) {
-                left = Some(message.uid);
+        let mut going = messages::wholes_in(txn, at, window).await?;
+        going.retain(|message| message.record.system.contains(needed));
+        for some in going.chunks(AT_ONCE) {
+            if begun && pace::is_spent(txn) {
+                left = some.first().map(|message| message.uid);
                 break 'page;
             }
-            looked_at += 1;
-            if message.record.system.contains(needed) {
-                leaving.take_in(store, txn, at, &message).await?;
-            }
+            begun = true;
+            leaving.take_all_in(store, txn, at, some).await?;
         }
     }
     Ok((leaving.log_in(store, txn, at), left))
@@ -120,19 +137,38 @@ impl Leaving {
         store: &Store,
         txn: &Transaction,
         at: MailboxRef,
-        Whole { uid, record, values }: &Whole,
+        message: &Whole,
     ) -> Result<(), Error> {
-        let (MailboxRef { account, mailbox }, uid) = (at, *uid);
-        txn.clear(&MessageKey { account, mailbox, uid }.encode());
-        txn.clear(&OrderKey { account, mailbox, stamp: record.stamp, uid }.encode());
-        txn.clear(&MembershipKey { account, email: record.email, mailbox, uid }.encode());
-        edit_page_in(txn, at, uid, false).await?;
-        values.remove_in(txn, at, uid);
-        update_flags_in(txn, at, uid, &flag_numbers(record.system, &record.keywords), &[]);
-        Counters::of(record.system, record.size, -1).apply(txn, at);
-        quota::count_in(txn, account, -i64::try_from(record.size).unwrap_or(i64::MAX), -1);
-        self.gone.insert(uid.get());
-        self.farewell.bid_in(store, txn, account, record).await
+        self.take_all_in(store, txn, at, std::slice::from_ref(message)).await
+    }
+
+    /// Takes messages out of all that is kept per mailbox, and lets go their emails. What is read for one does not wait for
+    /// another.
+    async fn take_all_in(
+        &mut self,
+        store: &Store,
+        txn: &Transaction,
+        at: MailboxRef,
+        messages: &[Whole],
+    ) -> Result<(), Error> {
+        let MailboxRef { account, mailbox } = at;
+        let (mut octets, mut uids) = (0, Vec::with_capacity(messages.len()));
+        for Whole { uid, record, values } in messages {
+            let uid = *uid;
+            txn.clear(&MessageKey { account, mailbox, uid }.encode());
+            txn.clear(&OrderKey { account, mailbox, stamp: record.stamp, uid }.encode());
+            txn.clear(&MembershipKey { account, email: record.email, mailbox, uid }.encode());
+            values.remove_in(txn, at, uid);
+            update_flags_in(txn, at, uid, &flag_numbers(record.system, &record.keywords), &[]);
+            Counters::of(record.system, record.size, -1).apply(txn, at);
+            octets += i64::try_from(record.size).unwrap_or(i64::MAX);
+            self.gone.insert(uid.get());
+            uids.push(uid);
+        }
+        quota::count_in(txn, account, -octets, -(messages.len() as i64));
+        let records: Vec<&MessageRecord> = messages.iter().map(|message| &message.record).collect();
+        try_join!(edit_pages_in(txn, at, &uids, false), self.farewell.bid_in(store, txn, account, &records))?;
+        Ok(())
     }
 
     /// Notes that emails of which other copies stay may be seen no longer: those may be marked for removal, or in a mailbox
@@ -173,21 +209,26 @@ pub(crate) struct Farewell {
 }
 
 impl Farewell {
-    /// Lets go the email of a message that is in its mailbox no more: it goes too if no mailbox has it.
+    /// Lets go the emails of messages that are in their mailbox no more: one goes too if no mailbox has it.
     pub(crate) async fn bid_in(
         &mut self,
         store: &Store,
         txn: &Transaction,
         account: AccountId,
-        record: &MessageRecord,
+        records: &[&MessageRecord],
     ) -> Result<(), Error> {
-        match forget_in(store, txn, account, record).await? {
-            None => note(&mut self.updated, record),
-            Some(ended) => {
-                note(&mut self.destroyed, record);
-                self.destroyed.threads_ended_or_begun.extend(ended.then_some(record.thread.0));
+        // Of two copies of an email that go at once it is let go once.
+        let emails: BTreeMap<EmailId, &MessageRecord> =
+            records.iter().map(|record| (record.email, *record)).collect();
+        let kept = try_join_all(emails.keys().map(|email| is_kept_in(txn, account, *email))).await?;
+        let mut gone = Vec::new();
+        for (record, kept) in emails.into_values().zip(kept) {
+            note(if kept { &mut self.updated } else { &mut self.destroyed }, record);
+            if !kept {
+                gone.push(record);
             }
         }
+        self.destroyed.threads_ended_or_begun.extend(forget_in(store, txn, account, &gone).await?);
         Ok(())
     }
 
@@ -234,20 +275,37 @@ fn note(log: &mut ChangeRecord, record: &MessageRecord) {
     }
 }
 
-/// Removes the email if no mailbox has it any more. `None`: one still has; else whether its thread ended.
+/// Whether a mailbox has the email.
+async fn is_kept_in(txn: &Transaction, account: AccountId, email: EmailId) -> Result<bool, Error> {
+    let (begin, end) = MembershipKey::range(account, email);
+    Ok(txn.range(&begin, &end).first().await?.is_some())
+}
+
+/// Removes emails that no mailbox has any more. Returns the threads that end.
 async fn forget_in(
     store: &Store,
     txn: &Transaction,
     account: AccountId,
-    record: &MessageRecord,
-) -> Result<Option<bool>, Error> {
-    let email = record.email;
-    let (begin, end) = MembershipKey::range(account, email);
-    if txn.range(&begin, &end).first().await?.is_some() {
-        return Ok(None);
+    gone: &[&MessageRecord],
+) -> Result<Vec<u64>, Error> {
+    let (mut threads, mut bodies) = (BTreeSet::new(), BTreeMap::<BlobHash, Vec<EmailId>>::new());
+    for record in gone {
+        let email = record.email;
+        let (begin, end) = email_range(account, email);
+        txn.clear_range(&begin, &end);
+        thread::leave_in(txn, account, record.thread, email);
+        threads.insert(record.thread);
+        bodies.entry(record.blob).or_default().push(email);
     }
-    let (begin, end) = email_range(account, email);
-    txn.clear_range(&begin, &end);
-    store.blobs.dereference_in(txn, record.blob, mailbox::owner(account, email)).await?;
-    Ok(Some(thread::leave_in(txn, account, record.thread, email).await?))
+    let let_go = bodies.into_iter().map(|(blob, emails)| async move {
+        // One after the other: each looks whether it is the last that holds the body.
+        for email in emails {
+            store.blobs.dereference_in(txn, blob, mailbox::owner(account, email)).await?;
+        }
+        Ok::<_, Error>(())
+    });
+    let ended = threads.iter().map(|thread| thread::end_in(txn, account, *thread));
+    let (_, ended) = try_join!(try_join_all(let_go), try_join_all(ended))?;
+    let ended = threads.into_iter().zip(ended).filter(|(_, ended)| *ended);
+    Ok(ended.map(|(thread, _)| thread.0).collect())
 }

@@ -1,10 +1,11 @@
 //! A new message: everything it needs, in one transaction.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use changes::Kinds;
-use futures::TryFutureExt;
-use futures::try_join;
+use futures::future::try_join_all;
+use futures::{TryFutureExt, try_join};
 use kv::limits::Limit;
 use kv::{Cause, Transaction, Versionstamp};
 use schema::codec::PENDING;
@@ -303,19 +304,36 @@ pub(crate) async fn edit_page_in(
     uid: Uid,
     there: bool,
 ) -> Result<(), Error> {
-    let number = page_of(uid.get());
-    let key = PageKey { account: at.account, mailbox: at.mailbox, page: number }.encode();
-    let mut page = txn.get(&key).await?.map(|v| Page::from_bytes(&v)).transpose()?.unwrap_or_default();
-    let within = (uid.get() % PAGE_UIDS) as u16;
-    if there {
-        page.insert(within);
-    } else {
-        page.remove(within);
+    edit_pages_in(txn, at, &[uid], there).await
+}
+
+/// Notes on the mailbox's pages that UIDs are there, or no longer; reads the pages at once.
+pub(crate) async fn edit_pages_in(
+    txn: &Transaction,
+    at: MailboxRef,
+    uids: &[Uid],
+    there: bool,
+) -> Result<(), Error> {
+    let mut pages = BTreeMap::<u32, Vec<u16>>::new();
+    for uid in uids {
+        pages.entry(page_of(uid.get())).or_default().push((uid.get() % PAGE_UIDS) as u16);
     }
-    if page.is_empty() {
-        txn.clear(&key);
-    } else {
-        txn.set(&key, &page.to_bytes());
-    }
-    Ok(())
+    let edit = |(page, within): (u32, Vec<u16>)| async move {
+        let key = PageKey { account: at.account, mailbox: at.mailbox, page }.encode();
+        let mut page = txn.get(&key).await?.map(|v| Page::from_bytes(&v)).transpose()?.unwrap_or_default();
+        for uid in within {
+            if there {
+                page.insert(uid);
+            } else {
+                page.remove(uid);
+            }
+        }
+        if page.is_empty() {
+            txn.clear(&key);
+        } else {
+            txn.set(&key, &page.to_bytes());
+        }
+        Ok(())
+    };
+    try_join_all(pages.into_iter().map(edit)).await.map(drop)
 }

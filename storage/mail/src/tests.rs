@@ -1,11 +1,13 @@
 //! The verbs together: against a small model, and under a faulty store.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use changes::LocalFeed;
 use content_mail::{Limits, summarize};
 use kv::Database;
 use runtime::{ManualClock, Rng, SeededRng, Timestamp};
+use schema::records::mail::{ChangeKind, ChangeRecord};
 use schema::{AccountId, Flags, Keyword, ModSeq, SystemFlags};
 
 use crate::{
@@ -282,19 +284,44 @@ async fn structures_read_back_as_they_were() {
 async fn an_expunge_of_two_copies_logs_all_it_did() {
     let f = fixture(kv::memory::database()).await;
     let (inbox, archive) = (f.mailbox("INBOX").await, f.mailbox("Archive").await);
-    let first = f.append(inbox, &message(1)).await;
-    let second = f.append(inbox, &message(2)).await;
-    f.store.copy(inbox, &set(&[first]), inbox).await.unwrap();
-    f.store.copy(inbox, &set(&[second]), archive).await.unwrap();
+    for n in 1..=20 {
+        f.append(inbox, &message(n)).await;
+    }
+    let rows = f.store.messages(inbox, 1..=20, 20).await.unwrap().rows;
+    let lowest = set(&[rows.iter().min_by_key(|row| row.email).unwrap().uid]);
+    f.store.copy(inbox, &lowest, inbox).await.unwrap();
+    f.store.copy(inbox, &(1..=20).collect::<UidSet>().difference(&lowest), archive).await.unwrap();
     let deleted = FlagChange::Add(SystemFlags::DELETED.into());
-    f.store.store_flags(inbox, &set(&[1, 2, 3]), &deleted, None).await.unwrap();
+    f.store.store_flags(inbox, &(1..=21).collect(), &deleted, None).await.unwrap();
     let before = f.store.open(inbox).await.unwrap().as_of;
     f.store.expunge(inbox, None).await.unwrap();
     let log = changes::log::read(f.store.database(), ACCOUNT, before, 100).await.unwrap();
-    // Message 1 leaves its first copy and then its last, message 2 stays in the archive: two entries, none lost.
+    // The lowest leaves its first copy, with those that stay in the archive, and then its last: two entries that begin with the
+    // same email, none lost.
     let mut emails: Vec<usize> = log.entries.iter().map(|(_, record)| record.emails.len()).collect();
     emails.sort_unstable();
-    assert_eq!(emails, [1, 2]);
+    assert_eq!(emails, [1, 20]);
+    let first = |(_, record): &(_, ChangeRecord)| record.emails.first().copied();
+    assert_eq!(log.entries.iter().filter_map(first).collect::<BTreeSet<_>>().len(), 1);
+    f.sound().await;
+}
+
+#[tokio::test]
+async fn copies_that_go_at_once_let_their_email_go_once() {
+    let f = fixture(kv::memory::database()).await;
+    let inbox = f.mailbox("INBOX").await;
+    // The same body thrice: two copies of one email, and another email.
+    let first = f.append(inbox, &message(1)).await;
+    f.append(inbox, &message(1)).await;
+    f.store.copy(inbox, &set(&[first]), inbox).await.unwrap();
+    let deleted = FlagChange::Add(SystemFlags::DELETED.into());
+    f.store.store_flags(inbox, &set(&[1, 2, 3]), &deleted, None).await.unwrap();
+    let before = f.store.open(inbox).await.unwrap().as_of;
+    assert_eq!(f.store.expunge(inbox, None).await.unwrap().uids, set(&[1, 2, 3]));
+    let log = changes::log::read(f.store.database(), ACCOUNT, before, 100).await.unwrap();
+    let [(_, destroyed)] = &log.entries[..] else { panic!("{:?}", log.entries) };
+    assert_eq!((destroyed.kind(), destroyed.emails.len()), (ChangeKind::EmailDestroyed, 2));
+    assert_eq!(destroyed.threads_ended_or_begun, destroyed.threads);
     f.sound().await;
 }
 

@@ -125,14 +125,13 @@ async fn redirect_in(
     Ok(())
 }
 
-/// Takes an email out of its thread; the thread goes with its last one. Says whether it did.
-pub(crate) async fn leave_in(
-    txn: &Transaction,
-    account: AccountId,
-    thread: ThreadId,
-    email: EmailId,
-) -> Result<bool, Error> {
+/// Takes an email out of its thread, which may end with it ([`end_in`]).
+pub(crate) fn leave_in(txn: &Transaction, account: AccountId, thread: ThreadId, email: EmailId) {
     txn.clear(&ThreadEmailKey { account, thread, email }.encode());
+}
+
+/// Ends a thread if its last email has left. Says whether it has.
+pub(crate) async fn end_in(txn: &Transaction, account: AccountId, thread: ThreadId) -> Result<bool, Error> {
     if is_live_in(txn, account, thread).await? {
         return Ok(false);
     }
@@ -190,7 +189,8 @@ mod tests {
         for (email, thread, ends) in [(2, 2, true), (1, 1, false), (3, 1, true)] {
             let ended = db
                 .transact("test", |txn| async move {
-                    leave_in(&txn, ACCOUNT, ThreadId(thread), EmailId(email)).await
+                    leave_in(&txn, ACCOUNT, ThreadId(thread), EmailId(email));
+                    end_in(&txn, ACCOUNT, ThreadId(thread)).await
                 })
                 .await
                 .unwrap();
@@ -215,7 +215,8 @@ mod tests {
         }
         let size = db.transact("test", |txn| async move {
             for n in 1..=80 {
-                assert_eq!(leave_in(&txn, ACCOUNT, ThreadId(1), EmailId(n)).await?, n == 80);
+                leave_in(&txn, ACCOUNT, ThreadId(1), EmailId(n));
+                assert_eq!(end_in(&txn, ACCOUNT, ThreadId(1)).await?, n == 80);
             }
             Ok::<_, Error>(txn.size())
         });

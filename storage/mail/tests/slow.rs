@@ -54,16 +54,16 @@ async fn a_page_ends_in_time() {
 
     w.faults.set_read_time(Duration::from_millis(3));
     assert_eq!(store(&w, at, &all(2_000), &FlagChange::Add(flags)).await, 1);
-    // So slow that a transaction takes some hundred messages, and of those that go with their emails, some.
+    // So slow that a transaction takes some hundred messages, and of those that go with their emails, some twenties.
     w.faults.set_read_time(Duration::from_millis(200));
     assert!(store(&w, at, &all(2_000), &FlagChange::Add(SystemFlags::SEEN.into())).await > 1);
     let other = w.mailbox(OTHER, "Archive").await;
-    let copied = w.store.copy_all(at, &all(30), other).await.unwrap();
-    assert_eq!(copied.pairs.len(), 30);
+    let copied = w.store.copy_all(at, &all(100), other).await.unwrap();
+    assert_eq!(copied.pairs.len(), 100);
     let mut pages = 0;
     let archive = w.mailbox(OTHER, "Archive").await;
     w.store
-        .store_flags(archive, &all(30), &FlagChange::Add(SystemFlags::DELETED.into()), None)
+        .store_flags(archive, &all(100), &FlagChange::Add(SystemFlags::DELETED.into()), None)
         .await
         .unwrap();
     loop {

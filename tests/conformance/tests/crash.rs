@@ -176,7 +176,9 @@ fn round(
     node.kill().unwrap();
     stop.store(true, Ordering::Relaxed);
     for (replica, reader) in replicas.iter_mut().zip(readers) {
-        *replica = reader.join().unwrap();
+        *replica = reader
+            .join()
+            .unwrap_or_else(|_| panic!("a reader failed; the node's log: {}", node.log().unwrap()));
     }
     senders.into_iter().flat_map(|s| s.join().unwrap()).collect()
 }
