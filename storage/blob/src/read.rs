@@ -10,6 +10,7 @@ use crate::{Error, ObjectName, Staged, Store};
 use bytes::{Bytes, BytesMut};
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt};
+use kv::Transaction;
 use schema::keys::blob::BlobChunkKey;
 use schema::records::blob::BlobMeta;
 use schema::{BlobHash, Key};
@@ -24,9 +25,11 @@ const READS: usize = 3;
 impl Store {
     /// The bytes of `range`, cut at the end of the body. A whole body is verified against its hash.
     pub async fn read(&self, hash: BlobHash, range: Range<u64>) -> Result<Bytes, Error> {
-        let meta = self.meta(hash).await?;
+        let (meta, rows) = self.meta_with_rows(hash, &range).await?;
         let range = clip(range, meta.size);
-        let bytes = if range.end - range.start <= PIECE {
+        let bytes = if let Some(rows) = rows {
+            from_rows(hash, &meta, rows, &range)?
+        } else if range.end - range.start <= PIECE {
             self.read_piece(hash, &meta, range.clone()).await?
         } else {
             let mut all = BytesMut::new();
@@ -87,6 +90,26 @@ impl Store {
         read.await?.ok_or(Error::NotFound(hash))
     }
 
+    /// The meta row and, if the body is a small one of which no more than a piece is wanted, the rows with that: in one
+    /// transaction, since most bodies are read so, and a transaction costs a round of its own.
+    async fn meta_with_rows(
+        &self,
+        hash: BlobHash,
+        range: &Range<u64>,
+    ) -> Result<(BlobMeta, Option<Vec<Bytes>>), Error> {
+        let read = self.db().read("blob.read", |txn| async move {
+            let meta = meta_in(&txn, hash).await?.ok_or(Error::NotFound(hash))?;
+            let range = clip(range.clone(), meta.size);
+            let in_rows = object_of(hash, &meta).is_none();
+            if !in_rows || range.is_empty() || range.end - range.start > PIECE {
+                return Ok((meta, None));
+            }
+            let rows = rows_in(&txn, hash, plain(&meta).blocks(&range)).await?;
+            Ok((meta, Some(rows)))
+        });
+        read.await
+    }
+
     /// Whether the meta row of its body names this object.
     pub(crate) async fn is_live(&self, name: &ObjectName) -> Result<bool, Error> {
         let name = *name;
@@ -140,39 +163,51 @@ impl Store {
 
     /// From the rows of a small body.
     async fn read_rows(&self, hash: BlobHash, meta: &BlobMeta, range: Range<u64>) -> Result<Bytes, Error> {
-        let plain = Layout { size: meta.size, block: meta.chunk, stored: Vec::new() };
-        let wanted = plain.blocks(&range);
-        let rows = self.rows(hash, wanted.clone()).await?;
-        if let Some(layout) = layout_of(meta) {
-            let mut raw = Vec::new();
-            for (row, index) in rows.iter().zip(wanted.clone()) {
-                let decoded = crate::block::decode(meta.nonce, index, row, layout.raw(index), &mut raw);
-                decoded.map_err(|what| Error::Corrupt { hash, what })?;
-            }
-            return Ok(cut(&raw.into(), &layout, &wanted, &range));
-        }
-        if rows.iter().zip(wanted.clone()).any(|(row, index)| row.len() != plain.raw(index)) {
-            return Err(Error::Corrupt { hash, what: "a piece does not have its length" });
-        }
-        let all = match <[Bytes; 1]>::try_from(rows) {
-            Ok([only]) => only,
-            Err(rows) => rows.concat().into(),
-        };
-        Ok(cut(&all, &plain, &wanted, &range))
+        let wanted = &plain(meta).blocks(&range);
+        let rows =
+            self.db().read("blob.chunks", |txn| async move { rows_in(&txn, hash, wanted.clone()).await });
+        from_rows(hash, meta, rows.await?, &range)
     }
+}
 
-    async fn rows(&self, hash: BlobHash, wanted: RangeInclusive<u32>) -> Result<Vec<Bytes>, Error> {
-        let wanted = &wanted;
-        let rows = self.db().read("blob.chunks", |txn| async move {
-            let mut rows = Vec::new();
-            for index in wanted.clone() {
-                let row = txn.get_snapshot(&BlobChunkKey { hash, index }.encode()).await?;
-                rows.push(row.ok_or(Error::NotFound(hash))?);
-            }
-            Ok::<_, Error>(rows)
-        });
-        rows.await
+/// The pieces of a small body as they are without compression.
+fn plain(meta: &BlobMeta) -> Layout {
+    Layout { size: meta.size, block: meta.chunk, stored: Vec::new() }
+}
+
+async fn rows_in(
+    txn: &Transaction,
+    hash: BlobHash,
+    wanted: RangeInclusive<u32>,
+) -> Result<Vec<Bytes>, Error> {
+    let mut rows = Vec::new();
+    for index in wanted {
+        let row = txn.get_snapshot(&BlobChunkKey { hash, index }.encode()).await?;
+        rows.push(row.ok_or(Error::NotFound(hash))?);
     }
+    Ok(rows)
+}
+
+/// The wanted bytes of the rows that have them.
+fn from_rows(hash: BlobHash, meta: &BlobMeta, rows: Vec<Bytes>, range: &Range<u64>) -> Result<Bytes, Error> {
+    let plain = plain(meta);
+    let wanted = plain.blocks(range);
+    if let Some(layout) = layout_of(meta) {
+        let mut raw = Vec::new();
+        for (row, index) in rows.iter().zip(wanted.clone()) {
+            let decoded = crate::block::decode(meta.nonce, index, row, layout.raw(index), &mut raw);
+            decoded.map_err(|what| Error::Corrupt { hash, what })?;
+        }
+        return Ok(cut(&raw.into(), &layout, &wanted, range));
+    }
+    if rows.iter().zip(wanted.clone()).any(|(row, index)| row.len() != plain.raw(index)) {
+        return Err(Error::Corrupt { hash, what: "a piece does not have its length" });
+    }
+    let all = match <[Bytes; 1]>::try_from(rows) {
+        Ok([only]) => only,
+        Err(rows) => rows.concat().into(),
+    };
+    Ok(cut(&all, &plain, &wanted, range))
 }
 
 const WRONG: &str = "its bytes do not have its hash";
