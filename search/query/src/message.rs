@@ -7,6 +7,8 @@ use content_mail::address::{Address, Mailbox};
 use content_mail::decode::Shown;
 use content_mail::{Envelope, Summary, decode, fold, headers};
 use mail::{MailboxRef, MessageRow};
+use tokio::task::{JoinError, spawn_blocking};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::budget::SUMMARY;
 use crate::haystack::{self, BODY, HEADER};
@@ -53,18 +55,6 @@ impl<'a> Message<'a> {
         Ok(header)
     }
 
-    /// The message, to be decoded as a whole: paid for each time, not only when it is read.
-    async fn whole(&mut self, spending: &Spending) -> Result<Bytes, Error> {
-        let size = self.row.size.min(BODY);
-        spending.pay(size).await?;
-        if let Some(body) = &self.body {
-            return Ok(body.clone());
-        }
-        let body = self.store.body(self.row.blob, 0..size).await?;
-        self.body = Some(body.clone());
-        Ok(body)
-    }
-
     /// When it was sent, in seconds since 1970 on the clock of its writer; when it arrived if it does not say.
     pub(crate) async fn sent_there(&mut self, spending: &Spending) -> Result<i64, Error> {
         let summary = self.summary(spending).await?;
@@ -95,7 +85,8 @@ impl<'a> Message<'a> {
         Ok(headers::fields(&header).any(|f| text_has(&haystack::line(&f), needle)))
     }
 
-    /// Whether a text of the body contains the text, or a hint of it does if they count.
+    /// Whether a text of the body contains the text, or a hint of it does if they count: paid for each time, not only when
+    /// it is read. The look is a task of its own, so that several go on at the same time on all processors.
     pub(crate) async fn body_has(
         &mut self,
         needle: &Needle,
@@ -103,14 +94,38 @@ impl<'a> Message<'a> {
         spending: &Spending,
     ) -> Result<bool, Error> {
         let summary = self.summary(spending).await?;
-        let message = self.whole(spending).await?;
-        if message.len() <= AT_ONCE {
-            return Ok(texts_have(&message, &summary, needle, hints));
-        }
+        let size = self.row.size.min(BODY);
+        spending.pay(size).await?;
+        let (store, blob, known) = (self.store.clone(), self.row.blob, self.body.clone());
         let needle = needle.clone();
-        let look = tokio::task::spawn_blocking(move || texts_have(&message, &summary, &needle, hints)).await;
-        Ok(look.map_err(|_| BudgetExceeded)?)
+        let look = async move {
+            let message = match known {
+                Some(message) => message,
+                None => store.body(blob, 0..size).await?,
+            };
+            let kept = message.clone();
+            let has = move || texts_have(&message, &summary, &needle, hints);
+            let has = if kept.len() <= AT_ONCE { has() } else { spawn_blocking(has).await? };
+            Ok::<_, LookError>((kept, has))
+        };
+        match AbortOnDropHandle::new(tokio::spawn(look)).await {
+            Ok(Ok((message, has))) => {
+                self.body = Some(message);
+                Ok(has)
+            }
+            Ok(Err(LookError::Mail(error))) => Err(error.into()),
+            Ok(Err(LookError::Ended(_))) | Err(_) => Err(BudgetExceeded.into()),
+        }
     }
+}
+
+/// Why a look has no answer.
+#[derive(Debug, thiserror::Error)]
+enum LookError {
+    #[error(transparent)]
+    Mail(#[from] mail::Error),
+    #[error(transparent)]
+    Ended(#[from] JoinError),
 }
 
 /// Bytes that a look at the field costs; a named one is paid for with the header it is looked for in.
