@@ -7,7 +7,7 @@ use schema::keys::mail::EmailKey;
 use schema::records::mail::{ChangeKind, ChangeRecord, EmailRecord, MessageRecord};
 use schema::{EmailId, Key, ModSeq, Record, Uid};
 
-use crate::expunge::Leaving;
+use crate::expunge::{AT_ONCE, Leaving};
 use crate::keywords::{Names, Numbers};
 use crate::{Error, MailboxRef, Store, UidSet, ingest, mailbox, messages, pace, quota, thread};
 
@@ -102,21 +102,27 @@ impl Store {
         if from.account != to.account {
             leaving.note_hidden();
         }
-        for source in sources {
-            if !copied.pairs.is_empty() && pace::is_spent(txn) {
-                copied.next = Some(source.uid.get());
-                break;
+        for some in sources.chunks(AT_ONCE) {
+            let begun = copied.pairs.len();
+            for source in some {
+                if !copied.pairs.is_empty() && pace::is_spent(txn) {
+                    copied.next = Some(source.uid.get());
+                    break;
+                }
+                let record = &source.record;
+                let flags = names.flags(txn, from.account, record.system, &record.keywords).await?;
+                let mut row = self.adopt_in(txn, from, to, record, &mut log).await?;
+                if from.account != to.account {
+                    row.keywords = numbers.of(txn, to.account, &flags.keywords).await?;
+                }
+                let new = ingest::insert_in(txn, to, &row, &source.values).await?;
+                copied.pairs.push((source.uid.get(), new.get()));
             }
-            let record = &source.record;
-            let flags = names.flags(txn, from.account, record.system, &record.keywords).await?;
-            let mut row = self.adopt_in(txn, from, to, record, &mut log).await?;
-            if from.account != to.account {
-                row.keywords = numbers.of(txn, to.account, &flags.keywords).await?;
-            }
-            let new = ingest::insert_in(txn, to, &row, &source.values).await?;
-            copied.pairs.push((source.uid.get(), new.get()));
             if and_remove {
-                leaving.take_in(self, txn, from, &source).await?;
+                leaving.take_all_in(self, txn, from, &some[..copied.pairs.len() - begun]).await?;
+            }
+            if copied.next.is_some() {
+                break;
             }
         }
         leaving.log_in(self, txn, from);

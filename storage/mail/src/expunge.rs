@@ -34,7 +34,7 @@ pub struct Expunged {
 /// Messages of one transaction.
 const PAGE: usize = 500;
 /// Messages that are let go at once: the threads that end with so many fit a transaction, however long they were.
-const AT_ONCE: usize = 20;
+pub(crate) const AT_ONCE: usize = 20;
 
 impl Store {
     /// Removes the messages that are marked `\Deleted` and, if `uids` are given, among those; as many as one transaction
@@ -144,7 +144,7 @@ impl Leaving {
 
     /// Takes messages out of all that is kept per mailbox, and lets go their emails. What is read for one does not wait for
     /// another.
-    async fn take_all_in(
+    pub(crate) async fn take_all_in(
         &mut self,
         store: &Store,
         txn: &Transaction,
