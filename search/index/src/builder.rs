@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use tantivy::directory::{Directory, RamDirectory, TerminatingWrite};
+use tantivy::directory::{CompositeFile, Directory, RamDirectory, TerminatingWrite};
 use tantivy::fastfield::FastFieldsWriter;
 use tantivy::fieldnorm::{FieldNormReader, FieldNormsSerializer};
 use tantivy::index::{Segment, SegmentComponent};
@@ -16,7 +16,8 @@ use tantivy::{DocId, Index, IndexSettings, SegmentReader, TantivyDocument};
 use crate::analysis::Language;
 use crate::fields::{Fields, SECTIONS, Section};
 use crate::invert::{Noise, Row};
-use crate::{Document, Error, SegmentEntry, forms, grams};
+use crate::reader::lists_of;
+use crate::{Document, Error, SegmentEntry, forms, grams, letters};
 
 /// Takes documents, gives one segment.
 pub struct Builder {
@@ -204,6 +205,13 @@ pub(crate) fn built(segment: &Segment, directory: &RamDirectory, fields: &Fields
     let reader = SegmentReader::open(segment)?;
     files.push((format!("{id}.{}", grams::EXTENSION), grams::build(&reader, fields)?));
     files.push((format!("{id}.{}", forms::EXTENSION), forms::build(&reader, fields)?));
+    let lists = CompositeFile::open(
+        &segment.open_read(SegmentComponent::Postings).map_err(tantivy::TantivyError::from)?,
+    )?;
+    let lists = lists_of(&lists, fields.exact(letters::SECTION));
+    if let Some(sets) = letters::build(&reader, fields, lists)? {
+        files.push((format!("{id}.{}", letters::EXTENSION), sets));
+    }
     files.sort();
     let listed = files.iter().map(|(name, bytes)| (name.clone(), bytes.len() as u64)).collect();
     let entry = SegmentEntry { id, documents: reader.max_doc(), deleted: 0, deletion: 0, files: listed };

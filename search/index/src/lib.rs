@@ -27,6 +27,7 @@ mod forms;
 mod grams;
 mod infos;
 mod invert;
+mod letters;
 mod lists;
 mod manifest;
 mod numbers;

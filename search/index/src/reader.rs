@@ -24,7 +24,8 @@ use crate::files::{Files, cache};
 use crate::forms::{Forms, Mask};
 use crate::grams::Grams;
 use crate::infos::Infos;
-use crate::{Built, Error, Manifest, SegmentEntry, Source, forms, grams};
+use crate::letters::Letters;
+use crate::{Built, Error, Manifest, SegmentEntry, Source, forms, grams, letters};
 
 /// What is kept in memory, shared by all readers of a node: parts of files, and answers.
 #[derive(Clone)]
@@ -75,6 +76,8 @@ pub(crate) struct Segment {
     pub(crate) reader: SegmentReader,
     pub(crate) grams: Grams,
     pub(crate) forms: Forms,
+    /// Not beside a small one.
+    pub(crate) letters: Option<Letters>,
     emails: Column<u64>,
     languages: Column<u64>,
     tables: Tables,
@@ -132,10 +135,12 @@ impl Reader {
             };
             let grams = Grams::open(&file(grams::EXTENSION)?)?;
             let forms = Forms::open(file(forms::EXTENSION)?)?;
+            let letters = file(letters::EXTENSION).ok();
+            let letters = letters.map(|file| Letters::open(&file, reader.max_doc())).transpose()?;
             let (emails, languages) = (reader.fast_fields().u64(EMAIL)?, reader.fast_fields().u64(LANGUAGE)?);
             let (fields, reader) = (fields.clone(), reader.clone());
             let kept = Mutex::default();
-            segments.push(Segment { fields, reader, grams, forms, emails, languages, tables, kept });
+            segments.push(Segment { fields, reader, grams, forms, letters, emails, languages, tables, kept });
         }
         let languages: BTreeSet<Language> =
             segments.iter().flat_map(|segment| segment.forms.languages()).flatten().copied().collect();
@@ -340,8 +345,7 @@ impl Segment {
 
     /// Lists of documents of all terms of a field.
     pub(crate) fn lists(&self, field: Field) -> FileSlice {
-        let file = self.tables.lists.open_read(field).filter(|file| file.len() >= TOKENS);
-        file.map_or_else(FileSlice::empty, |file| file.slice_from(TOKENS))
+        lists_of(&self.tables.lists, field)
     }
 
     /// Positions of a section.
@@ -357,4 +361,10 @@ impl Segment {
     pub(crate) fn language(&self, doc: DocId) -> Mask {
         self.forms.mask(&self.languages, doc)
     }
+}
+
+/// Lists of documents of all terms of a field.
+pub(crate) fn lists_of(file: &CompositeFile, field: Field) -> FileSlice {
+    let file = file.open_read(field).filter(|file| file.len() >= TOKENS);
+    file.map_or_else(FileSlice::empty, |file| file.slice_from(TOKENS))
 }

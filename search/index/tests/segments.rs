@@ -124,6 +124,75 @@ fn merging_leaves_out_what_is_deleted() {
     assert!(reader.merge(&[]).unwrap().is_none());
 }
 
+/// Words that many documents have, beside runs that are none, as they come by a number.
+fn text(at: u64) -> String {
+    const WORDS: [&str; 8] = ["rhythm", "Ärger", "within", "the", "ID", "x", "日本", "σας"];
+    let word = |bit: usize| if at >> bit & 1 == 1 { WORDS[bit] } else { "-" };
+    let words: Vec<&str> = (0..WORDS.len()).map(word).collect();
+    let noise = if at.is_multiple_of(97) { "q7e4f2a9c0d1e" } else { "" };
+    format!("{} {noise}", words.join(" "))
+}
+
+/// Large segments keep sets of documents for what many of them have, small ones do not: what is found is the same.
+#[test]
+fn a_few_letters_are_found_as_a_scan_finds_them() {
+    const COUNT: u64 = 1_500;
+    let documents = |range: Range<u64>| -> Vec<Document> {
+        range.map(|at| document(if at % 5 == 4 { BOB } else { ALICE }, at, "within", &text(at))).collect()
+    };
+    let keeps = |published: &Published| {
+        let files = || published.files.iter().map(|(name, _)| name);
+        files().filter(|name| name.ends_with(".letters")).count()
+    };
+    let (mut large, mut small) = (Published::default(), Published::default());
+    large.add(segment(documents(0..COUNT)));
+    (0..COUNT).step_by(300).for_each(|from| small.add(segment(documents(from..from + 300))));
+    let ids: Vec<String> = small.manifest.segments.iter().map(|s| s.id.clone()).collect();
+    let mut merged = Published::default();
+    merged.add(small.open().merge(&ids).unwrap().unwrap());
+    assert_eq!((keeps(&large), keeps(&small), keeps(&merged)), (1, 0, 1));
+    let (manifest, files) = large.open().delete(ALICE, &[EmailId(1), EmailId(1_402)]).unwrap();
+    let mut deleted = Published { manifest, files: large.files.clone(), ..Published::default() };
+    deleted.files.extend(files);
+
+    let texts: Vec<String> = (0..COUNT).map(|at| text(at).to_lowercase()).collect();
+    let mut needles: Vec<String> = Vec::new();
+    for text in texts.iter().step_by(37) {
+        let chars: Vec<char> = text.chars().collect();
+        let cuts = (1..=4).flat_map(|length| chars.windows(length));
+        needles.extend(cuts.map(|cut| cut.iter().collect::<String>()));
+    }
+    needles.retain(|needle| !needle.contains([' ', '-']));
+    needles.sort_unstable();
+    needles.dedup();
+    assert!(needles.len() > 60, "{needles:?}");
+    let readers = [large.open(), small.open(), merged.open()];
+    for needle in &needles {
+        let expected: Vec<u64> =
+            (0..COUNT).filter(|at| at % 5 != 4 && texts[*at as usize].contains(needle)).collect();
+        let filter = Filter::Body(Needle::new(needle));
+        for reader in &readers {
+            let answer = reader.find(ALICE, &filter).unwrap().unwrap();
+            let sure: Vec<u64> = answer.sure.iter().map(|id| id.0).collect();
+            let maybe: Vec<u64> = answer.maybe.iter().map(|id| id.0).collect();
+            assert!(sure.iter().all(|id| expected.contains(id)), "{needle} is in others");
+            assert!(expected.iter().all(|id| sure.contains(id) || maybe.contains(id)), "{needle} is missed");
+            assert!(needle.chars().count() > 3 || maybe.is_empty(), "{needle} has to be looked at");
+        }
+        let mut left = body_of(&deleted.open(), needle);
+        let mut kept = body_of(&readers[0], needle);
+        kept.retain(|id| ![1, 1_402].contains(id));
+        left.sort_unstable();
+        kept.sort_unstable();
+        assert_eq!(left, kept, "{needle}");
+    }
+}
+
+fn body_of(reader: &Reader, needle: &str) -> Vec<u64> {
+    let answer = reader.find(ALICE, &Filter::Body(Needle::new(needle))).unwrap().unwrap();
+    answer.sure.iter().chain(&answer.maybe).map(|id| id.0).collect()
+}
+
 #[test]
 fn an_empty_index_finds_nothing() {
     assert!(Builder::new().unwrap().finish().unwrap().is_none());

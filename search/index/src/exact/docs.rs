@@ -13,6 +13,28 @@ impl Docs {
         Docs { words: vec![0; (documents as usize).div_ceil(64)] }
     }
 
+    pub(crate) fn all(documents: u32) -> Docs {
+        let mut words = vec![u64::MAX; (documents as usize).div_ceil(64)];
+        if let Some(last) = words.last_mut().filter(|_| documents % 64 != 0) {
+            *last = (1 << (documents % 64)) - 1;
+        }
+        Docs { words }
+    }
+
+    /// Writes a bit for each document, those of each 64 as a number.
+    pub(crate) fn put(&self, out: &mut Vec<u8>) {
+        self.words.iter().for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
+    }
+
+    /// What [`Docs::put`] wrote of so many documents; none where that is something else.
+    pub(crate) fn take(documents: u32, bytes: &[u8]) -> Option<Docs> {
+        let (words, rest) = bytes.as_chunks::<8>();
+        let set = Docs { words: words.iter().map(|word| u64::from_le_bytes(*word)).collect() };
+        let all = Docs::all(documents);
+        let is_within = set.words.iter().zip(&all.words).all(|(set, all)| set & !all == 0);
+        (rest.is_empty() && set.words.len() == all.words.len() && is_within).then_some(set)
+    }
+
     pub(crate) fn insert(&mut self, doc: DocId) {
         if let Some(word) = self.words.get_mut(doc as usize / 64) {
             *word |= 1 << (doc % 64);
@@ -119,6 +141,9 @@ mod tests {
         assert_eq!(with(&|s| s.remove(63)), [0, 64, 199]);
         assert_eq!(a.counts(), [0, 2, 3, 3]);
         assert_eq!([0, 1, 63, 199, 200].map(|doc| a.below(doc)), [Some(0), None, Some(1), Some(0), None]);
+        for documents in [0, 1, 63, 64, 65, 200] {
+            assert!(Docs::all(documents).iter().eq(0..documents), "{documents}");
+        }
         assert!(a.has(199) && !a.has(198) && a.len() == 4 && !a.is_empty());
     }
 }

@@ -60,6 +60,10 @@ impl Found {
         self.maybe.take_away(&self.sure);
     }
 
+    fn add_noise(&mut self, noise: &Noise) {
+        if noise.sure { self.sure.add(&noise.docs) } else { self.maybe.add(&noise.docs) }
+    }
+
     /// What matched has to be looked at.
     fn doubted(mut self) -> Found {
         self.maybe.add(&self.sure);
@@ -130,6 +134,14 @@ impl Known {
 
 fn row(lookup: &Lookup<'_>, slots: &[Slot], name: Option<&str>, scope: &Docs) -> Result<Found, Error> {
     let documents = lookup.segment.reader.max_doc();
+    if let ([Slot::Word { text, open_left: true, open_right: true }], None) = (slots, name)
+        && let Some(docs) = lookup.letters(text)?
+    {
+        let mut found = Found::none(documents);
+        found.sure = docs;
+        found.add_noise(&lookup.noise(text, true, true)?);
+        return Ok(found);
+    }
     let mut known = Vec::new();
     for (slot, offset) in slots.iter().zip(0u32..) {
         if let Terms::These { terms, noise } = lookup.terms(slot)? {
@@ -160,7 +172,7 @@ fn anywhere(lookup: &Lookup<'_>, known: &Known) -> Result<Found, Error> {
         lists.each(info, |docs| found.sure.insert_all(docs))?;
     }
     if let Some(noise) = &known.noise {
-        if noise.sure { found.sure.add(&noise.docs) } else { found.maybe.add(&noise.docs) }
+        found.add_noise(noise);
     }
     Ok(found)
 }

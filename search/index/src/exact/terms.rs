@@ -12,6 +12,7 @@ use crate::Error;
 use crate::analysis::is_noise;
 use crate::fields::{Section, kind, mark_term, read_mark};
 use crate::grams::{Gram, grams, inner};
+use crate::letters;
 use crate::lists::{DocLists, PositionLists};
 use crate::reader::Segment;
 
@@ -213,8 +214,16 @@ impl<'a> Lookup<'a> {
         Ok(out)
     }
 
+    /// Documents of which a word has the letters anywhere, if these are kept.
+    pub(crate) fn letters(&self, text: &str) -> Result<Option<Docs>, Error> {
+        match &self.segment.letters {
+            Some(letters) if self.section == letters::SECTION => letters.get(text),
+            _ => Ok(None),
+        }
+    }
+
     /// Documents with a run that is no word and may have the text in it.
-    fn noise(&self, text: &str, open_left: bool, open_right: bool) -> Result<Noise, Error> {
+    pub(crate) fn noise(&self, text: &str, open_left: bool, open_right: bool) -> Result<Noise, Error> {
         let inside = open_left && open_right;
         let wanted = wanted(text, open_right);
         if wanted.is_empty() {
