@@ -145,8 +145,8 @@ pub(crate) struct PositionLists<'a> {
     short_positions: Held,
     postings: Option<BlockSegmentPostings>,
     buffer: Vec<u32>,
-    /// Documents of a block that are asked for: as the caller numbers them, and where their positions are.
-    wanted: Vec<(usize, u64, u32)>,
+    /// Documents of a block that are asked for, where their positions are in the block, and how many.
+    wanted: Box<[(DocId, u64, u32); SHORT as usize]>,
 }
 
 impl<'a> PositionLists<'a> {
@@ -164,39 +164,38 @@ impl<'a> PositionLists<'a> {
             short_positions,
             postings: None,
             buffer: Vec::new(),
-            wanted: Vec::new(),
+            wanted: Box::new([(0, 0, 0); SHORT as usize]),
         }
     }
 
-    /// Visits each position of a term in some documents: `documents` are these, `number` says how the caller numbers them, and
-    /// nothing for others and for those that no longer matter.
+    /// Visits the positions of a term, in order, in some documents: `documents` are these, `matters` says which of them still do.
     pub(crate) fn each(
         &mut self,
         info: &TermInfo,
         documents: &[DocId],
-        number: impl Fn(DocId) -> Option<usize>,
-        visit: impl FnMut(usize, u32),
+        matters: impl Fn(DocId) -> bool,
+        visit: impl FnMut(DocId, &[u32]),
     ) -> Result<(), Error> {
         if info.doc_freq < SHORT {
-            self.short(info, number, visit)
+            self.short(info, matters, visit)
         } else if documents.len() < info.doc_freq as usize / SPARSE {
-            self.looked_up(info, documents, number, visit)
+            self.looked_up(info, documents, matters, visit)
         } else {
-            self.walked(info, number, visit)
+            self.walked(info, matters, visit)
         }
     }
 
     fn short(
         &mut self,
         info: &TermInfo,
-        number: impl Fn(DocId) -> Option<usize>,
-        mut visit: impl FnMut(usize, u32),
+        matters: impl Fn(DocId) -> bool,
+        mut visit: impl FnMut(DocId, &[u32]),
     ) -> Result<(), Error> {
         self.short.read(info, true)?;
-        let last = self.short.docs.iter().rposition(|doc| number(*doc).is_some());
+        let last = self.short.docs.iter().rposition(|doc| matters(*doc));
         let Some(last) = last else { return Ok(()) };
         if self.short.counts.iter().map(|count| u64::from(*count)).sum::<u64>() >= u64::from(SHORT) {
-            return self.walked(info, number, visit);
+            return self.walked(info, matters, visit);
         }
         let damaged = || Error::Damaged("a list of positions");
         // How many blocks are packed comes first, which is none.
@@ -205,12 +204,14 @@ impl<'a> PositionLists<'a> {
             return Err(damaged());
         }
         for (doc, count) in self.short.docs.iter().zip(&self.short.counts).take(last + 1) {
-            let (at, mut position) = (number(*doc), 0u32);
+            let mut position = 0u32;
+            self.buffer.clear();
             for _ in 0..*count {
                 position = position.wrapping_add(gap(&mut bytes).ok_or_else(damaged)?);
-                if let Some(at) = at {
-                    visit(at, position);
-                }
+                self.buffer.push(position);
+            }
+            if matters(*doc) {
+                visit(*doc, &self.buffer);
             }
         }
         Ok(())
@@ -220,22 +221,21 @@ impl<'a> PositionLists<'a> {
         &mut self,
         info: &TermInfo,
         documents: &[DocId],
-        number: impl Fn(DocId) -> Option<usize>,
-        mut visit: impl FnMut(usize, u32),
+        matters: impl Fn(DocId) -> bool,
+        mut visit: impl FnMut(DocId, &[u32]),
     ) -> Result<(), Error> {
         let option = IndexRecordOption::WithFreqsAndPositions;
         let mut postings = self.inverted.read_postings_from_terminfo(info, option)?;
-        for doc in documents {
-            let Some(at) = number(*doc) else { continue };
-            if postings.doc() < *doc {
-                postings.seek(*doc);
+        for doc in documents.iter().copied().filter(|doc| matters(*doc)) {
+            if postings.doc() < doc {
+                postings.seek(doc);
             }
             if postings.doc() == TERMINATED {
                 break;
             }
-            if postings.doc() == *doc {
+            if postings.doc() == doc {
                 postings.positions(&mut self.buffer);
-                self.buffer.iter().for_each(|position| visit(at, *position));
+                visit(doc, &self.buffer);
             }
         }
         Ok(())
@@ -244,21 +244,24 @@ impl<'a> PositionLists<'a> {
     fn walked(
         &mut self,
         info: &TermInfo,
-        number: impl Fn(DocId) -> Option<usize>,
-        mut visit: impl FnMut(usize, u32),
+        matters: impl Fn(DocId) -> bool,
+        mut visit: impl FnMut(DocId, &[u32]),
     ) -> Result<(), Error> {
         let PositionLists { inverted, file, postings, buffer, wanted, .. } = self;
         let postings = opened(inverted, postings, info, IndexRecordOption::WithFreqs)?;
         let (mut reader, mut behind) = (None, 0);
         while !postings.docs().is_empty() {
-            wanted.clear();
-            for (doc, count) in postings.docs().iter().zip(postings.freqs()) {
-                if let Some(at) = number(*doc) {
-                    wanted.push((at, behind, *count));
+            // Whether a document matters is hard to foretell: so there is no branch.
+            let mut count = 0;
+            for (doc, positions) in postings.docs().iter().zip(postings.freqs()) {
+                if let Some(place) = wanted.get_mut(count) {
+                    *place = (*doc, behind, *positions);
                 }
-                behind += u64::from(*count);
+                count += usize::from(matters(*doc));
+                behind += u64::from(*positions);
             }
             postings.advance();
+            let wanted = &wanted[..count];
             let (Some((_, from, _)), Some((_, last, count))) = (wanted.first(), wanted.last()) else {
                 continue;
             };
@@ -274,13 +277,15 @@ impl<'a> PositionLists<'a> {
             if let Some(reader) = &mut reader {
                 reader.read(from, buffer);
             }
-            for (at, begin, count) in wanted.iter() {
-                let gaps = &buffer[(begin - from) as usize..][..*count as usize];
+            for (doc, begin, count) in wanted {
+                // Gaps become positions.
+                let positions = &mut buffer[(begin - from) as usize..][..*count as usize];
                 let mut position = 0u32;
-                for gap in gaps {
+                for gap in &mut *positions {
                     position = position.wrapping_add(*gap);
-                    visit(*at, position);
+                    *gap = position;
                 }
+                visit(*doc, positions);
             }
         }
         Ok(())

@@ -27,45 +27,62 @@ impl Candidates {
         Candidates { before: docs.counts(), docs, listed }
     }
 
+    pub(super) fn docs(&self) -> &Docs {
+        &self.docs
+    }
+
     pub(super) fn listed(&self) -> &[DocId] {
         &self.listed
     }
 
-    pub(super) fn number(&self, doc: DocId) -> Option<usize> {
+    fn number(&self, doc: DocId) -> Option<usize> {
         let below = self.docs.below(doc)?;
         Some(self.before.get(doc as usize / 64).copied().unwrap_or_default() as usize + below as usize)
     }
 }
 
-/// A place where the first slot is.
-#[derive(Clone, Copy)]
-pub(super) struct First {
-    /// The number of the candidate.
-    pub(super) number: u32,
-    /// Where the row would begin.
-    pub(super) begin: u32,
-    pub(super) met: Met,
+/// Where the first slot is: documents, and where in them the row would begin. Of each term they are in order.
+pub(super) struct Firsts {
+    pub(super) surely: Vec<(DocId, u32)>,
+    pub(super) perhaps: Vec<(DocId, u32)>,
+    /// For each document, behind a first number: how many times 64 positions there are up to its last place.
+    pub(super) lengths: Vec<u32>,
 }
 
-impl First {
-    /// All of them, term by term.
-    pub(super) fn all(
-        lookup: &Lookup<'_>,
-        slot: &Known,
-        candidates: &Candidates,
-    ) -> Result<Vec<First>, Error> {
-        let mut all = Vec::with_capacity(candidates.listed.len());
+impl Firsts {
+    pub(super) fn read(lookup: &Lookup<'_>, slot: &Known, candidates: &Candidates) -> Result<Firsts, Error> {
+        let mut surely = Vec::with_capacity(places(&slot.terms, candidates));
+        let mut perhaps = Vec::new();
+        let mut lengths = vec![0u32; lookup.segment.reader.max_doc() as usize + 1];
         each(
             lookup,
             slot,
             candidates,
-            |_| true,
-            |number, begin, met| {
-                all.push(First { number: number as u32, begin, met });
+            |doc| candidates.docs.has(doc),
+            |doc, positions, met| {
+                let to = if met == Met::Surely { &mut surely } else { &mut perhaps };
+                let before = positions.partition_point(|at| *at < slot.offset);
+                let begins = positions[before..].iter().map(|at| at.wrapping_sub(slot.offset));
+                if let (Some(last), Some(length)) =
+                    (begins.clone().next_back(), lengths.get_mut(doc as usize + 1))
+                {
+                    *length = (*length).max(last / 64 + 1);
+                }
+                to.extend(begins.map(|begin| (doc, begin)));
             },
         )?;
-        Ok(all)
+        Ok(Firsts { surely, perhaps, lengths })
     }
+
+    pub(super) fn len(&self) -> usize {
+        self.surely.len() + self.perhaps.len()
+    }
+}
+
+/// About how many places the terms have in the candidates: gaps between them take some six bits.
+fn places(terms: &[TermInfo], candidates: &Candidates) -> usize {
+    let bytes: usize = terms.iter().map(|info| info.positions_range.len()).sum();
+    (bytes + bytes / 2).min(16 * candidates.listed.len())
 }
 
 /// A place where the row may begin.
@@ -96,9 +113,16 @@ pub(super) struct Places {
 
 impl Places {
     /// Where the first slot is.
-    pub(super) fn of(firsts: Vec<First>, candidates: &Candidates) -> Places {
-        let place = |First { number, begin, met }| Place { number, begin, sure: met == Met::Surely, met };
-        let mut places: Vec<Place> = firsts.into_iter().map(place).collect();
+    pub(super) fn of(firsts: &Firsts, candidates: &Candidates) -> Places {
+        let place = |met: Met| {
+            move |(doc, begin): &(DocId, u32)| {
+                let number = candidates.number(*doc)? as u32;
+                Some(Place { number, begin: *begin, sure: met == Met::Surely, met })
+            }
+        };
+        let surely = firsts.surely.iter().filter_map(place(Met::Surely));
+        let mut places: Vec<Place> =
+            surely.chain(firsts.perhaps.iter().filter_map(place(Met::Perhaps))).collect();
         // Of each term they are in order.
         places.sort_by_key(|place| (place.number, place.begin));
         let mut out = Places { places, bounds: Vec::new() };
@@ -121,14 +145,17 @@ impl Places {
     ) -> Result<(), Error> {
         let Places { places, bounds } = self;
         places.iter_mut().for_each(|place| place.met = Met::Nothing);
-        let has_any = |number: usize| bounds[number] < bounds[number + 1];
-        each(lookup, slot, candidates, has_any, |number, begin, met| {
+        let has_any = |doc| candidates.number(doc).is_some_and(|number| bounds[number] < bounds[number + 1]);
+        each(lookup, slot, candidates, has_any, |doc, positions, met| {
+            let Some(number) = candidates.number(doc) else { return };
             let here = &mut places[bounds[number] as usize..bounds[number + 1] as usize];
-            let skipped =
-                if here.len() > FEW { here.partition_point(|place| place.begin < begin) } else { 0 };
-            let there = here[skipped..].iter_mut().take_while(|place| place.begin <= begin);
-            for place in there.filter(|place| place.begin == begin) {
-                place.met = place.met.max(met);
+            for begin in positions.iter().filter_map(|at| at.checked_sub(slot.offset)) {
+                let skipped =
+                    if here.len() > FEW { here.partition_point(|place| place.begin < begin) } else { 0 };
+                let there = here[skipped..].iter_mut().take_while(|place| place.begin <= begin);
+                for place in there.filter(|place| place.begin == begin) {
+                    place.met = place.met.max(met);
+                }
             }
         })?;
         self.places.retain(|place| place.met != Met::Nothing);
@@ -152,40 +179,36 @@ impl Places {
         self.places.is_empty()
     }
 
-    /// Numbers of the candidates that have the row, and whether that is sure.
-    pub(super) fn found(&self) -> impl Iterator<Item = (usize, bool)> {
+    /// Documents that have the row, and whether that is sure.
+    pub(super) fn found(&self, candidates: &Candidates) -> impl Iterator<Item = (DocId, bool)> {
         let by_document = self.places.chunk_by(|a, b| a.number == b.number);
-        by_document.map(|places| (places[0].number as usize, places.iter().any(|place| place.sure)))
+        by_document.filter_map(|places| {
+            let doc = candidates.listed.get(places[0].number as usize)?;
+            Some((*doc, places.iter().any(|place| place.sure)))
+        })
     }
 }
 
-/// Visits where the row would begin for each place of a slot, in the candidates that matter.
+/// Visits the positions of a slot in the candidates that matter.
 pub(super) fn each(
     lookup: &Lookup<'_>,
     slot: &Known,
     candidates: &Candidates,
-    matters: impl Fn(usize) -> bool,
-    mut visit: impl FnMut(usize, u32, Met),
+    matters: impl Fn(DocId) -> bool,
+    mut visit: impl FnMut(DocId, &[u32], Met),
 ) -> Result<(), Error> {
     let mut lists = lookup.positions();
-    let number = |doc| candidates.number(doc).filter(|number| matters(*number));
-    let mut at = |number: usize, position: u32, met: Met| {
-        if let Some(begin) = position.checked_sub(slot.offset) {
-            visit(number, begin, met);
-        }
-    };
     for info in &slot.terms {
-        lists
-            .each(info, candidates.listed(), number, |number, position| at(number, position, Met::Surely))?;
+        let visit = |doc: DocId, positions: &[u32]| visit(doc, positions, Met::Surely);
+        lists.each(info, candidates.listed(), &matters, visit)?;
     }
     if let Some(noise) = &slot.noise
         && !noise.docs.is_empty()
         && let Some(info) = lookup.term(kind::NOISE)?
     {
-        let number = |doc| number(doc).filter(|_| noise.docs.has(doc));
-        lists.each(&info, candidates.listed(), number, |number, position| {
-            at(number, position, Met::Perhaps);
-        })?;
+        let matters = |doc| noise.docs.has(doc) && matters(doc);
+        let visit = |doc: DocId, positions: &[u32]| visit(doc, positions, Met::Perhaps);
+        lists.each(&info, candidates.listed(), matters, visit)?;
     }
     Ok(())
 }
@@ -198,8 +221,12 @@ pub(super) fn positions(
 ) -> Result<Vec<Vec<u32>>, Error> {
     let mut out = vec![Vec::new(); candidates.listed.len()];
     if let Some(info) = info {
-        let number = |doc| candidates.number(doc);
-        lists.each(info, &candidates.listed, number, |number, position| out[number].push(position))?;
+        let is_one = |doc| candidates.docs.has(doc);
+        lists.each(info, &candidates.listed, is_one, |doc, positions| {
+            if let Some(number) = candidates.number(doc) {
+                out[number].extend_from_slice(positions);
+            }
+        })?;
     }
     Ok(out)
 }

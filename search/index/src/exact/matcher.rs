@@ -4,7 +4,7 @@ use tantivy::DocSet as _;
 use tantivy::postings::TermInfo;
 use tantivy::schema::IndexRecordOption;
 
-use super::beside::{Candidates, First, Places, positions};
+use super::beside::{Candidates, Firsts, Places, positions};
 use super::docs::Docs;
 use super::pattern::{Pattern, Slot};
 use super::rows::Rows;
@@ -188,24 +188,22 @@ fn in_place(lookup: &Lookup<'_>, known: &[Known], name: Option<&str>, scope: &Do
     }
     let candidates = Candidates::of(candidates);
     let Some((first, rest)) = known.split_first() else { return Ok(found) };
-    let firsts = First::all(lookup, first, &candidates)?;
-    let mut insert = |(at, sure): (usize, bool)| {
-        let doc = candidates.listed()[at];
-        if sure { found.sure.insert(doc) } else { found.maybe.insert(doc) }
-    };
-    if name.is_none()
-        && let Some(mut rows) = Rows::of(&firsts, &candidates)
-    {
-        for one in rest {
-            rows.keep(lookup, one, &candidates)?;
-            if rows.is_empty() {
-                break;
+    let mut firsts = Firsts::read(lookup, first, &candidates)?;
+    if let (None, Some((last, others))) = (name, rest.split_last()) {
+        match Rows::of(firsts, &candidates) {
+            Ok(mut rows) => {
+                for one in others {
+                    rows.keep(lookup, one, &candidates)?;
+                    if rows.is_empty() {
+                        return Ok(found);
+                    }
+                }
+                return rows.with_last(lookup, last, &candidates);
             }
+            Err(few) => firsts = few,
         }
-        rows.found().for_each(&mut insert);
-        return Ok(found);
     }
-    let mut places = Places::of(firsts, &candidates);
+    let mut places = Places::of(&firsts, &candidates);
     if let Some(name) = name {
         let values = Values::read(lookup, name, &candidates)?;
         places.retain(&candidates, |at, position| values.have(at, position));
@@ -216,7 +214,9 @@ fn in_place(lookup: &Lookup<'_>, known: &[Known], name: Option<&str>, scope: &Do
             break;
         }
     }
-    places.found().for_each(&mut insert);
+    for (doc, sure) in places.found(&candidates) {
+        if sure { found.sure.insert(doc) } else { found.maybe.insert(doc) }
+    }
     Ok(found)
 }
 
