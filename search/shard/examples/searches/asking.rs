@@ -26,7 +26,14 @@ pub(crate) async fn ask(dir: &Path, count: usize, only_warm: bool) {
     let (mails, world) = (Mails::read(), World::open(dir).await);
     let within = world.mail.open(world.at).await.unwrap().uids;
     println!("memory of a process that has opened the store: {:.0} MB", memory("VmRSS"));
-    let kinds = kinds(&mails, count);
+    let mut kinds = kinds(&mails, count);
+    if let Ok(name) = std::env::var("GODWIT_SEARCHES_KIND") {
+        kinds.retain(|kind| kind.name.contains(&name));
+        if let Some(needle) = name.strip_prefix('=') {
+            kinds = vec![Kind { name: "this one", needles: vec![needle.to_owned(); 50] }];
+        }
+        return slowest(&world, &within, &kinds).await;
+    }
     if !only_warm {
         head("cold");
         for kind in &kinds {
@@ -95,6 +102,24 @@ async fn warm(world: &World, with: (&mail::Store, &Searcher), within: &UidSet, k
         all.append(&mut times);
     }
     row("all", 0, &all, 0);
+}
+
+/// What takes longest, needle by needle: three times each, so that a profile has something of it.
+async fn slowest(world: &World, within: &UidSet, kinds: &[Kind]) {
+    let (mail, searcher) = world.fresh(of_files());
+    let mut all = Vec::new();
+    for round in 0..4 {
+        for needle in kinds.iter().flat_map(|kind| &kind.needles) {
+            let (uids, took) = found(world, &mail, &searcher, within, needle).await;
+            if round > 0 {
+                all.push((took.wall, took.cpu, uids.len(), needle));
+            }
+        }
+    }
+    all.sort_by(|a, b| b.0.cmp(&a.0));
+    for (wall, cpu, found, needle) in all.iter().step_by(3) {
+        println!("{:8.2} {:8.2} {found:8} {needle}", wall.as_secs_f64() * 1e3, cpu.as_secs_f64() * 1e3);
+    }
 }
 
 /// With mail that is not in the index yet: it is found, and what that costs.

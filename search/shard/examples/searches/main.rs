@@ -8,7 +8,8 @@
 //! Messages are made of `GODWIT_CORPUS`, `GODWIT_SEARCHES_TEXT` bytes (1,500) of the text of each. The store lies in
 //! `GODWIT_BENCH_DIR` (/tmp). `GODWIT_SEARCHES_KEEP=1` leaves it there; a run that finds one fills nothing and makes the index
 //! anew. `ask FOLDER COUNT` only asks, `ask FOLDER COUNT warm` leaves the store as it is.
-//! `GODWIT_SEARCHES_CACHE` are the MiB of the index that are kept (256).
+//! `GODWIT_SEARCHES_CACHE` are the MiB of the index that are kept (256). With `GODWIT_SEARCHES_KIND` only needles of the kinds
+//! with that in their names are asked for, and listed by what they took; `=in the` asks for that alone, many times.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)] // a program that prints and stops
 
