@@ -15,7 +15,7 @@ impl Docs {
 
     pub(crate) fn all(documents: u32) -> Docs {
         let mut words = vec![u64::MAX; (documents as usize).div_ceil(64)];
-        if let Some(last) = words.last_mut().filter(|_| documents % 64 != 0) {
+        if let Some(last) = words.last_mut().filter(|_| !documents.is_multiple_of(64)) {
             *last = (1 << (documents % 64)) - 1;
         }
         Docs { words }

@@ -116,7 +116,7 @@ async fn slowest(world: &World, within: &UidSet, kinds: &[Kind]) {
             }
         }
     }
-    all.sort_by(|a, b| b.0.cmp(&a.0));
+    all.sort_by_key(|one| std::cmp::Reverse(one.0));
     for (wall, cpu, found, needle) in all.iter().step_by(3) {
         println!("{:8.2} {:8.2} {found:8} {needle}", wall.as_secs_f64() * 1e3, cpu.as_secs_f64() * 1e3);
     }
