@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use tantivy::directory::{CompositeFile, Directory, RamDirectory, TerminatingWrite};
+use tantivy::directory::{CompositeFile, Directory, FileSlice, RamDirectory, TerminatingWrite};
 use tantivy::fastfield::FastFieldsWriter;
 use tantivy::fieldnorm::{FieldNormReader, FieldNormsSerializer};
 use tantivy::index::{Segment, SegmentComponent};
@@ -17,7 +17,7 @@ use crate::analysis::Language;
 use crate::fields::{Fields, SECTIONS, Section};
 use crate::invert::{Noise, Row};
 use crate::reader::lists_of;
-use crate::{Document, Error, SegmentEntry, forms, grams, letters};
+use crate::{Document, Error, SegmentEntry, forms, grams, letters, neighbours};
 
 /// Takes documents, gives one segment.
 pub struct Builder {
@@ -205,12 +205,16 @@ pub(crate) fn built(segment: &Segment, directory: &RamDirectory, fields: &Fields
     let reader = SegmentReader::open(segment)?;
     files.push((format!("{id}.{}", grams::EXTENSION), grams::build(&reader, fields)?));
     files.push((format!("{id}.{}", forms::EXTENSION), forms::build(&reader, fields)?));
-    let lists = CompositeFile::open(
-        &segment.open_read(SegmentComponent::Postings).map_err(tantivy::TantivyError::from)?,
-    )?;
-    let lists = lists_of(&lists, fields.exact(letters::SECTION));
-    if let Some(sets) = letters::build(&reader, fields, lists)? {
+    let file = |component| segment.open_read(component).map_err(tantivy::TantivyError::from);
+    let lists = CompositeFile::open(&file(SegmentComponent::Postings)?)?;
+    let positions = CompositeFile::open(&file(SegmentComponent::Positions)?)?;
+    if let Some(sets) = letters::build(&reader, fields, lists_of(&lists, fields.exact(letters::SECTION)))? {
         files.push((format!("{id}.{}", letters::EXTENSION), sets));
+    }
+    let body = fields.exact(neighbours::SECTION);
+    let positions = positions.open_read(body).unwrap_or_else(FileSlice::empty);
+    if let Some(sets) = neighbours::build(&reader, fields, lists_of(&lists, body), positions)? {
+        files.push((format!("{id}.{}", neighbours::EXTENSION), sets));
     }
     files.sort();
     let listed = files.iter().map(|(name, bytes)| (name.clone(), bytes.len() as u64)).collect();

@@ -13,6 +13,22 @@ pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..at + 4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_le_bytes)
 }
 
+/// Bits that are read at once wherever they begin.
+pub(crate) const BITS: u8 = 56;
+
+/// The number of so many bits from a bit on; zeros are behind the end.
+pub(crate) fn bits(bytes: &[u8], from: usize, count: u8) -> u64 {
+    let at = from / 8;
+    let word = match bytes.get(at..at + 8).and_then(|b| b.try_into().ok()) {
+        Some(whole) => u64::from_le_bytes(whole),
+        None => {
+            let rest = bytes.get(at..).unwrap_or_default();
+            rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
+        }
+    };
+    (word >> (from % 8)) & ((1 << count) - 1)
+}
+
 pub(crate) fn put(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push((value & 0x7f) as u8 | 0x80);

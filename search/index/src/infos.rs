@@ -12,7 +12,7 @@ use tantivy::directory::{FileSlice, OwnedBytes};
 use tantivy::postings::TermInfo;
 
 use crate::Error;
-use crate::bytes::{part, u32_at, u64_at};
+use crate::bytes::{BITS, bits, part, u32_at, u64_at};
 
 /// Terms of a head.
 const BLOCK: u64 = 256;
@@ -20,8 +20,6 @@ const HEAD: usize = 39;
 const TAIL: usize = 16;
 /// Version and kind of a word list.
 const KNOWN: (u32, u32) = (1, 1);
-/// Bits that are read at once wherever they begin.
-const MOST: u8 = 56;
 
 /// The table of a word list: its heads in memory, its rows where they are.
 #[derive(Debug)]
@@ -83,7 +81,7 @@ impl Infos {
             positions_range: range(u64_at(bytes, 24), u32_at(bytes, 32))?,
         };
         let (document_bits, list_bits, position_bits) = (bytes[36], bytes[37], bytes[38]);
-        if [document_bits, list_bits, position_bits].iter().any(|bits| *bits > MOST) {
+        if [document_bits, list_bits, position_bits].iter().any(|bits| *bits > BITS) {
             return Err(damaged());
         }
         let rows = usize::try_from(u64_at(bytes, 0)).map_err(|_| damaged())?;
@@ -145,19 +143,6 @@ impl Head {
             positions_range: range(self.first.positions_range.start, positions, self.position_bits)?,
         })
     }
-}
-
-/// The number of so many bits from a bit on; zeros are behind the end.
-fn bits(bytes: &[u8], from: usize, count: u8) -> u64 {
-    let at = from / 8;
-    let word = match bytes.get(at..at + 8).and_then(|b| b.try_into().ok()) {
-        Some(whole) => u64::from_le_bytes(whole),
-        None => {
-            let rest = bytes.get(at..).unwrap_or_default();
-            rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
-        }
-    };
-    (word >> (from % 8)) & ((1 << count) - 1)
 }
 
 #[cfg(test)]

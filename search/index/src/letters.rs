@@ -6,41 +6,36 @@
 //! them. Runs that are no words are not in it: their lists are few. A segment without the file, and letters that are
 //! not in it, are looked for in the lists of words.
 //!
-//! Numbers are little-endian. `GDL1`, documents (u32), count of sets (u32), then a row for each in the order of keys: key
-//! (u64), where its set ends behind the rows (u32). A set is a byte that says how it is written, and a bit for each
-//! document, or gaps between documents, or between those that do not have it.
+//! Numbers are little-endian. `GDL2`, documents (u32), count of sets (u32), then a row for each in the order of keys: key
+//! (u64), where its set ends behind the rows (u32). How sets are written [`crate::sets`] says.
 
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 use tantivy::directory::{FileSlice, OwnedBytes};
-use tantivy::{DocId, InvertedIndexReader, SegmentReader};
+use tantivy::{InvertedIndexReader, SegmentReader};
 
 use crate::Error;
-use crate::bytes::{part, put_gaps, take_gaps, u32_at, u64_at};
+use crate::bytes::{part, u32_at, u64_at};
 use crate::exact::Docs;
 use crate::fields::{Fields, Section, kind};
 use crate::lists::DocLists;
+use crate::sets::{put_set, take_set};
 
 /// The extension of the file.
-pub(crate) const EXTENSION: &str = "letters";
+pub(crate) const EXTENSION: &str = "sets";
 /// The section whose words are looked at.
 pub(crate) const SECTION: Section = Section::Body;
 /// Smaller segments have no such file: they are soon merged, and their lists are short.
 const LEAST: u32 = 1_024;
 /// One and two letters have a set where the lists of their words have together one in so many of the documents.
-const SHARE: u64 = 16;
+const SHARE: u64 = 4;
 /// The longest row of letters; these have a set where the lists of their words are longer than the segment.
 const MOST: usize = 3;
 
-const MAGIC: &[u8; 4] = b"GDL1";
+const MAGIC: &[u8; 4] = b"GDL2";
 const HEAD: usize = 12;
 const ROW: usize = 12;
-
-/// How a set is written.
-const BITS: u8 = 0;
-const THOSE: u8 = 1;
-const OTHERS: u8 = 2;
 
 /// What counts letters, and finds their set.
 type Keys<T> = HashMap<u64, T, RandomState>;
@@ -124,35 +119,6 @@ fn encode(documents: u32, keys: &[u64], sets: &[Docs]) -> Vec<u8> {
     head
 }
 
-/// In the shortest way.
-fn put_set(documents: u32, set: &Docs, out: &mut Vec<u8>) {
-    let (bits, has) = (set.bytes(), set.len() as usize);
-    let others = documents as usize - has;
-    if has.min(others) >= bits {
-        out.push(BITS);
-        set.put(out);
-    } else if has <= others {
-        out.push(THOSE);
-        put_gaps(out, set.iter());
-    } else {
-        out.push(OTHERS);
-        put_gaps(out, (0..documents).filter(|doc| !set.has(*doc)));
-    }
-}
-
-fn take_set(documents: u32, bytes: &[u8]) -> Option<Docs> {
-    let (how, rest) = bytes.split_first()?;
-    if *how == BITS {
-        return Docs::take(documents, rest);
-    }
-    let mut set = if *how == OTHERS { Docs::all(documents) } else { Docs::none(documents) };
-    for doc in take_gaps(rest)? {
-        let doc = DocId::try_from(doc).ok().filter(|doc| *doc < documents)?;
-        if *how == OTHERS { set.remove(doc) } else { set.insert(doc) }
-    }
-    (*how == THOSE || *how == OTHERS).then_some(set)
-}
-
 /// A file opened: its rows in memory, the sets where they are.
 #[derive(Debug)]
 pub(crate) struct Letters {
@@ -224,17 +190,6 @@ mod tests {
         keys.clear();
         let none = Letters::open(&FileSlice::from(encode(DOCUMENTS, &keys, &[])), DOCUMENTS).unwrap();
         assert_eq!(none.get("a").unwrap(), None);
-    }
-
-    #[test]
-    fn what_is_no_set() {
-        assert_eq!(take_set(100, &[]), None);
-        assert_eq!(take_set(100, &[BITS, 0]), None);
-        assert_eq!(take_set(100, &[THOSE, 100]), None, "no document");
-        assert_eq!(take_set(100, &[7, 1]), None);
-        let mut beyond = vec![BITS];
-        beyond.extend_from_slice(&[0xff; 16]);
-        assert_eq!(take_set(100, &beyond), None, "bits of no documents");
     }
 
     #[test]

@@ -30,6 +30,7 @@ mod invert;
 mod letters;
 mod lists;
 mod manifest;
+mod neighbours;
 mod numbers;
 mod parallel;
 mod ranked;
@@ -37,6 +38,7 @@ mod ranked;
 mod ranked_tests;
 mod reader;
 mod relevance;
+mod sets;
 mod snippet;
 
 pub use builder::{Builder, Built};

@@ -25,7 +25,8 @@ use crate::forms::{Forms, Mask};
 use crate::grams::Grams;
 use crate::infos::Infos;
 use crate::letters::Letters;
-use crate::{Built, Error, Manifest, SegmentEntry, Source, forms, grams, letters};
+use crate::neighbours::Neighbours;
+use crate::{Built, Error, Manifest, SegmentEntry, Source, forms, grams, letters, neighbours};
 
 /// What is kept in memory, shared by all readers of a node: parts of files, and answers.
 #[derive(Clone)]
@@ -78,6 +79,7 @@ pub(crate) struct Segment {
     pub(crate) forms: Forms,
     /// Not beside a small one.
     pub(crate) letters: Option<Letters>,
+    pub(crate) neighbours: Option<Neighbours>,
     emails: Column<u64>,
     languages: Column<u64>,
     tables: Tables,
@@ -137,10 +139,23 @@ impl Reader {
             let forms = Forms::open(file(forms::EXTENSION)?)?;
             let letters = file(letters::EXTENSION).ok();
             let letters = letters.map(|file| Letters::open(&file, reader.max_doc())).transpose()?;
+            let neighbours = file(neighbours::EXTENSION).ok();
+            let neighbours = neighbours.map(|file| Neighbours::open(&file, reader.max_doc())).transpose()?;
             let (emails, languages) = (reader.fast_fields().u64(EMAIL)?, reader.fast_fields().u64(LANGUAGE)?);
             let (fields, reader) = (fields.clone(), reader.clone());
             let kept = Mutex::default();
-            segments.push(Segment { fields, reader, grams, forms, letters, emails, languages, tables, kept });
+            segments.push(Segment {
+                fields,
+                reader,
+                grams,
+                forms,
+                letters,
+                neighbours,
+                emails,
+                languages,
+                tables,
+                kept,
+            });
         }
         let languages: BTreeSet<Language> =
             segments.iter().flat_map(|segment| segment.forms.languages()).flatten().copied().collect();

@@ -125,6 +125,11 @@ impl Known {
         self.noise.as_ref().is_some_and(|noise| !noise.docs.is_empty())
     }
 
+    /// How many documents the longest of its lists has.
+    fn longest(&self) -> u32 {
+        self.terms.iter().map(|info| info.doc_freq).max().unwrap_or_default()
+    }
+
     /// About how many documents it is in.
     fn cost(&self) -> u64 {
         let noise = self.noise.as_ref().map_or(0, |noise| u64::from(noise.docs.len()));
@@ -141,6 +146,17 @@ fn row(lookup: &Lookup<'_>, slots: &[Slot], name: Option<&str>, scope: &Docs) ->
         found.sure = docs;
         found.add_noise(&lookup.noise(text, true, true)?);
         return Ok(found);
+    }
+    if let (
+        [
+            Slot::Word { text, open_left: true, open_right: false },
+            Slot::Word { text: next, open_left: false, open_right: true },
+        ],
+        None,
+    ) = (slots, name)
+        && let Some((sure, maybe)) = lookup.neighbours(text, next)?
+    {
+        return Ok(Found { sure, maybe });
     }
     let mut known = Vec::new();
     for (slot, offset) in slots.iter().zip(0u32..) {
@@ -159,7 +175,7 @@ fn row(lookup: &Lookup<'_>, slots: &[Slot], name: Option<&str>, scope: &Docs) ->
         anywhere(lookup, one)?
     } else {
         known.sort_by_key(Known::cost);
-        in_place(lookup, &known, name, scope)?
+        in_place(lookup, &known, name, &beside(lookup, slots, scope)?)?
     };
     Ok(if undecided { found.doubted() } else { found })
 }
@@ -177,10 +193,26 @@ fn anywhere(lookup: &Lookup<'_>, known: &Known) -> Result<Found, Error> {
     Ok(found)
 }
 
+/// Those of the documents in which words that stand side by side may do so, as far as that is known beforehand.
+fn beside(lookup: &Lookup<'_>, slots: &[Slot], scope: &Docs) -> Result<Docs, Error> {
+    let mut docs = scope.clone();
+    for pair in slots.windows(2) {
+        if let [Slot::Word { text, .. }, Slot::Word { text: next, .. }] = pair
+            && let Some((mut sure, maybe)) = lookup.neighbours(text, next)?
+        {
+            sure.add(&maybe);
+            docs.keep(&sure);
+        }
+    }
+    Ok(docs)
+}
+
 fn in_place(lookup: &Lookup<'_>, known: &[Known], name: Option<&str>, scope: &Docs) -> Result<Found, Error> {
     let mut found = Found::none(lookup.segment.reader.max_doc());
     let mut candidates = scope.clone();
-    for one in known {
+    // A list of most documents leaves out few, and is read with its positions later.
+    let most = lookup.segment.reader.max_doc() / 2;
+    for one in known.iter().filter(|one| one.longest() < most) {
         candidates = narrowed(lookup, one, &candidates)?;
         if candidates.is_empty() {
             return Ok(found);

@@ -14,6 +14,7 @@ use crate::fields::{Section, kind, mark_term, read_mark};
 use crate::grams::{Gram, grams, inner};
 use crate::letters;
 use crate::lists::{DocLists, PositionLists};
+use crate::neighbours::{self, NOISE};
 use crate::reader::Segment;
 
 /// Words that a slot may be; with more of them the slot tells nothing, and what else matches is looked at.
@@ -103,17 +104,24 @@ impl<'a> Lookup<'a> {
         Ok(Terms::These { terms, noise: None })
     }
 
-    /// Terms that begin so; none if they are too many.
+    /// Terms that begin so; none if they are too many. They are not walked over: their numbers follow one another.
     pub(crate) fn beginning(&self, prefix: &str) -> Result<Option<Vec<TermInfo>>, Error> {
-        let mut terms = Vec::new();
-        let mut stream = self.inverted.terms().range().ge(prefix.as_bytes()).into_stream()?;
-        while stream.advance() && stream.key().starts_with(prefix.as_bytes()) {
-            terms.push(stream.value().clone());
-            if terms.len() > MOST {
-                return Ok(None);
-            }
+        let Some(infos) = self.segment.infos(self.section) else { return Ok(Some(Vec::new())) };
+        let mut behind = prefix.as_bytes().to_vec();
+        // The last byte of a character is never the highest.
+        behind.last_mut().into_iter().for_each(|last| *last += 1);
+        let (from, to) = (self.from(prefix.as_bytes())?, self.from(&behind)?);
+        if to.saturating_sub(from) > MOST as u64 {
+            return Ok(None);
         }
-        Ok(Some(terms))
+        let mut infos = infos.reader();
+        (from..to).map(|number| infos.get(number)).collect::<Result<_, _>>().map(Some)
+    }
+
+    /// The number of the first term that is not before this one.
+    fn from(&self, term: &[u8]) -> Result<u64, Error> {
+        let mut stream = self.inverted.terms().range().ge(term).into_stream()?;
+        Ok(if stream.advance() { stream.term_ord() } else { self.inverted.terms().num_terms() as u64 })
     }
 
     fn word(&self, text: &str, open_left: bool, open_right: bool) -> Result<Terms, Error> {
@@ -220,6 +228,31 @@ impl<'a> Lookup<'a> {
             Some(letters) if self.section == letters::SECTION => letters.get(text),
             _ => Ok(None),
         }
+    }
+
+    /// Documents in which a word that ends with the first text stands before one that begins with the second, and those in
+    /// which either may be a run that is no word, if all of them are kept.
+    pub(crate) fn neighbours(&self, first: &str, second: &str) -> Result<Option<(Docs, Docs)>, Error> {
+        let Some(known) = &self.segment.neighbours else { return Ok(None) };
+        if self.section != neighbours::SECTION {
+            return Ok(None);
+        }
+        let Some(sure) = known.get(first, second)? else { return Ok(None) };
+        let mut maybe = Docs::none(self.segment.reader.max_doc());
+        let (before, behind) = (self.noise(first, true, false)?.docs, self.noise(second, false, true)?.docs);
+        let mut both = before.clone();
+        both.keep(&behind);
+        for (mut docs, first, second) in
+            [(before, NOISE, second), (behind, first, NOISE), (both, NOISE, NOISE)]
+        {
+            if !docs.is_empty() {
+                let Some(there) = known.get(first, second)? else { return Ok(None) };
+                docs.keep(&there);
+                maybe.add(&docs);
+            }
+        }
+        maybe.take_away(&sure);
+        Ok(Some((sure, maybe)))
     }
 
     /// Documents with a run that is no word and may have the text in it.

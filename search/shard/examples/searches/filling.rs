@@ -1,5 +1,6 @@
 //! The mailbox is filled, and indexed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use content_mail::{Limits, decode, summarize};
@@ -75,6 +76,7 @@ pub(crate) async fn index(world: &World, mails: &Mails, count: usize) {
         bytes as f64 / text,
         memory("VmHWM")
     );
+    println!("of it: {}", by_kind(&state.current.segments, text));
 }
 
 /// Says whether there was anything to do.
@@ -88,6 +90,16 @@ async fn settle(writer: &mut godwit_shard::Shard) -> bool {
 
 fn bytes(segment: &Segment) -> u64 {
     segment.bodies.iter().flat_map(|body| &body.files).map(|file| file.length).sum()
+}
+
+/// The share of each kind of file.
+fn by_kind(segments: &[Segment], text: f64) -> String {
+    let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
+    for file in segments.iter().flat_map(|segment| &segment.bodies).flat_map(|body| &body.files) {
+        *kinds.entry(file.suffix.trim_start_matches('.')).or_default() += file.length;
+    }
+    let each = kinds.iter().map(|(kind, bytes)| format!("{kind} {:.4}", *bytes as f64 / text));
+    each.collect::<Vec<_>>().join(", ")
 }
 
 /// Bytes of header and decoded text of all messages: of a share of them where they are many.
