@@ -17,7 +17,7 @@ use crate::analysis::Language;
 use crate::fields::{Fields, SECTIONS, Section};
 use crate::invert::{Noise, Row};
 use crate::reader::lists_of;
-use crate::{Document, Error, SegmentEntry, forms, grams, letters, neighbours};
+use crate::{Document, Error, SegmentEntry, forms, grams, letters, neighbours, sets};
 
 /// Takes documents, gives one segment.
 pub struct Builder {
@@ -208,12 +208,12 @@ pub(crate) fn built(segment: &Segment, directory: &RamDirectory, fields: &Fields
     let file = |component| segment.open_read(component).map_err(tantivy::TantivyError::from);
     let lists = CompositeFile::open(&file(SegmentComponent::Postings)?)?;
     let positions = CompositeFile::open(&file(SegmentComponent::Positions)?)?;
-    if let Some(sets) = letters::build(&reader, fields, lists_of(&lists, fields.exact(letters::SECTION)))? {
+    let lists = lists_of(&lists, fields.exact(sets::SECTION));
+    let positions = positions.open_read(fields.exact(sets::SECTION)).unwrap_or_else(FileSlice::empty);
+    if let Some(sets) = letters::build(&reader, fields, lists.clone())? {
         files.push((format!("{id}.{}", letters::EXTENSION), sets));
     }
-    let body = fields.exact(neighbours::SECTION);
-    let positions = positions.open_read(body).unwrap_or_else(FileSlice::empty);
-    if let Some(sets) = neighbours::build(&reader, fields, lists_of(&lists, body), positions)? {
+    if let Some(sets) = neighbours::build(&reader, fields, lists, positions)? {
         files.push((format!("{id}.{}", neighbours::EXTENSION), sets));
     }
     files.sort();

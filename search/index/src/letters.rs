@@ -18,16 +18,12 @@ use tantivy::{InvertedIndexReader, SegmentReader};
 use crate::Error;
 use crate::bytes::{part, u32_at, u64_at};
 use crate::exact::Docs;
-use crate::fields::{Fields, Section, kind};
-use crate::lists::DocLists;
-use crate::sets::{put_set, take_set};
+use crate::fields::Fields;
+use crate::lists::{DocLists, each_word};
+use crate::sets::{LEAST, SECTION, put_set, take_set};
 
 /// The extension of the file.
 pub(crate) const EXTENSION: &str = "sets";
-/// The section whose words are looked at.
-pub(crate) const SECTION: Section = Section::Body;
-/// Smaller segments have no such file: they are soon merged, and their lists are short.
-const LEAST: u32 = 1_024;
 /// One and two letters have a set where the lists of their words have together one in so many of the documents.
 const SHARE: u64 = 4;
 /// The longest row of letters; these have a set where the lists of their words are longer than the segment.
@@ -90,19 +86,6 @@ fn counted(inverted: &InvertedIndexReader, documents: u32) -> Result<Vec<u64>, E
     let is_long = |key: u64| key >> 42 != 0;
     counts.retain(|key, count| if is_long(*key) { *count > documents } else { *count >= documents / SHARE });
     Ok(counts.into_keys().collect())
-}
-
-fn each_word(
-    inverted: &InvertedIndexReader,
-    mut visit: impl FnMut(&str, &tantivy::postings::TermInfo) -> Result<(), Error>,
-) -> Result<(), Error> {
-    let from = [kind::WORD as u8];
-    let mut stream = inverted.terms().range().ge(from).lt([from[0] + 1]).into_stream()?;
-    while stream.advance() {
-        let word = std::str::from_utf8(&stream.key()[1..]).map_err(|_| Error::Damaged("a word"))?;
-        visit(word, stream.value())?;
-    }
-    Ok(())
 }
 
 fn encode(documents: u32, keys: &[u64], sets: &[Docs]) -> Vec<u8> {

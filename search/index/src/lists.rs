@@ -11,6 +11,7 @@ use tantivy::{DocId, DocSet as _, InvertedIndexReader, TERMINATED};
 
 use crate::Error;
 use crate::bytes::part;
+use crate::fields::kind;
 
 /// Where a list has so many documents for each that is asked for, these are looked up one by one.
 const SPARSE: usize = 32;
@@ -21,6 +22,20 @@ const PER_BYTE: u64 = 128;
 const SHORT: u32 = 128;
 /// Bytes that are read at once of short lists, which lie one behind the other.
 const AT_ONCE: usize = 8 * 1024;
+
+/// Visits all words of a field, in order.
+pub(crate) fn each_word(
+    inverted: &InvertedIndexReader,
+    mut visit: impl FnMut(&str, &TermInfo) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let from = [kind::WORD as u8];
+    let mut stream = inverted.terms().range().ge(from).lt([from[0] + 1]).into_stream()?;
+    while stream.advance() {
+        let word = std::str::from_utf8(&stream.key()[1..]).map_err(|_| Error::Damaged("a word"))?;
+        visit(word, stream.value())?;
+    }
+    Ok(())
+}
 
 /// Reads lists of documents, one after the other.
 pub(crate) struct DocLists<'a> {

@@ -20,24 +20,21 @@ use tantivy::{DocId, InvertedIndexReader, SegmentReader};
 use crate::Error;
 use crate::bytes::{part, u32_at};
 use crate::exact::Docs;
-use crate::fields::{Fields, Section, kind};
-use crate::lists::PositionLists;
-use crate::sets::{put_set, take_set};
+use crate::fields::{Fields, kind};
+use crate::lists::{PositionLists, each_word};
+use crate::sets::{LEAST, SECTION, put_set, take_set};
 
 /// The extension of the file.
 pub(crate) const EXTENSION: &str = "neighbours";
-/// The section whose words are looked at.
-pub(crate) const SECTION: Section = Section::Body;
 /// The word that stands for a run that is no word.
 pub(crate) const NOISE: &str = "";
-/// Smaller segments have no such file: they are soon merged, and their lists are short.
-const LEAST: u32 = 1_024;
 /// Two words have a set where by chance one in so many documents would have both.
 const SHARE: u64 = 6;
-/// Words in a file, at most.
-const MOST: usize = 200;
+/// Words in a file, at most, and bytes of memory that their sets take when they are made.
+const MOST: u64 = 100;
+const MEMORY: u64 = 64 << 20;
 /// Positions of all documents of a segment, at most: two bytes of memory each.
-const POSITIONS: usize = 1 << 27;
+const POSITIONS: usize = 1 << 25;
 
 const MAGIC: &[u8; 4] = b"GDN1";
 const HEAD: usize = 13;
@@ -56,7 +53,8 @@ impl Words {
     fn of(mut counts: Vec<(u64, String)>, documents: u64) -> Words {
         counts.push((documents, NOISE.to_owned()));
         counts.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-        counts.truncate(MOST);
+        // Each two of them may have a set.
+        counts.truncate(MOST.min((8 * MEMORY / documents.max(1)).isqrt()) as usize);
         let is_frequent = |a: u64, b: u64| a * b >= documents * documents / SHARE;
         let seconds = counts.iter().map(|a| counts.iter().take_while(|b| is_frequent(a.0, b.0)).count());
         let seconds: Vec<usize> = seconds.collect();
@@ -141,19 +139,6 @@ pub(crate) fn build(
         }
     }
     Ok(Some(encode(documents, &words, &sets)))
-}
-
-fn each_word(
-    inverted: &InvertedIndexReader,
-    mut visit: impl FnMut(&str, &TermInfo) -> Result<(), Error>,
-) -> Result<(), Error> {
-    let from = [kind::WORD as u8];
-    let mut stream = inverted.terms().range().ge(from).lt([from[0] + 1]).into_stream()?;
-    while stream.advance() {
-        let word = std::str::from_utf8(&stream.key()[1..]).map_err(|_| Error::Damaged("a word"))?;
-        visit(word, stream.value())?;
-    }
-    Ok(())
 }
 
 /// What terms are beside others.
@@ -331,6 +316,20 @@ mod tests {
             assert_eq!(first(a, b), None, "{a} {b}");
         }
         assert!(Neighbours::open(&FileSlice::from(file()), DOCUMENTS + 1).is_err());
+    }
+
+    #[test]
+    fn sets_of_many_documents_are_few() {
+        let words = |documents: u64| {
+            let counts = (0..300).map(|at| (documents, format!("word{at}"))).collect();
+            Words::of(counts, documents).texts.len() as u64
+        };
+        assert_eq!(words(2_000), MOST);
+        for documents in [100_000, 1_000_000, 50_000_000] {
+            let words = words(documents);
+            assert!(words > 0 && words * words * documents / 8 <= MEMORY, "{words} of {documents}");
+        }
+        assert_eq!(words(0), MOST);
     }
 
     #[test]

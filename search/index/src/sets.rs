@@ -8,6 +8,12 @@ use tantivy::DocId;
 
 use crate::bytes::{BITS, bits};
 use crate::exact::Docs;
+use crate::fields::Section;
+
+/// The section of which sets are kept, of letters and of neighbours.
+pub(crate) const SECTION: Section = Section::Body;
+/// Smaller segments have none: they are soon merged, and their lists are short.
+pub(crate) const LEAST: u32 = 1_024;
 
 const BY_BITS: u8 = 0;
 const THOSE: u8 = 1;

@@ -12,10 +12,10 @@ use crate::Error;
 use crate::analysis::is_noise;
 use crate::fields::{Section, kind, mark_term, read_mark};
 use crate::grams::{Gram, grams, inner};
-use crate::letters;
 use crate::lists::{DocLists, PositionLists};
-use crate::neighbours::{self, NOISE};
+use crate::neighbours::NOISE;
 use crate::reader::Segment;
+use crate::sets;
 
 /// Words that a slot may be; with more of them the slot tells nothing, and what else matches is looked at.
 const MOST: usize = 20_000;
@@ -225,7 +225,7 @@ impl<'a> Lookup<'a> {
     /// Documents of which a word has the letters anywhere, if these are kept.
     pub(crate) fn letters(&self, text: &str) -> Result<Option<Docs>, Error> {
         match &self.segment.letters {
-            Some(letters) if self.section == letters::SECTION => letters.get(text),
+            Some(letters) if self.section == sets::SECTION => letters.get(text),
             _ => Ok(None),
         }
     }
@@ -234,7 +234,7 @@ impl<'a> Lookup<'a> {
     /// which either may be a run that is no word, if all of them are kept.
     pub(crate) fn neighbours(&self, first: &str, second: &str) -> Result<Option<(Docs, Docs)>, Error> {
         let Some(known) = &self.segment.neighbours else { return Ok(None) };
-        if self.section != neighbours::SECTION {
+        if self.section != sets::SECTION {
             return Ok(None);
         }
         let Some(sure) = known.get(first, second)? else { return Ok(None) };

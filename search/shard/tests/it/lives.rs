@@ -263,6 +263,31 @@ async fn what_is_deleted_while_segments_are_merged_stays_deleted() {
     assert!(segments.len() < 12, "{}", segments.len());
 }
 
+/// What was merged of an edition that another has taken the place of meanwhile is for nothing: it is published nowhere, and
+/// that is no error.
+#[tokio::test]
+async fn a_merge_that_another_edition_overtakes_is_let_go() {
+    let world = World::new(10, 1 << 20).await;
+    let (at, fence) = (world.inbox(ALICE).await, world.take(world.me).await);
+    let mut shard = world.indexer.shard(fence);
+    // With the eighth of like size they begin to be merged, which is published in a later turn.
+    for n in 0..8 {
+        world.append(at, message(n, "needle")).await;
+        shard.turn().await.unwrap();
+    }
+    assert_eq!(world.segments.manifest(3, 1).await.unwrap().segments.len(), 8);
+    assert!(world.segments.rebuild(3, "asked for", 0).await.unwrap());
+    world.segments.promote(&fence, 2).await.unwrap();
+    // No time goes by, and no mail comes: nothing but the merge is to be done.
+    settle(&mut shard).await;
+    for (edition, segments) in [(1, 0), (2, 1)] {
+        let known = world.segments.manifest(3, edition).await.unwrap();
+        assert_eq!(known.segments.len(), segments, "edition {edition}");
+    }
+    assert_eq!(world.agree(at, &body("needle"), "overtaken").await.len(), 8);
+    assert_eq!(world.searcher.ask(ALICE, &body("needle")).await.unwrap().unwrap().sure.len(), 8);
+}
+
 /// It counts from the turn that saw the mail, and is over when that is published.
 #[tokio::test]
 async fn lag_is_how_long_the_oldest_mail_has_waited() {
