@@ -70,7 +70,6 @@ impl Builder {
             let section = value.section as usize;
             words[section] += self.rows[section].add(doc, &value, &mut self.noise);
         }
-        self.noise.close();
         for (section, words) in Section::ALL.into_iter().zip(words) {
             self.words[section as usize] += u64::from(words);
             if section.has_lengths() {
@@ -107,7 +106,7 @@ impl Builder {
         built(&segment.with_max_doc(documents), &directory, &fields).map(Some)
     }
 
-    fn write(mut self, segment: &Segment) -> Result<(), Error> {
+    fn write(self, segment: &Segment) -> Result<(), Error> {
         self.write_columns(segment)?;
         self.write_lengths(segment)?;
         let fields = &self.fields;
@@ -115,7 +114,7 @@ impl Builder {
         self.write_accounts(&mut out)?;
         if !self.noise.is_empty() {
             let mut field = out.new_field(fields.noise, 0, None)?;
-            std::mem::take(&mut self.noise).write(&mut field)?;
+            self.noise.write(&mut field)?;
             field.close()?;
         }
         for (section, row) in Section::ALL.into_iter().zip(self.rows) {

@@ -9,6 +9,8 @@
 //! the block begins behind the table (u32). A block has for each gram how far its key is from the one before and how
 //! long its list is, then the lists: gaps between words; all of them seven bits a byte.
 
+use std::hash::{Hash, Hasher};
+
 use tantivy::directory::{FileSlice, OwnedBytes};
 use tantivy::{HasLen as _, SegmentReader};
 
@@ -17,7 +19,7 @@ use crate::bytes::{part, put, put_gaps, take, take_gaps, u32_at, u64_at};
 use crate::fields::{Fields, Section, kind};
 
 /// Three characters in a row; `\0` behind the end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Gram([char; 3]);
 
 impl Gram {
@@ -29,6 +31,12 @@ impl Gram {
     /// Its term among those of noise.
     pub(crate) fn term(self, letter: char) -> String {
         [letter].iter().chain(&self.0).collect()
+    }
+}
+
+impl Hash for Gram {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.key());
     }
 }
 

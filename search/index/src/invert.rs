@@ -1,8 +1,8 @@
 //! Terms of many documents turned over: for each term the documents that have it, and where.
 //!
-//! A document's text becomes a row of numbers of terms, four bytes each; positions are not written down but counted
-//! again when all documents are there and the row is sorted by terms. Each term is kept once, and what is to be known
-//! of it is found out when it is met first.
+//! A document's text becomes a row of numbers of terms, four bytes each; the place in it says document and position. When
+//! all documents are there places are sorted by terms. Each term is kept once, and what is to be known of it is found out
+//! when it is met first.
 
 use tantivy::DocId;
 use tantivy::postings::FieldSerializer;
@@ -10,12 +10,14 @@ use tantivy::postings::FieldSerializer;
 use crate::Error;
 use crate::analysis::{Unit, is_noise, pairs, units};
 use crate::document::{Name, Value};
-use crate::fields::{Section, kind, mark_term};
+use crate::fields::{SECTIONS, Section, kind, mark_term};
 use crate::grams::{Gram, grams};
 use crate::numbers::{Ids, Numbers, TERM, Term};
 
-/// In a row: what follows does not stand beside what was before.
+/// In a row: what follows does not stand beside what was before. It ends each value.
 const GAP: u32 = u32::MAX;
+/// Places of each of which it is noted which document it is in.
+const NOTED: usize = 64;
 /// A term has no number yet.
 const UNKNOWN: u32 = u32::MAX;
 
@@ -25,12 +27,12 @@ pub(crate) struct Row {
     ids: Numbers,
     /// Numbers of single marks of ASCII, four for each: with blanks before and behind.
     marks: Box<[u32; 4 * 128]>,
-    /// For each token the number of its term, doubled, plus one where it stands at the position of the one before.
-    row: Vec<u32>,
+    /// For each place the number of its term.
+    row: Chunks<u32>,
+    /// Numbers of terms that stand at a place without taking it, in order of places.
+    begun: Chunks<(u32, u32)>,
     /// Documents, and where they begin.
-    docs: Vec<(DocId, usize)>,
-    /// Whether the next position was begun by what has no place of its own.
-    begun: bool,
+    docs: Vec<(DocId, u32)>,
     buffer: String,
 }
 
@@ -40,26 +42,28 @@ impl Row {
             section,
             ids: Numbers::default(),
             marks: Box::new([UNKNOWN; 4 * 128]),
-            row: Vec::new(),
+            row: Chunks::default(),
+            begun: Chunks::default(),
             docs: Vec::new(),
-            begun: false,
             buffer: String::new(),
         }
     }
 
     /// Bytes that it takes when it is turned over.
     pub(crate) fn memory(&self) -> usize {
-        2 * size_of::<u64>() * self.row.len() + self.ids.memory()
+        2 * size_of::<u32>() * self.row.len() + 12 * self.begun.len() + self.ids.memory()
+    }
+
+    /// Where the next unit stands. Nobody has the memory for more places than have numbers.
+    fn place(&self) -> u32 {
+        self.row.len() as u32
     }
 
     /// Adds a value: its units side by side, and a gap to the next one. Returns how many words it has.
     pub(crate) fn add(&mut self, doc: DocId, value: &Value, noise: &mut Noise) -> u32 {
         if self.docs.last().is_none_or(|(last, _)| *last != doc) {
-            self.docs.push((doc, self.row.len()));
-        } else {
-            self.row.push(GAP);
+            self.docs.push((doc, self.place()));
         }
-        self.begun = false;
         if matches!(value.name, Name::Odd) {
             self.begin(kind::ODD);
         }
@@ -77,6 +81,7 @@ impl Row {
         if let Some((name, _)) = named.filter(|(_, at)| *at == count) {
             self.begin(name);
         }
+        self.row.push(GAP);
         words
     }
 
@@ -92,33 +97,27 @@ impl Row {
                     }
                     None => self.ids.get_or_add(term),
                 };
-                self.push(id);
+                self.row.push(id);
             }
             Unit::Dense(run) => pairs(run, &mut |pair| {
                 let id = self.ids.get_or_add(Term::of(kind::PAIR, pair, &mut self.buffer));
-                self.push(id);
+                self.row.push(id);
             }),
             Unit::Mark { mark, count, before, after } => {
                 let id = self.mark(mark, count, before, after);
-                self.push(id);
+                self.row.push(id);
             }
             Unit::Blank => {
                 let id = self.ids.get_or_add(Term::whole(kind::BLANK));
-                self.push(id);
+                self.row.push(id);
             }
         }
     }
 
-    /// A term that stands at the next position without taking it.
+    /// A term that stands at the next place without taking it.
     fn begin(&mut self, term: &str) {
         let id = self.ids.get_or_add(Term::whole(term));
-        self.row.push(id << 1 | u32::from(self.begun));
-        self.begun = true;
-    }
-
-    fn push(&mut self, id: u32) {
-        let stays = std::mem::take(&mut self.begun);
-        self.row.push(id << 1 | u32::from(stays));
+        self.begun.push((id, self.place()));
     }
 
     fn mark(&mut self, mark: char, count: usize, before: bool, after: bool) -> u32 {
@@ -137,27 +136,34 @@ impl Row {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.row.is_empty()
+        self.docs.is_empty()
     }
 
     /// Writes all terms in order.
     pub(crate) fn write(self, out: &mut FieldSerializer<'_>) -> Result<(), Error> {
-        let (ends, entries) = turned(self.ids.len(), &self.row, &self.docs);
-        drop((self.row, self.docs));
+        let Row { ids, row, begun, docs, .. } = self;
+        let noted = noted(&docs, row.len());
+        let tokens = row.each().zip(0..).filter(|(id, _)| *id != GAP);
+        let places = Sorted::of(ids.len(), tokens.chain(begun.each()));
+        drop((row, begun));
         let mut deltas = Vec::new();
-        self.ids.sorted(|term, id| {
-            let id = id as usize;
-            let begin = if id == 0 { 0 } else { ends[id - 1] };
-            let places = &entries[begin..ends[id]];
+        ids.sorted(|term, id| {
+            let mut places = places.get(id).iter().copied().peekable();
+            let mut at = 0;
             out.new_term(term, 0, true)?;
-            for of_doc in places.chunk_by(|a, b| a >> 32 == b >> 32) {
-                let mut last = 0;
-                deltas.clear();
-                for place in of_doc {
-                    deltas.push(*place as u32 - last);
-                    last = *place as u32;
+            while let Some(first) = places.peek() {
+                at = at.max(noted[*first as usize / NOTED] as usize);
+                let end = |at: usize| docs.get(at + 1).map_or(u32::MAX, |(_, begin)| *begin);
+                while end(at) <= *first {
+                    at += 1;
                 }
-                out.write_doc((of_doc[0] >> 32) as DocId, of_doc.len() as u32, &deltas);
+                let ((doc, mut last), end) = (docs[at], end(at));
+                deltas.clear();
+                while let Some(place) = places.next_if(|place| *place < end) {
+                    deltas.push(place - last);
+                    last = place;
+                }
+                out.write_doc(doc, deltas.len() as u32, &deltas);
             }
             out.close_term()?;
             Ok(())
@@ -165,91 +171,162 @@ impl Row {
     }
 }
 
-/// For each term where its places end, and places sorted by terms: a document and a position each.
-fn turned(terms: usize, row: &[u32], docs: &[(DocId, usize)]) -> (Vec<usize>, Vec<u64>) {
-    let mut next = vec![0; terms + 1];
-    for token in row.iter().filter(|token| **token != GAP) {
-        next[(token >> 1) as usize + 1] += 1;
-    }
-    for at in 1..next.len() {
-        next[at] += next[at - 1];
-    }
-    let mut entries = vec![0; next.last().copied().unwrap_or(0)];
-    for (at, (doc, begin)) in docs.iter().enumerate() {
-        let end = docs.get(at + 1).map_or(row.len(), |(_, next)| *next);
-        let mut position = u32::MAX;
-        for token in &row[*begin..end] {
-            if *token == GAP {
-                position = position.wrapping_add(1);
-                continue;
-            }
-            position = position.wrapping_add(1 - (token & 1));
-            let place = &mut next[(token >> 1) as usize];
-            entries[*place] = u64::from(*doc) << 32 | u64::from(position);
-            *place += 1;
+/// For places in equal steps the number of the document in which each is.
+fn noted(docs: &[(DocId, u32)], places: usize) -> Vec<u32> {
+    let mut at = 0;
+    let doc_of = |place: usize| {
+        while docs.get(at + 1).is_some_and(|(_, begin)| *begin as usize <= place) {
+            at += 1;
         }
+        at as u32
+    };
+    (0..places).step_by(NOTED).map(doc_of).collect()
+}
+
+/// What has a number, by that, and otherwise as it came.
+struct Sorted {
+    all: Vec<u32>,
+    /// Where it ends for each number.
+    ends: Vec<usize>,
+}
+
+impl Sorted {
+    /// Of numbers that are less than `numbers`.
+    fn of(numbers: usize, all: impl Iterator<Item = (u32, u32)> + Clone) -> Sorted {
+        let mut next = vec![0; numbers + 1];
+        all.clone().for_each(|(number, _)| next[number as usize + 1] += 1);
+        for at in 1..next.len() {
+            next[at] += next[at - 1];
+        }
+        let mut out = vec![0; next.last().copied().unwrap_or(0)];
+        all.for_each(|(number, what)| {
+            let place = &mut next[number as usize];
+            out[*place] = what;
+            *place += 1;
+        });
+        next.pop();
+        Sorted { all: out, ends: next }
     }
-    next.pop();
-    (next, entries)
+
+    fn get(&self, number: u32) -> &[u32] {
+        let at = number as usize;
+        let begin = if at == 0 { 0 } else { self.ends[at - 1] };
+        &self.all[begin..self.ends[at]]
+    }
+}
+
+/// A list that grows without being copied.
+struct Chunks<T> {
+    full: Vec<Vec<T>>,
+    last: Vec<T>,
+}
+
+impl<T> Default for Chunks<T> {
+    fn default() -> Chunks<T> {
+        Chunks { full: Vec::new(), last: Vec::new() }
+    }
+}
+
+impl<T: Copy> Chunks<T> {
+    /// A power of two, so that the first one, which grows, has the room of all others.
+    const LENGTH: usize = 1 << 16;
+
+    fn push(&mut self, item: T) {
+        if self.last.len() == Self::LENGTH {
+            self.full.push(std::mem::replace(&mut self.last, Vec::with_capacity(Self::LENGTH)));
+        }
+        self.last.push(item);
+    }
+
+    fn len(&self) -> usize {
+        Self::LENGTH * self.full.len() + self.last.len()
+    }
+
+    fn each(&self) -> impl Iterator<Item = T> + Clone {
+        self.full.iter().chain([&self.last]).flatten().copied()
+    }
 }
 
 /// Trigrams of noise, of all documents and sections.
 #[derive(Default)]
 pub(crate) struct Noise {
-    ids: Ids<(char, Gram)>,
-    rows: Vec<(u32, DocId)>,
-    /// Where the grams of the last document begin.
-    begin: usize,
+    ids: [Ids<Gram>; SECTIONS],
+    /// The last document with each.
+    last: Vec<DocId>,
+    /// Grams and documents, in the order of these.
+    rows: Chunks<(u32, DocId)>,
 }
 
 impl Noise {
     fn add(&mut self, doc: DocId, section: Section, run: &str) {
+        let ids = &mut self.ids[section as usize];
         for gram in grams(run) {
-            let next = self.ids.len() as u32;
-            let id = *self.ids.entry((section.letter(), gram)).or_insert(next);
+            let next = self.last.len() as u32;
+            let id = *ids.entry(gram).or_insert(next);
+            match self.last.get_mut(id as usize) {
+                Some(last) if *last == doc => continue,
+                Some(last) => *last = doc,
+                None => self.last.push(doc),
+            }
             self.rows.push((id, doc));
         }
     }
 
-    /// A document is complete: each of its grams is kept once.
-    pub(crate) fn close(&mut self) {
-        self.rows[self.begin..].sort_unstable();
-        let mut kept = self.begin;
-        for at in self.begin..self.rows.len() {
-            if kept == self.begin || self.rows[kept - 1] != self.rows[at] {
-                self.rows[kept] = self.rows[at];
-                kept += 1;
-            }
-        }
-        self.rows.truncate(kept);
-        self.begin = kept;
-    }
-
     pub(crate) fn memory(&self) -> usize {
-        2 * size_of::<u64>() * self.rows.len() + TERM * self.ids.len()
+        12 * self.rows.len() + TERM * self.last.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.last.is_empty()
     }
 
-    pub(crate) fn write(mut self, out: &mut FieldSerializer<'_>) -> Result<(), Error> {
+    pub(crate) fn write(self, out: &mut FieldSerializer<'_>) -> Result<(), Error> {
+        let docs = Sorted::of(self.last.len(), self.rows.each());
+        let of_section = |(section, ids): (Section, Ids<Gram>)| {
+            ids.into_iter().map(move |(gram, id)| (gram.term(section.letter()), id))
+        };
         let mut terms: Vec<(String, u32)> =
-            self.ids.into_iter().map(|((letter, gram), id)| (gram.term(letter), id)).collect();
+            Section::ALL.into_iter().zip(self.ids).flat_map(of_section).collect();
         terms.sort_unstable();
-        let mut order = vec![0; terms.len()];
-        for ((_, id), at) in terms.iter().zip(0u32..) {
-            order[*id as usize] = at;
-        }
-        self.rows.iter_mut().for_each(|(id, _)| *id = order[*id as usize]);
-        self.rows.sort_unstable();
-        for list in self.rows.chunk_by(|a, b| a.0 == b.0) {
-            out.new_term(terms[list[0].0 as usize].0.as_bytes(), 0, false)?;
-            for (_, doc) in list {
-                out.write_doc(*doc, 1, &[]);
-            }
+        for (term, id) in terms {
+            out.new_term(term.as_bytes(), 0, false)?;
+            docs.get(id).iter().for_each(|doc| out.write_doc(*doc, 1, &[]));
             out.close_term()?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_of_the_document_that_began_last() {
+        // Short ones, one that is longer than a step, and one that ends with one.
+        let docs = [(3, 0), (4, 1), (5, 2), (9, 70), (10, 200), (12, 256)];
+        let noted = noted(&docs, 300);
+        assert_eq!(noted, [0, 2, 3, 3, 5]);
+        assert_eq!(super::noted(&docs[..1], 1), [0]);
+    }
+
+    #[test]
+    fn sorted_by_numbers_alone() {
+        let all = [(2, 7), (0, 9), (2, 1), (4, 5), (2, 3)];
+        let sorted = Sorted::of(6, all.into_iter());
+        let found: Vec<&[u32]> = (0..6).map(|number| sorted.get(number)).collect();
+        assert_eq!(found, [&[9][..], &[], &[7, 1, 3], &[], &[5], &[]]);
+        assert!(Sorted::of(0, [].into_iter()).all.is_empty());
+    }
+
+    #[test]
+    fn lists_of_any_length() {
+        let length = Chunks::<u32>::LENGTH as u32;
+        for count in [0, 1, length - 1, length, length + 1, 3 * length] {
+            let mut list = Chunks::default();
+            (0..count).for_each(|item| list.push(item));
+            assert_eq!(list.len(), count as usize);
+            assert!(list.each().eq(0..count), "{count}");
+        }
     }
 }

@@ -13,6 +13,7 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
 use tantivy::directory::{FileSlice, OwnedBytes};
 use tantivy::postings::TermInfo;
 use tantivy::{DocId, InvertedIndexReader, SegmentReader};
@@ -35,6 +36,9 @@ const MOST: u64 = 100;
 const MEMORY: u64 = 64 << 20;
 /// Positions of all documents of a segment, at most: two bytes of memory each.
 const POSITIONS: usize = 1 << 25;
+
+/// Words of so many bytes and more are looked up whatever their length is.
+const LONGEST: usize = 15;
 
 const MAGIC: &[u8; 4] = b"GDN1";
 const HEAD: usize = 13;
@@ -93,11 +97,33 @@ struct Class {
 }
 
 impl Class {
-    fn of(word: &str, numbers: &HashMap<&str, usize>) -> Option<Class> {
+    fn of(word: &str, numbers: &Numbers<'_>) -> Option<Class> {
         let cuts = || word.char_indices().map(|(at, _)| at).chain([word.len()]);
-        let ends: Vec<usize> = cuts().filter_map(|at| numbers.get(&word[at..]).copied()).collect();
-        let begins: Vec<usize> = cuts().filter_map(|at| numbers.get(&word[..at]).copied()).collect();
+        let ends: Vec<usize> = cuts().filter_map(|at| numbers.get(&word[at..])).collect();
+        let begins: Vec<usize> = cuts().filter_map(|at| numbers.get(&word[..at])).collect();
         (!ends.is_empty() || !begins.is_empty()).then_some(Class { ends, begins })
+    }
+}
+
+/// Numbers of frequent words.
+struct Numbers<'a> {
+    numbers: HashMap<&'a str, usize, RandomState>,
+    /// Lengths that they have: most parts of words have others, and need not be looked up.
+    lengths: [bool; LONGEST + 1],
+}
+
+impl<'a> Numbers<'a> {
+    fn of(words: impl Iterator<Item = (&'a str, usize)>) -> Numbers<'a> {
+        let mut numbers = Numbers { numbers: HashMap::default(), lengths: [false; LONGEST + 1] };
+        for (word, number) in words {
+            numbers.lengths[word.len().min(LONGEST)] = true;
+            numbers.numbers.insert(word, number);
+        }
+        numbers
+    }
+
+    fn get(&self, word: &str) -> Option<usize> {
+        self.lengths[word.len().min(LONGEST)].then(|| self.numbers.get(word).copied()).flatten()
     }
 }
 
@@ -127,7 +153,7 @@ pub(crate) fn build(
     let Some(texts) = Texts::read(&mut lists, &terms, documents)? else { return Ok(None) };
     let mut sets = vec![Docs::none(documents); words.sets()];
     // Sets of two classes that were met side by side.
-    let mut met: HashMap<(u16, u16), Vec<usize>> = HashMap::new();
+    let mut met: HashMap<(u16, u16), Vec<usize>, RandomState> = HashMap::default();
     for (doc, text) in (0..documents).zip(texts.each()) {
         for pair in text.windows(2).filter(|pair| pair[0] != 0 && pair[1] != 0) {
             let those = met.entry((pair[0], pair[1])).or_insert_with(|| {
@@ -152,8 +178,8 @@ struct Classed {
 fn classed(inverted: &InvertedIndexReader, words: &Words) -> Result<Classed, Error> {
     let mut classes = vec![Class { ends: Vec::new(), begins: Vec::new() }];
     let (mut known, mut terms) = (HashMap::new(), Vec::new());
-    let numbers =
-        words.texts.iter().map(String::as_str).zip(0..).filter(|(text, _)| *text != NOISE).collect();
+    let texts = words.texts.iter().map(String::as_str);
+    let numbers = Numbers::of(texts.zip(0..).filter(|(text, _)| *text != NOISE));
     let mut add = |class: Class, info: &TermInfo| {
         let number = *known.entry(class).or_insert_with_key(|class| {
             classes.push(class.clone());
@@ -334,7 +360,7 @@ mod tests {
 
     #[test]
     fn what_words_are_beside_others() {
-        let numbers = [("in", 1), ("the", 2), ("th", 3)].into();
+        let numbers = Numbers::of([("in", 1), ("the", 2), ("th", 3)].into_iter());
         let class = |word: &str| Class::of(word, &numbers).map(|class| (class.ends, class.begins));
         assert_eq!(class("the"), Some((vec![2], vec![3, 2])));
         assert_eq!(class("within"), Some((vec![1], vec![])));

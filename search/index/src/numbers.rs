@@ -15,10 +15,13 @@ const SHORT: usize = 15;
 /// What a term takes besides its bytes, about.
 pub(crate) const TERM: usize = 48;
 
+/// A short term: its bytes, zeros, and its length.
+type Short = [u64; 2];
+
 /// The number of each term.
 #[derive(Default)]
 pub(crate) struct Numbers {
-    short: Ids<u128>,
+    short: Ids<Short>,
     long: Ids<Box<str>>,
     /// Bytes of the long ones.
     bytes: usize,
@@ -27,7 +30,7 @@ pub(crate) struct Numbers {
 /// A term with its kind, as it is looked up.
 #[derive(Clone, Copy)]
 pub(crate) enum Term<'a> {
-    Short(u128),
+    Short(Short),
     Long(&'a str),
 }
 
@@ -40,7 +43,7 @@ impl Term<'_> {
             bytes[0] = of_kind as u8;
             bytes[1..=text.len()].copy_from_slice(text.as_bytes());
             bytes[SHORT] = text.len() as u8 + 1;
-            return Term::Short(u128::from_be_bytes(bytes));
+            return Term::Short(short(&bytes));
         }
         buffer.clear();
         buffer.push(of_kind);
@@ -56,7 +59,7 @@ impl Term<'_> {
         let mut bytes = [0; SHORT + 1];
         bytes[..term.len()].copy_from_slice(term.as_bytes());
         bytes[SHORT] = term.len() as u8;
-        Term::Short(u128::from_be_bytes(bytes))
+        Term::Short(short(&bytes))
     }
 }
 
@@ -102,7 +105,7 @@ impl Numbers {
     {
         let mut long = sorted(self.long).into_iter().peekable();
         for (term, number) in sorted(self.short) {
-            let bytes = term.to_be_bytes();
+            let bytes = bytes(term);
             let term = &bytes[..usize::from(bytes[SHORT])];
             while let Some((before, number)) = long.next_if(|(other, _)| other.as_bytes() < term) {
                 visit(before.as_bytes(), number)?;
@@ -111,6 +114,16 @@ impl Numbers {
         }
         long.try_for_each(|(term, number)| visit(term.as_bytes(), number))
     }
+}
+
+/// In the order of bytes.
+fn short(bytes: &[u8; SHORT + 1]) -> Short {
+    let whole = u128::from_be_bytes(*bytes);
+    [(whole >> 64) as u64, whole as u64]
+}
+
+fn bytes(term: Short) -> [u8; SHORT + 1] {
+    (u128::from(term[0]) << 64 | u128::from(term[1])).to_be_bytes()
 }
 
 /// As bytes are: zeros behind a short term, then its length.
