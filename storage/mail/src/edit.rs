@@ -3,13 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use changes::Kinds;
+use content_mail::Summary;
+use futures::future::try_join_all;
+use futures::try_join;
 use kv::Transaction;
 use schema::codec::PENDING;
-use schema::records::mail::{ChangeKind, ChangeRecord, MessageRecord};
+use schema::records::mail::{ChangeKind, ChangeRecord, EmailRecord, MessageRecord};
 use schema::{AccountId, EmailId, Flags, MailboxId, ModSeq, SystemFlags};
 
 use crate::emails::{Live, Row, copies_in, email_in};
-use crate::expunge::{Farewell, Leaving};
+use crate::expunge::{AT_ONCE, Farewell, Leaving};
 use crate::flags::{self, FlagChange};
 use crate::index::SortValues;
 use crate::ingest::insert_in;
@@ -102,13 +105,18 @@ impl Store {
     ) -> Result<(Vec<Result<(), Refusal>>, BTreeSet<MailboxId>), Error> {
         let (mut page, mut outcomes) = (Page::new(self, txn, account), Vec::new());
         let mut met = BTreeSet::new();
-        for edit in edits {
-            // What a transaction has written under its own stamp it cannot read: an email that comes again is the next one's.
-            if !met.insert(edit.email) || (!outcomes.is_empty() && pace::is_spent(txn)) {
-                break;
+        // What a transaction has written under its own stamp it cannot read: an email that comes again is the next one's.
+        let once = edits.iter().position(|edit| !met.insert(edit.email)).unwrap_or(edits.len());
+        'page: for some in edits[..once].chunks(AT_ONCE) {
+            let seen = try_join_all(some.iter().map(|edit| Seen::look(txn, account, edit))).await?;
+            for (edit, seen) in some.iter().zip(seen) {
+                if !outcomes.is_empty() && pace::is_spent(txn) {
+                    break 'page;
+                }
+                outcomes.push(page.edit(edit, seen).await?);
             }
-            outcomes.push(page.edit(edit).await?);
         }
+        page.let_go().await?;
         Ok((outcomes, page.settle()))
     }
 
@@ -171,13 +179,26 @@ impl Store {
     }
 }
 
-async fn values_in(
-    txn: &Transaction,
-    account: AccountId,
-    record: &MessageRecord,
-) -> Result<SortValues, Error> {
-    let structure = structure_in(txn, account, record.email).await?;
-    Ok(SortValues::of(&convert::from_record(structure), record.internal_date, record.size))
+/// What is read of an email before anything of it is written.
+struct Seen {
+    email: EmailRecord,
+    copies: Vec<Row>,
+    /// Of one that may come or go.
+    summary: Option<Summary>,
+}
+
+impl Seen {
+    async fn look(txn: &Transaction, account: AccountId, edit: &EmailEdit) -> Result<Option<Seen>, Error> {
+        let Some(email) = email_in(txn, account, edit.email).await? else { return Ok(None) };
+        let summary = async {
+            if edit.place == Place::Same {
+                return Ok(None);
+            }
+            structure_in(txn, account, edit.email).await.map(|record| Some(convert::from_record(record)))
+        };
+        let (copies, summary) = try_join!(copies_in(txn, account, edit.email), summary)?;
+        Ok(Some(Seen { email, copies, summary }))
+    }
 }
 
 /// What one transaction gathers.
@@ -189,6 +210,8 @@ struct Page<'a> {
     names: Names,
     numbers: Numbers,
     flags: BTreeMap<MailboxId, flags::Page>,
+    /// Copies that are to leave.
+    going: BTreeMap<MailboxId, Vec<Whole>>,
     leaving: BTreeMap<MailboxId, Leaving>,
     farewell: Farewell,
     touched: BTreeSet<MailboxId>,
@@ -204,6 +227,7 @@ impl<'a> Page<'a> {
             names: Names::default(),
             numbers: Numbers::default(),
             flags: BTreeMap::new(),
+            going: BTreeMap::new(),
             leaving: BTreeMap::new(),
             farewell: Farewell::default(),
             touched: BTreeSet::new(),
@@ -215,12 +239,10 @@ impl<'a> Page<'a> {
     }
 
     /// Looks at everything first, so that nothing is written for an email that is refused.
-    async fn edit(&mut self, edit: &EmailEdit) -> Result<Result<(), Refusal>, Error> {
-        let Some(email) = email_in(self.txn, self.account, edit.email).await? else {
-            return Ok(Err(Refusal::NotFound));
-        };
+    async fn edit(&mut self, edit: &EmailEdit, seen: Option<Seen>) -> Result<Result<(), Refusal>, Error> {
+        let Some(Seen { email, copies, summary }) = seen else { return Ok(Err(Refusal::NotFound)) };
         let (mut rows, mut elsewhere) = (Vec::new(), BTreeSet::new());
-        for row in copies_in(self.txn, self.account, edit.email).await? {
+        for row in copies {
             if !self.live.is_in(self.txn, self.at(row.mailbox)).await? {
                 continue;
             }
@@ -257,20 +279,26 @@ impl<'a> Page<'a> {
             Err(Error::OverQuota) => return Ok(Err(Refusal::OverQuota)),
             Err(error) => return Err(error),
         }
-        self.write(edit, rows, &there, &more).await.map(Ok)
+        self.write(edit, rows, summary.as_ref(), &there, &more).await.map(Ok)
     }
 
     async fn write(
         &mut self,
         edit: &EmailEdit,
         rows: Vec<Row>,
+        summary: Option<&Summary>,
         there: &BTreeSet<MailboxId>,
         more: &[MailboxId],
     ) -> Result<(), Error> {
         let flags = self.flags_of(&rows).await?;
         let flags = edit.flags.as_ref().map_or_else(|| flags.clone(), |change| change.of(&flags));
-        if let (Some(row), false) = (rows.first(), more.is_empty()) {
-            self.add(&row.record, &flags, more).await?;
+        let values = |record: &MessageRecord| {
+            summary.map(|summary| SortValues::of(summary, record.internal_date, record.size))
+        };
+        if let (Some(row), false) = (rows.first(), more.is_empty())
+            && let Some(values) = values(&row.record)
+        {
+            self.add(&row.record, &values, &flags, more).await?;
         }
         for row in rows {
             let marked = row.record.system.contains(SystemFlags::DELETED);
@@ -280,12 +308,18 @@ impl<'a> Page<'a> {
                     self.flag(row, &flags).await?;
                 }
             } else if !marked || matches!(edit.place, Place::Nowhere) {
-                self.remove(row).await?;
+                let Row { mailbox, uid, record } = row;
+                let Some(values) = values(&record) else { continue };
+                self.touched.insert(mailbox);
+                self.going.entry(mailbox).or_default().push(Whole { uid, record, values });
             }
         }
         if matches!(edit.place, Place::Nowhere) {
             // Copies that stay are in mailboxes that are being emptied, or not the caller's.
             self.farewell.note_hidden();
+        }
+        if self.going.values().map(Vec::len).sum::<usize>() >= AT_ONCE {
+            self.let_go().await?;
         }
         Ok(())
     }
@@ -300,7 +334,13 @@ impl<'a> Page<'a> {
         Ok(all)
     }
 
-    async fn add(&mut self, record: &MessageRecord, flags: &Flags, more: &[MailboxId]) -> Result<(), Error> {
+    async fn add(
+        &mut self,
+        record: &MessageRecord,
+        values: &SortValues,
+        flags: &Flags,
+        more: &[MailboxId],
+    ) -> Result<(), Error> {
         let row = MessageRecord {
             stamp: PENDING,
             system: flags.system,
@@ -308,9 +348,8 @@ impl<'a> Page<'a> {
             save_date: self.store.now_secs(),
             ..record.clone()
         };
-        let values = values_in(self.txn, self.account, record).await?;
         for mailbox in more {
-            insert_in(self.txn, self.at(*mailbox), &row, &values).await?;
+            insert_in(self.txn, self.at(*mailbox), &row, values).await?;
             self.touched.insert(*mailbox);
         }
         self.farewell.note_updated(record);
@@ -329,12 +368,14 @@ impl<'a> Page<'a> {
         Ok(())
     }
 
-    async fn remove(&mut self, row: Row) -> Result<(), Error> {
-        let at = self.at(row.mailbox);
-        let values = values_in(self.txn, self.account, &row.record).await?;
-        let whole = Whole { uid: row.uid, record: row.record, values };
-        self.touched.insert(row.mailbox);
-        self.leaving.entry(row.mailbox).or_default().take_in(self.store, self.txn, at, &whole).await
+    /// Takes what is to leave out of its mailboxes. An email whose copies all leave goes with the last.
+    async fn let_go(&mut self) -> Result<(), Error> {
+        for (mailbox, messages) in std::mem::take(&mut self.going) {
+            let at = self.at(mailbox);
+            let leaving = self.leaving.entry(mailbox).or_default();
+            leaving.take_all_in(self.store, self.txn, at, &messages).await?;
+        }
+        Ok(())
     }
 
     /// Writes what is kept per mailbox and the log; returns the mailboxes that changed.

@@ -187,14 +187,12 @@ pub(crate) async fn copies_in(
 ) -> Result<Vec<Row>, Error> {
     let (begin, end) = MembershipKey::range(account, email);
     let keys = txn.range(&begin, &end).collect().await?;
-    let mut rows = Vec::with_capacity(keys.len());
-    for (key, _) in keys {
-        let MembershipKey { mailbox, uid, .. } = MembershipKey::decode(&key)?;
-        if let Some(record) = record_in(txn, MailboxRef { account, mailbox }, uid).await? {
-            rows.push(Row { mailbox, uid, record });
-        }
-    }
-    Ok(rows)
+    let rows = keys.iter().map(|(key, _)| async {
+        let MembershipKey { mailbox, uid, .. } = MembershipKey::decode(key)?;
+        let record = record_in(txn, MailboxRef { account, mailbox }, uid).await?;
+        Ok::<_, Error>(record.map(|record| Row { mailbox, uid, record }))
+    });
+    Ok(try_join_all(rows).await?.into_iter().flatten().collect())
 }
 
 /// Which mailboxes there are, looked up as they are met within one transaction.

@@ -240,8 +240,68 @@ async fn changed(w: &World, since: ModSeq) -> (BTreeSet<EmailId>, BTreeSet<Email
     (there, gone, mailboxes)
 }
 
+const PLACES: [&str; 4] = ["INBOX", "Archive", "Junk", "Trash"];
+
+/// Where an email is to be, of these mailboxes.
+fn place(places: &[MailboxRef], what: u8, bits: u8) -> Place {
+    let some: BTreeSet<MailboxId> =
+        places.iter().enumerate().filter(|(n, _)| bits & (1 << n) != 0).map(|(_, at)| at.mailbox).collect();
+    match what {
+        0 => Place::Same,
+        1 => Place::Only(some),
+        2 => Place::Change { add: some, remove: BTreeSet::from([places[0].mailbox]) },
+        _ => Place::Nowhere,
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Edits of many emails in one call, some of them again, become what they become one after the other.
+    #[test]
+    fn edits_of_many_emails_are_edits_of_each(
+        edits in prop::collection::vec((0..40usize, 0..4u8, 0..16u8, any::<bool>()), 1..90)
+    ) {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async move {
+            let mut all = Vec::new();
+            for at_once in [1, usize::MAX] {
+                let w = world(11).await;
+                let mut places = Vec::new();
+                for name in PLACES {
+                    places.push(w.mailbox(ACCOUNT, name).await);
+                }
+                // The last two are not there.
+                let mut ids = Vec::new();
+                for n in 0..38 {
+                    ids.push(append(&w, places[n % 3], &format!("Subject: {n}\r\nMessage-ID: <{n}@x>")).await);
+                }
+                ids.extend([EmailId(1), EmailId(2)]);
+                let edits: Vec<EmailEdit> = edits.iter().map(|&(who, what, bits, seen)| EmailEdit {
+                    email: ids[who],
+                    flags: seen.then(|| FlagChange::Add(system(SEEN))),
+                    place: place(&places, what, bits),
+                    within: None,
+                }).collect();
+                let mut outcomes = Vec::new();
+                for some in edits.chunks(at_once.min(edits.len())) {
+                    outcomes.extend(w.store.edit_emails(ACCOUNT, some).await.unwrap().outcomes);
+                }
+                let mut seen = Vec::new();
+                for id in ids {
+                    seen.push(email(&w, id).await.map(|email| (email.mailboxes(), email.flags())));
+                }
+                let mut counts = Vec::new();
+                for at in places {
+                    let status = w.store.status(at).await.unwrap();
+                    counts.push((status.exists, status.unseen, status.size));
+                }
+                w.sound().await;
+                all.push((outcomes, seen, counts));
+            }
+            prop_assert_eq!(&all[0], &all[1]);
+            Ok(())
+        })?;
+    }
 
     /// Whatever is done to emails, in a store with conflicts and unknown outcomes: a cache that follows the log is what a
     /// full look finds, and everything fits together.
@@ -250,7 +310,7 @@ proptest! {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async move {
             let w = world(9).await;
             let mut places = Vec::new();
-            for name in ["INBOX", "Archive", "Junk", "Trash"] {
+            for name in PLACES {
                 places.push(w.mailbox(ACCOUNT, name).await);
             }
             let mut ids = Vec::new();
@@ -261,16 +321,8 @@ proptest! {
             let mut cache: Vec<Email> = w.store.emails(ACCOUNT, &ids).await.unwrap();
             w.faults.set_plan(Plan { conflict: 100, ..Plan::NONE });
             for (who, what, bits, seen) in steps {
-                let some: BTreeSet<MailboxId> =
-                    places.iter().enumerate().filter(|(n, _)| bits & (1 << n) != 0).map(|(_, at)| at.mailbox).collect();
-                let place = match what {
-                    0 => Place::Same,
-                    1 => Place::Only(some),
-                    2 => Place::Change { add: some, remove: BTreeSet::from([places[0].mailbox]) },
-                    _ => Place::Nowhere,
-                };
                 let flags = seen.then(|| FlagChange::Add(system(SEEN)));
-                let _ = edit(&w, ids[who], flags, place).await;
+                let _ = edit(&w, ids[who], flags, place(&places, what, bits)).await;
                 let (_, gone, mailboxes) = changed(&w, since).await;
                 let now = w.store.emails(ACCOUNT, &ids).await.unwrap();
                 let (told, _, _) = changed(&w, since).await;
