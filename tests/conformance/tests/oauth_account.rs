@@ -126,13 +126,17 @@ fn a_user_sets_up_a_device_and_a_program_and_changes_the_password() {
         .send(&[("login", user), ("password", &password)])
         .says(&[user, "Only your password is asked for"]);
 
-    browser.send(&[("do", "enroll")]).says(&["<svg role=\"img\"", "<a href=\"otpauth://totp/"]);
+    browser
+        .send(&[("current", &password), ("do", "enroll")])
+        .says(&["<svg role=\"img\"", "<a href=\"otpauth://totp/"]);
     let secret = browser.between("type this secret there: <code>", "<").replace(' ', "");
     Imap::login(node.listener("imap"), user, &password).unwrap();
     browser.send(&[("code", &shown(&secret, 0)), ("do", "confirm")]).says(&["The device is set up"]);
     assert!(Imap::login(node.listener("imap"), user, &password).is_err());
 
-    browser.send(&[("name", "phone"), ("do", "add-application")]).says(&["Password of phone"]);
+    browser
+        .send(&[("name", "phone"), ("current", &password), ("do", "add-application")])
+        .says(&["Password of phone"]);
     let phone = browser.between("<h2>Password of phone</h2>\n<p><code>", "<");
     Imap::login(node.listener("imap"), user, &phone).unwrap();
     browser.open().says(&["<h3>phone</h3>"]);
@@ -179,7 +183,7 @@ fn what_is_done_on_the_page_is_in_force_on_all_nodes() {
     browser.send(&[("do", "take-back")]).says(&["It was taken back"]);
     assert_eq!(app.statuses(&access).unwrap(), [401, 401, 401]);
 
-    browser.send(&[("name", "phone"), ("do", "add-application")]);
+    browser.send(&[("name", "phone"), ("current", password), ("do", "add-application")]);
     let phone = browser.between("<h2>Password of phone</h2>\n<p><code>", "<");
     assert_eq!(sessions(&phone), [200, 200, 200]);
     browser.send(&[("do", "remove-application")]).says(&["The password was removed"]);

@@ -18,12 +18,20 @@ const PASSWORD_MAX: usize = 1024;
 pub(super) enum Deed {
     /// To take back what was allowed to a client.
     TakeBack(GrantId),
-    /// A password for an application of this name.
-    AddApplication(String),
+    /// A password for an application.
+    AddApplication {
+        /// What it is called.
+        name: String,
+        /// The password of the account.
+        current: Secret,
+    },
     /// To remove the password of an application.
     RemoveApplication(u32),
     /// To set up a device that makes codes.
-    Enroll,
+    Enroll {
+        /// The password.
+        current: Secret,
+    },
     /// To show what the device shows.
     Confirm(String),
     /// That no code is asked for any more.
@@ -74,11 +82,13 @@ impl Deed {
             "take-back" => {
                 Deed::TakeBack(GrantId(u64::from_str_radix(text("which"), 16).map_err(|_| bad())?))
             }
-            "add-application" => Deed::AddApplication(text("name").to_owned()),
+            "add-application" => {
+                Deed::AddApplication { name: text("name").to_owned(), current: secret("current") }
+            }
             "remove-application" => {
                 Deed::RemoveApplication(u32::from_str_radix(text("which"), 16).map_err(|_| bad())?)
             }
-            "enroll" => Deed::Enroll,
+            "enroll" => Deed::Enroll { current: secret("current") },
             "confirm" => Deed::Confirm(text("code").to_owned()),
             "remove-second" => {
                 Deed::RemoveSecond { password: secret("current"), code: text("code").to_owned() }
@@ -101,23 +111,12 @@ impl Server {
                 true => yes("It was taken back. Who was using it is being sent away."),
                 false => no("It had ended already."),
             },
-            Deed::AddApplication(name) => match accounts.add_application(account, &name).await {
-                Ok((made, password)) => Done::Told(Told::Application(made.name, password)),
-                Err(accounts::Error::Invalid(_)) => {
-                    no("The application needs a name, of 100 characters at most.")
-                }
-                Err(accounts::Error::TooMany(_)) => no("There are too many. Remove one first."),
-                Err(error) => return Err(error.into()),
-            },
+            Deed::AddApplication { name, current } => self.add(person, remote, &name, &current).await?,
             Deed::RemoveApplication(number) => match accounts.remove_application(account, number).await? {
                 true => yes("The password was removed. Who was using it is being sent away."),
                 false => no("That password was removed already."),
             },
-            Deed::Enroll => match accounts.enroll_second(account).await {
-                Ok(enrolled) => Done::Told(Told::Enrolled(enrolled)),
-                Err(accounts::Error::AlreadyExists(_)) => no("A device is set up already."),
-                Err(error) => return Err(error.into()),
-            },
+            Deed::Enroll { current } => self.enroll(person, remote, &current).await?,
             Deed::Confirm(code) => match accounts.confirm_second(account, &code).await {
                 // Who has shown the password and now a code need not log in again.
                 Ok(true) => {
@@ -132,6 +131,40 @@ impl Server {
                 self.change(person, remote, (&current, &new, &again)).await?
             }
             Deed::Leave => Done::Leave,
+        })
+    }
+
+    /// What is made here opens the account for longer than the visit lasts: whoever finds the page open on somebody's
+    /// desk is not to make one.
+    async fn add(
+        &self,
+        person: &Person,
+        remote: Remote,
+        name: &str,
+        current: &Secret,
+    ) -> Result<Done, Refused> {
+        if let Err(failure) = self.shows(person, remote, current).await {
+            return failed(failure);
+        }
+        Ok(match self.services.accounts.add_application(person.identity.account, name).await {
+            Ok((made, password)) => Done::Told(Told::Application(made.name, password)),
+            Err(accounts::Error::Invalid(_)) => {
+                no("The application needs a name, of 100 characters at most.")
+            }
+            Err(accounts::Error::TooMany(_)) => no("There are too many. Remove one first."),
+            Err(error) => return Err(error.into()),
+        })
+    }
+
+    /// A device of somebody else would keep the account's owner out.
+    async fn enroll(&self, person: &Person, remote: Remote, current: &Secret) -> Result<Done, Refused> {
+        if let Err(failure) = self.shows(person, remote, current).await {
+            return failed(failure);
+        }
+        Ok(match self.services.accounts.enroll_second(person.identity.account).await {
+            Ok(enrolled) => Done::Told(Told::Enrolled(enrolled)),
+            Err(accounts::Error::AlreadyExists(_)) => no("A device is set up already."),
+            Err(error) => return Err(error.into()),
         })
     }
 

@@ -201,18 +201,24 @@ impl Overview<'_> {
             let made = ago(self.now, one.created);
             let _ = write!(body, "<h3>{}</h3>\n<p>Made {made}.</p>\n{button}", escape(&one.name));
         }
-        body.push_str(&form(
-            self.token.expose(),
+        let inside = [
             "<label for=\"name\">Name of the application</label>\n\
-             <input id=\"name\" name=\"name\" type=\"text\" maxlength=\"100\" autocomplete=\"off\" required>\n\
-             <button type=\"submit\" name=\"do\" value=\"add-application\">Make a password</button>\n",
-        ));
+             <input id=\"name\" name=\"name\" type=\"text\" maxlength=\"100\" autocomplete=\"off\" required>\n",
+            &password_field("for-application", "current", "Your password", "current"),
+            "<button type=\"submit\" name=\"do\" value=\"add-application\">Make a password</button>\n",
+        ];
+        body.push_str(&form(self.token.expose(), &inside.concat()));
         body
     }
 
     fn second(&self) -> String {
-        let set_up =
-            |text: &str| button(self.token, ("enroll", ""), text, &format!("{text} that makes codes"));
+        let set_up = |text: &str| {
+            let field = password_field("for-device", "current", "Your password", "current");
+            let button = format!(
+                "<button type=\"submit\" name=\"do\" value=\"enroll\" aria-label=\"{text} that makes codes\">{text}</button>\n"
+            );
+            form(self.token.expose(), &format!("{field}{button}"))
+        };
         let state = match self.second {
             None => format!("<p>Only your password is asked for.</p>\n{}", set_up("Set up a device")),
             Some(SecondState { since: None, .. }) => format!(

@@ -144,7 +144,7 @@ async fn nobody_else_has_anything_done() {
     let mut w = world().await;
     let (_, visit) = w.visit().await;
     let (_, other) = w.visit().await;
-    let deed = [("do", "add-application"), ("name", "thief")];
+    let deed = [("do", "add-application"), ("name", "thief"), ("current", "secret")];
     let body = |token: &str| form(&[&[("token", token)][..], &deed].concat());
     let own = ("cookie", &*visit.cookie);
     let form_cookie = w.cookie.clone();
@@ -187,7 +187,7 @@ async fn a_visit_ends_by_itself_and_by_who_leaves() {
     assert!(left.text.contains("name=\"password\""));
     // Who has kept the cookie has nothing.
     assert!(w.look(&old).await.text.contains("name=\"password\""));
-    let deed = [("do", "add-application"), ("name", "phone")];
+    let deed = [("do", "add-application"), ("name", "phone"), ("current", "secret")];
     is_refused(&w.submit(&old, &deed).await);
     assert!(!w.look(&other).await.text.contains("name=\"password\""), "another's goes on");
     w.clock.advance(Duration::from_millis(accounts::VISIT_IDLE.unsigned_abs()));
@@ -251,7 +251,14 @@ async fn nobody_takes_back_what_another_has_allowed() {
 async fn an_application_gets_a_password_that_is_shown_once() {
     let mut w = world().await;
     let (_, mut visit) = w.visit().await;
-    let sent = w.submit(&visit, &[("do", "add-application"), ("name", "phone <i>")]).await;
+    for wrong in ["wrong", ""] {
+        let deed = [("do", "add-application"), ("name", "thief"), ("current", wrong)];
+        let no = w.act(&mut visit, &deed).await;
+        assert!(no.text.contains("The present password is wrong") && w.applications().await == 0);
+    }
+    assert_eq!(w.doorman.wrong(), 2, "they count as at a login");
+    let deed = [("do", "add-application"), ("name", "phone <i>"), ("current", "secret")];
+    let sent = w.submit(&visit, &deed).await;
     assert!(sent.text.is_empty(), "{}", sent.text);
     let glance = w.send("HEAD", PAGE, &[("cookie", &visit.cookie)], Body::empty()).await;
     assert_eq!(glance.status, StatusCode::OK);
@@ -264,7 +271,7 @@ async fn an_application_gets_a_password_that_is_shown_once() {
     assert!(record.applications.iter().any(|(_, known)| known.is(&hash)));
     let again = w.look(&visit).await;
     assert!(again.text.contains("phone &lt;i&gt;") && !again.text.contains(password), "{}", again.text);
-    let nameless = w.act(&mut visit, &[("do", "add-application")]).await;
+    let nameless = w.act(&mut visit, &[("do", "add-application"), ("current", "secret")]).await;
     assert!(nameless.text.contains("role=\"alert\"") && nameless.text.contains("needs a name"));
     let removed =
         w.act(&mut visit, &[("do", "remove-application"), ("which", &hidden(&made, "which"))]).await;
@@ -277,7 +284,10 @@ async fn a_device_is_set_up_and_asked_for_from_then_on() {
     let mut w = world().await;
     let (_, mut visit) = w.visit().await;
     let (_, other) = w.visit().await;
-    let page = w.act(&mut visit, &[("do", "enroll")]).await;
+    let no = w.act(&mut visit, &[("do", "enroll"), ("current", "wrong")]).await;
+    assert!(no.text.contains("The present password is wrong"), "{}", no.text);
+    assert!(w.accounts.second(w.alice().await).await.unwrap().is_none());
+    let page = w.act(&mut visit, &[("do", "enroll"), ("current", "secret")]).await;
     let link = page.text.split("<a href=\"otpauth://totp/").nth(1).and_then(|rest| rest.split('"').next());
     let secret = link.unwrap().split("secret=").nth(1).and_then(|rest| rest.split("&amp;").next()).unwrap();
     let typed = page.text.split("type this secret there: <code>").nth(1).unwrap().split('<').next().unwrap();
@@ -302,8 +312,9 @@ async fn a_device_is_set_up_and_asked_for_from_then_on() {
     assert_ne!(former, visit.cookie);
     // Who has come in without a code does not stay.
     assert!(w.look(&other).await.text.contains("name=\"password\""));
-    is_refused(&w.submit(&other, &[("do", "add-application"), ("name", "thief")]).await);
-    let twice = w.act(&mut visit, &[("do", "enroll")]).await;
+    let deed = [("do", "add-application"), ("name", "thief"), ("current", "secret")];
+    is_refused(&w.submit(&other, &deed).await);
+    let twice = w.act(&mut visit, &[("do", "enroll"), ("current", "secret")]).await;
     assert!(twice.text.contains("A device is set up already"), "{}", twice.text);
 
     // The login asks for a code, and takes one from paper.
@@ -379,7 +390,7 @@ async fn a_user_changes_the_password() {
     assert!(!w.is_good(&access).await);
     for over in [&former, &other] {
         assert!(w.look(over).await.text.contains("name=\"login\""));
-        is_refused(&w.submit(over, &[("do", "enroll")]).await);
+        is_refused(&w.submit(over, &[("do", "enroll"), ("current", "long enough")]).await);
     }
     let (_, token) = w.open(PAGE).await;
     is_refused(&w.post(PAGE, &says(&token)).await);
