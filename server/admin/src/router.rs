@@ -54,6 +54,7 @@ pub fn router(admin: Admin) -> Router {
         .route("/search", get(search::status))
         .route("/search/rebuild", post(search::rebuild))
         .route("/search/explain", post(search::explain))
+        .route("/signing-keys", delete(grants::withdraw_keys))
         .route("/sites", get(sites::list))
         .route("/sites/{kind}/{name}", put(sites::set))
         .route("/drill", get(sites::drill).put(sites::begin_drill))

@@ -167,6 +167,7 @@ async fn accounts_are_made_changed_and_removed() {
         let path = format!("/accounts/ann@example.test/grants/{grant}");
         assert_eq!(f.call("DELETE", &path, Value::Null).await.0, status);
     }
+    assert_eq!(f.call("DELETE", "/signing-keys", Value::Null).await.0, 204);
     assert_eq!(f.call("DELETE", "/accounts/ann@example.test", Value::Null).await.0, 204);
     let (status, problem) = f.call("GET", "/accounts/ann@example.test", Value::Null).await;
     assert_eq!((status, &problem["title"]), (404, &json!("Not Found")));

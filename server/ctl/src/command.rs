@@ -62,6 +62,9 @@ pub enum Command {
     /// Keys of the database
     #[command(subcommand)]
     Key(Key),
+    /// Keys that sign id tokens (OpenID Connect)
+    #[command(subcommand)]
+    SigningKeys(SigningKeys),
     /// Ask a node whether it lives, has started, or takes clients; needs no password. Fails if it says no
     Probe {
         /// What is asked
@@ -448,6 +451,14 @@ pub enum Search {
         #[arg(long, default_value = "text")]
         field: String,
     },
+}
+
+/// `godwit signing-keys …`
+#[derive(Debug, Clone, Subcommand)]
+pub enum SigningKeys {
+    /// Withdraw all of them, of which one has leaked: what they have signed is believed no more by clients that look, and
+    /// the next id token is signed by a new one
+    Withdraw,
 }
 
 /// `godwit key …`

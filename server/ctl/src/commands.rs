@@ -9,7 +9,7 @@ use reqwest::Method;
 
 use crate::client::Client;
 use crate::cluster::cluster;
-use crate::command::{Account, Alias, Command, Connection, Domain, Group, Key, List, Queue};
+use crate::command::{Account, Alias, Command, Connection, Domain, Group, Key, List, Queue, SigningKeys};
 use crate::drill;
 use crate::logins::{app_password, totp};
 use crate::node::node;
@@ -46,6 +46,9 @@ pub async fn run(command: Command, connection: &Connection) -> anyhow::Result<()
         Command::Site(command) => site(&client, command, connection.json).await,
         Command::Drill(command) => drill::run(command, connection.json).await,
         Command::Key(Key::Explain { hex }) => explain(&hex),
+        Command::SigningKeys(SigningKeys::Withdraw) => {
+            client.act(Method::DELETE, &["signing-keys"], NOTHING).await
+        }
         Command::Probe { question } => probe::ask(connection, question).await,
     }
 }

@@ -169,6 +169,18 @@ async fn an_old_key_is_published_until_what_it_has_signed_is_over() {
     assert_eq!(w.published().await, both[1..]);
 }
 
+#[tokio::test]
+async fn a_key_that_leaked_signs_nothing_and_is_not_published() {
+    let (mut w, client) = world().await;
+    w.allowed(&client, &[("scope", "openid")]).await;
+    let leaked = w.published().await;
+    assert!(w.accounts.withdraw_signing_keys().await.unwrap());
+    let later = w.allowed(&client, &[("scope", "openid")]).await;
+    let now = w.published().await;
+    assert!(now.len() == 1 && now[0] != leaked[0], "{now:?}");
+    assert_eq!(w.read(&later).await["aud"], json!(client));
+}
+
 /// Core §5.3, RFC 6750 §3
 #[tokio::test]
 async fn user_info_is_told_to_who_was_allowed_it() {

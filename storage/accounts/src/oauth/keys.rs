@@ -72,7 +72,7 @@ impl Accounts {
             .transact("oauth.sign_with", |txn| async move {
                 need_in(&txn).await?;
                 let mut row = keys_in(&txn).await?;
-                if row.keys.last().map(|key| key.id.as_str()) == former {
+                if row.keys.last().is_none_or(|key| Some(key.id.as_str()) == former) {
                     row.keys.retain(|key| key.until == 0 || key.until > now);
                     for key in row.keys.iter_mut().filter(|key| key.until == 0) {
                         (key.until, key.pair) = (now + RETIRED_TIME, Vec::new());
@@ -81,6 +81,23 @@ impl Accounts {
                     txn.set(&SigningKeysKey.encode(), &row.to_bytes());
                 }
                 Ok(Signing::of(row, now))
+            })
+            .await
+    }
+}
+
+impl Accounts {
+    /// Withdraws all keys, of which one has leaked: none of them is published from now on, so nothing that they have signed
+    /// is believed by who looks. Says whether there were any.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn withdraw_signing_keys(&self) -> Result<bool, Error> {
+        self.db()
+            .transact("oauth.withdraw_signing_keys", |txn| async move {
+                let there = !keys_in(&txn).await?.keys.is_empty();
+                txn.clear(&SigningKeysKey.encode());
+                Ok(there)
             })
             .await
     }
@@ -161,5 +178,18 @@ mod tests {
         assert_eq!(ids(&one.signing_keys().await.unwrap().unwrap()), ["b"]);
         let last = one.sign_with(&made("d"), Some("b")).await.unwrap();
         assert_eq!(ids(&last), ["b", "d"]);
+    }
+
+    #[tokio::test]
+    async fn keys_that_leaked_are_withdrawn() {
+        let (one, other, _) = nodes().await;
+        assert!(!one.withdraw_signing_keys().await.unwrap());
+        raise(&one).await;
+        one.sign_with(&made("a"), None).await.unwrap();
+        assert!(other.withdraw_signing_keys().await.unwrap());
+        assert_eq!(one.signing_keys().await.unwrap(), Some(Signing { keys: vec![], due: true }));
+        // A node that meant to take the former one's place takes it all the same.
+        let next = one.sign_with(&made("b"), Some("a")).await.unwrap();
+        assert_eq!((ids(&next), next.due), (vec!["b"], false));
     }
 }
