@@ -131,9 +131,11 @@ async fn newer(world: &World, mails: &Mails, count: usize, with: (&mail::Store, 
         world.mail.append_all(world.at, &[message]).await.unwrap();
     }
     let within = world.mail.open(world.at).await.unwrap().uids;
-    for at in [count, count + NEWER - 1] {
+    // A store that was kept has such messages of former runs too.
+    let newest = within.iter().last().unwrap();
+    for (at, uid) in [(count, newest + 1 - NEWER as u32), (count + NEWER - 1, newest)] {
         let (uids, _) = found(world, with.0, with.1, &within, &format!("newest{at}x")).await;
-        assert_eq!(uids.len(), 1, "the newest mail is found");
+        assert!(uids.contains(uid), "the newest mail is found");
     }
     let name = format!("{}, {NEWER} messages newer than the index", kind.name);
     let needles = kind.needles.clone();
