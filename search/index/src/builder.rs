@@ -22,12 +22,12 @@ use crate::{Document, Error, SegmentEntry, forms, grams, letters, neighbours, se
 /// Takes documents, gives one segment.
 pub struct Builder {
     fields: Fields,
-    rows: [Row; SECTIONS],
+    rows: Box<[Row; SECTIONS]>,
     /// Words of each document, for the sections in which their number counts.
     lengths: [Vec<u8>; SECTIONS],
     /// Words of all documents.
     words: [u64; SECTIONS],
-    noise: Noise,
+    noise: Box<Noise>,
     accounts: BTreeMap<u32, Vec<DocId>>,
     /// Email and language of each document.
     documents: Vec<(u64, u64)>,
@@ -50,10 +50,10 @@ impl Builder {
     pub fn new() -> Result<Builder, Error> {
         Ok(Builder {
             fields: Fields::new(),
-            rows: Section::ALL.map(Row::new),
+            rows: Box::new(Section::ALL.map(Row::new)),
             lengths: std::array::from_fn(|_| Vec::new()),
             words: [0; SECTIONS],
-            noise: Noise::default(),
+            noise: Box::default(),
             accounts: BTreeMap::new(),
             documents: Vec::new(),
         })
@@ -117,7 +117,7 @@ impl Builder {
             self.noise.write(&mut field)?;
             field.close()?;
         }
-        for (section, row) in Section::ALL.into_iter().zip(self.rows) {
+        for (section, row) in Section::ALL.into_iter().zip(*self.rows) {
             if !row.is_empty() {
                 let mut field = out.new_field(fields.exact(section), self.words[section as usize], None)?;
                 row.write(&mut field)?;
