@@ -15,19 +15,19 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use harness::wait::until;
 use harness::{Cluster, ClusterOptions, Imap, Smtp, binary};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use servers::PostgreSql;
 use servers::postgres::QUICK;
 
-use self::damage::{Damage, damage};
+use self::damage::{Damage, damage, is_left};
 use crate::Options;
 use crate::backend::Kind;
 use crate::table::Table;
 
 /// A search that takes longer has failed.
 const SEARCH: Duration = Duration::from_secs(5);
-/// What is damaged is found out when it is read, by a merge at the latest: each eighth message or so.
+/// What is damaged is found out by who reads it, which is whoever has nothing of it in memory.
 const ANEW: Duration = Duration::from_secs(120);
 
 /// What was seen in a part of the drill.
@@ -55,7 +55,7 @@ pub(crate) fn run(options: &Options, table: &mut Table) -> anyhow::Result<()> {
     let nodes = ClusterOptions { nodes: 3, store: server.url(), users: 1, ..ClusterOptions::default() };
     let mut scene = Scene { cluster: Cluster::start(&nodes)?, next: 0 };
     let outcome = parts(options, table, &mut scene);
-    let outcome = outcome.and_then(|left| damaged(options, table, &mut scene, &left, &server.url()));
+    let outcome = outcome.and_then(|killed| damaged(options, table, &mut scene, killed, &server.url()));
     table.ends("postgres", outcome);
     drop(scene);
     let outcome = behind::run(table);
@@ -63,8 +63,8 @@ pub(crate) fn run(options: &Options, table: &mut Table) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns the nodes that are left.
-fn parts(options: &Options, table: &mut Table, scene: &mut Scene) -> anyhow::Result<Vec<usize>> {
+/// Returns the node that was killed.
+fn parts(options: &Options, table: &mut Table, scene: &mut Scene) -> anyhow::Result<usize> {
     let before = scene.flow(&[0, 1, 2], options.span())?;
     tell(table, "all is well", &before, None);
     scene.command(1, &["search", "rebuild"])?;
@@ -72,7 +72,7 @@ fn parts(options: &Options, table: &mut Table, scene: &mut Scene) -> anyhow::Res
     tell(table, "the index is made anew", &renewed, Some(&before));
     let owner = scene.owner(1)?;
     // It stands still for longer than its lease: somebody else takes the shard, and it can publish nothing.
-    let left: Vec<usize> = (0..3).filter(|node| *node != owner).collect();
+    let left = others(owner);
     scene.cluster.signal(owner, Signal::STOP)?;
     let paused = scene.flow(&left, options.span())?;
     scene.cluster.signal(owner, Signal::CONT)?;
@@ -87,29 +87,41 @@ fn parts(options: &Options, table: &mut Table, scene: &mut Scene) -> anyhow::Res
     });
     let figure = format!("{} messages, {:.1?}", scene.next, begun.elapsed());
     table.row("postgres", "the index catches up", &figure, caught_up.is_ok());
-    Ok(left)
+    Ok(owner)
 }
 
-/// Files are damaged under everybody who reads and writes them.
+/// The nodes but one.
+fn others(node: usize) -> [usize; 2] {
+    [(node + 1) % 3, (node + 2) % 3]
+}
+
+/// Files are damaged under everybody who reads and writes them. A node is started then: all that the others have read they may have
+/// in memory, and need not read again.
 fn damaged(
     options: &Options,
     table: &mut Table,
     scene: &mut Scene,
-    left: &[usize],
+    killed: usize,
     url: &str,
 ) -> anyhow::Result<()> {
-    for kind in Damage::ALL {
+    let all = [killed].into_iter().chain(others(killed));
+    for (kind, again) in Damage::ALL.into_iter().zip(all) {
+        let left = &others(again);
+        if again != killed {
+            scene.cluster.signal(again, Signal::KILL)?;
+        }
         let before = scene.flow(left, options.span() / 2)?;
         let told = scene.explain(left[0], "drill")?;
         let shard = u32::try_from(told["shard"].as_u64().context("no shard")?)?;
-        let rows = damage(url, shard, kind)?;
-        ensure!(rows > 0, "nothing was damaged: {told}");
+        let damaged = damage(url, shard, kind)?;
+        ensure!(damaged.rows > 0, "nothing was damaged: {told}");
         let begun = Instant::now();
+        scene.start_again(again)?;
         let mut seen = scene.flow(left, options.span())?;
-        // It is found out by who reads what it does not know yet: as long as mail comes, somebody does.
         let anew = loop {
-            let now = scene.explain(left[0], "drill")?;
-            if now["scanned"].is_null() && now["edition"].as_u64() > told["edition"].as_u64() {
+            let now = scene.explain(again, "drill")?;
+            // Who has all of a file in memory may have merged it into one that is whole.
+            if now["scanned"].is_null() && !is_left(url, &damaged)? {
                 break Some(begun.elapsed());
             }
             if begun.elapsed() > ANEW {
@@ -118,6 +130,7 @@ fn damaged(
             seen.add(scene.flow(left, Duration::from_secs(1))?);
         };
         tell(table, kind.name(), &seen, Some(&before));
+        let rows = damaged.rows;
         let figure = format!("{rows} rows damaged, answers again after {anew:.1?} at most");
         table.row(
             "postgres",
@@ -200,6 +213,17 @@ impl Scene {
         let reply = imap.must(&format!("SEARCH {key}"))?.text();
         let line = reply.iter().find_map(|line| line.strip_prefix("* SEARCH")).context("no answer")?;
         Ok(line.split_whitespace().count())
+    }
+
+    /// Starts a node again that has ended, and waits until it answers.
+    fn start_again(&self, node: usize) -> anyhow::Result<()> {
+        let parent = Pid::from_raw(i32::try_from(self.cluster.parent())?).context("no parent")?;
+        until("the node that was killed", || {
+            // Again and again: the parent may not know yet that it has ended.
+            kill_process(parent, Signal::USR1)?;
+            Ok(self.explain(node, "drill").ok())
+        })?;
+        Ok(())
     }
 
     fn command(&self, node: usize, words: &[&str]) -> anyhow::Result<Value> {
