@@ -1,5 +1,4 @@
-//! `/api/v1/accounts/{address}/grants`: what an account's user has allowed to clients; `/api/v1/signing-keys`: what tells clients who
-//! it was.
+//! `/api/v1/accounts/{address}/grants`: what an account's user has allowed to clients.
 
 use accounts::oauth::Allowed;
 use axum::Json;
@@ -29,13 +28,6 @@ pub(crate) async fn take_back(
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(Problem::not_found(format!("there is no grant {grant}"))),
     }
-}
-
-/// Keys that leaked sign nothing from now on, and are not published. There is nothing to find out before it is done again.
-pub(crate) async fn withdraw_keys(State(admin): State<Admin>) -> Result<StatusCode, Problem> {
-    let there = admin.accounts.withdraw_signing_keys().await?;
-    tracing::info!(there, "the keys that sign id tokens were withdrawn");
-    Ok(StatusCode::NO_CONTENT)
 }
 
 fn render(grant: Allowed) -> api::Grant {

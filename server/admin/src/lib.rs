@@ -26,6 +26,7 @@ mod queue_api;
 mod router;
 mod rows_api;
 mod search_api;
+mod signing_keys_api;
 mod sites_api;
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,8 @@ use crate::{
     level_api as level, members_api as members, nodes_api as nodes, purges_api as purges, queue_api as queue,
 };
 use crate::{
-    rows_api as rows, search_api as search, sites_api as sites, totp_api as totp, verify_api as verifying,
+    rows_api as rows, search_api as search, signing_keys_api as signing_keys, sites_api as sites,
+    totp_api as totp, verify_api as verifying,
 };
 
 /// Largest request body, in bytes.
@@ -54,7 +55,7 @@ pub fn router(admin: Admin) -> Router {
         .route("/search", get(search::status))
         .route("/search/rebuild", post(search::rebuild))
         .route("/search/explain", post(search::explain))
-        .route("/signing-keys", delete(grants::withdraw_keys))
+        .route("/signing-keys", delete(signing_keys::withdraw))
         .route("/sites", get(sites::list))
         .route("/sites/{kind}/{name}", put(sites::set))
         .route("/drill", get(sites::drill).put(sites::begin_drill))

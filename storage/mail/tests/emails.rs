@@ -240,7 +240,14 @@ async fn changed(w: &World, since: ModSeq) -> (BTreeSet<EmailId>, BTreeSet<Email
     (there, gone, mailboxes)
 }
 
-const PLACES: [&str; 4] = ["INBOX", "Archive", "Junk", "Trash"];
+async fn places(w: &World) -> [MailboxRef; 4] {
+    [
+        w.mailbox(ACCOUNT, "INBOX").await,
+        w.mailbox(ACCOUNT, "Archive").await,
+        w.mailbox(ACCOUNT, "Junk").await,
+        w.mailbox(ACCOUNT, "Trash").await,
+    ]
+}
 
 /// Where an email is to be, of these mailboxes.
 fn place(places: &[MailboxRef], what: u8, bits: u8) -> Place {
@@ -266,10 +273,7 @@ proptest! {
             let mut all = Vec::new();
             for at_once in [1, usize::MAX] {
                 let w = world(11).await;
-                let mut places = Vec::new();
-                for name in PLACES {
-                    places.push(w.mailbox(ACCOUNT, name).await);
-                }
+                let places = places(&w).await;
                 // The last two are not there.
                 let mut ids = Vec::new();
                 for n in 0..38 {
@@ -309,10 +313,7 @@ proptest! {
     fn the_log_tells_all(steps in prop::collection::vec((0..4usize, 0..4u8, 0..16u8, any::<bool>()), 1..14)) {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async move {
             let w = world(9).await;
-            let mut places = Vec::new();
-            for name in PLACES {
-                places.push(w.mailbox(ACCOUNT, name).await);
-            }
+            let places = places(&w).await;
             let mut ids = Vec::new();
             for n in 0..4 {
                 ids.push(append(&w, places[0], &format!("Subject: {n}\r\nMessage-ID: <{n}@x>")).await);

@@ -3,7 +3,8 @@
 //!
 //! Criterion: every search is exact at all times (each message is found by the first search after its 250, on another node), and
 //! answers within 5 s, or 30 s where all of a mailbox has to be looked at; delivery is not slower than twice what it was; what
-//! is damaged is made anew by itself; when somebody writes the index again it catches up. Three nodes on PostgreSQL.
+//! is damaged is made anew by itself, unless who has it in memory has merged it into what is whole, and a node that has nothing in
+//! memory answers; when somebody writes the index again it catches up. Three nodes on PostgreSQL.
 
 mod behind;
 mod damage;

@@ -62,7 +62,7 @@ impl Accounts {
     }
 
     /// Has `made` sign from now on, in place of the key of the id `former`; none: of none. If another has come in its place
-    /// already, that stays. Returns the keys as they are then.
+    /// already, that stays; where all were withdrawn meanwhile, it takes their place. Returns the keys as they are then.
     ///
     /// # Errors
     /// [`Error::Level`]; the store's.
@@ -84,9 +84,7 @@ impl Accounts {
             })
             .await
     }
-}
 
-impl Accounts {
     /// Withdraws all keys, of which one has leaked: none of them is published from now on, so nothing that they have signed
     /// is believed by who looks. Says whether there were any.
     ///
