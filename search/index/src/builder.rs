@@ -15,7 +15,8 @@ use tantivy::{DocId, Index, IndexSettings, SegmentReader, TantivyDocument};
 
 use crate::analysis::Language;
 use crate::fields::{Fields, SECTIONS, Section};
-use crate::invert::{Noise, Row};
+use crate::invert::Row;
+use crate::noise::Noise;
 use crate::reader::lists_of;
 use crate::{Document, Error, SegmentEntry, forms, grams, letters, neighbours, sets};
 
@@ -112,11 +113,7 @@ impl Builder {
         let fields = &self.fields;
         let mut out = InvertedIndexSerializer::open(segment)?;
         self.write_accounts(&mut out)?;
-        if !self.noise.is_empty() {
-            let mut field = out.new_field(fields.noise, 0, None)?;
-            self.noise.write(&mut field)?;
-            field.close()?;
-        }
+        self.noise.write(fields, &mut out)?;
         for (section, row) in Section::ALL.into_iter().zip(*self.rows) {
             if !row.is_empty() {
                 let mut field = out.new_field(fields.exact(section), self.words[section as usize], None)?;

@@ -29,6 +29,37 @@ pub(crate) fn bits(bytes: &[u8], from: usize, count: u8) -> u64 {
     (word >> (from % 8)) & ((1 << count) - 1)
 }
 
+/// Bits, one behind the other.
+pub(crate) struct Packed {
+    bytes: Vec<u8>,
+    buffer: u64,
+    filled: u8,
+}
+
+impl Packed {
+    pub(crate) fn behind(bytes: Vec<u8>) -> Packed {
+        Packed { bytes, buffer: 0, filled: 0 }
+    }
+
+    /// Puts so many bits, [`BITS`] at most.
+    pub(crate) fn put(&mut self, bits: u64, count: u8) {
+        self.buffer |= bits << self.filled;
+        self.filled += count;
+        while self.filled >= 8 {
+            self.bytes.push(self.buffer as u8);
+            self.buffer >>= 8;
+            self.filled -= 8;
+        }
+    }
+
+    pub(crate) fn ended(mut self) -> Vec<u8> {
+        if self.filled > 0 {
+            self.bytes.push(self.buffer as u8);
+        }
+        self.bytes
+    }
+}
+
 pub(crate) fn put(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push((value & 0x7f) as u8 | 0x80);

@@ -4,6 +4,8 @@ use tantivy::schema::{
     FAST, Field, IndexRecordOption, NumericOptions, Schema, TextFieldIndexing, TextOptions,
 };
 
+use crate::sets::SECTION;
+
 /// A part of a message that is searched by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Section {
@@ -97,8 +99,10 @@ pub(crate) struct Fields {
     pub(crate) account: Field,
     pub(crate) email: Field,
     pub(crate) language: Field,
-    /// Trigrams of noise.
+    /// Trigrams of noise, of all sections but the body.
     pub(crate) noise: Field,
+    /// Those of the body: in place of how often one is in a document there is what stands behind it ([`crate::noise`]).
+    pub(crate) body_noise: Field,
     exact: [Field; SECTIONS],
 }
 
@@ -118,15 +122,20 @@ impl Fields {
         let email = schema.add_u64_field(EMAIL, FAST);
         let language = schema.add_u64_field(LANGUAGE, FAST);
         let noise = schema.add_text_field("noise", text(IndexRecordOption::Basic, false));
+        let body_noise = schema.add_text_field("behind", text(IndexRecordOption::WithFreqs, false));
         let exact = Section::ALL.map(|section| {
             let option = text(IndexRecordOption::WithFreqsAndPositions, section.has_lengths());
             schema.add_text_field(EXACT[section as usize], option)
         });
-        Fields { schema: schema.build(), account, email, language, noise, exact }
+        Fields { schema: schema.build(), account, email, language, noise, body_noise, exact }
     }
 
     pub(crate) fn exact(&self, section: Section) -> Field {
         self.exact[section as usize]
+    }
+
+    pub(crate) fn noise(&self, section: Section) -> Field {
+        if section == SECTION { self.body_noise } else { self.noise }
     }
 }
 

@@ -2,21 +2,25 @@
 //!
 //! A needle within a word asks for all words that contain it. The lists of words are sorted by how words begin, and are
 //! long; so each word is entered here under each three of its characters (the last two also with nothing behind
-//! them), and only words that have all threes of the needle are looked at.
+//! them). A word that has all threes of a needle contains it where no two characters come again in the word: two threes of
+//! the needle that follow one another share two characters, so they stand where these are. Words in which two do are entered
+//! under three zeros, too, and are looked at.
 //!
-//! Numbers are little-endian. `GDG2`, then for each section: ordinal of its first word (u64), count of blocks (u32),
+//! Numbers are little-endian. `GDG3`, then for each section: ordinal of its first word (u64), count of blocks (u32),
 //! where its table begins (u64). A table has for each block of 32 grams, in order, the key of the first (u64) and where
 //! the block begins behind the table (u32). A block has for each gram how far its key is from the one before and how
-//! long its list is, then the lists: gaps between words; all of them seven bits a byte.
+//! long its list is, seven bits a byte, then the lists of words, as [`crate::gaps`] says.
 
 use std::hash::{Hash, Hasher};
+use std::sync::OnceLock;
 
 use tantivy::directory::{FileSlice, OwnedBytes};
 use tantivy::{HasLen as _, SegmentReader};
 
 use crate::Error;
-use crate::bytes::{part, put, put_gaps, take, take_gaps, u32_at, u64_at};
+use crate::bytes::{part, put, take, u32_at, u64_at};
 use crate::fields::{Fields, Section, kind};
+use crate::gaps::{put_numbers, take_numbers};
 
 /// Three characters in a row; `\0` behind the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +44,23 @@ impl Hash for Gram {
     }
 }
 
+/// Under it are words in which two characters in a row come again.
+const REPEATING: Gram = Gram(['\0'; 3]);
+
+/// Whether two characters in a row come again in a word.
+fn is_repeating(word: &str) -> bool {
+    let pairs = || word.chars().zip(word.chars().skip(1));
+    // A bit for each pair, which few share, tells it of most words.
+    let mut met = [0u64; 4];
+    let may_be = pairs().any(|(a, b)| {
+        let at = (u32::from(a).wrapping_mul(37) ^ u32::from(b)) as usize % (64 * met.len());
+        let was_met = met[at / 64] & (1 << (at % 64)) != 0;
+        met[at / 64] |= 1 << (at % 64);
+        was_met
+    });
+    may_be && pairs().enumerate().any(|(at, pair)| pairs().skip(at + 1).any(|other| other == pair))
+}
+
 /// One for each character of a word: with the two that follow.
 pub(crate) fn grams(word: &str) -> impl Iterator<Item = Gram> + '_ {
     let mut behind = word.chars().skip(1);
@@ -53,9 +74,9 @@ pub(crate) fn inner(part: &str) -> Vec<Gram> {
 }
 
 /// The extension of the file: another one than in former formats, so that nobody takes one for the other.
-pub(crate) const EXTENSION: &str = "pieces";
+pub(crate) const EXTENSION: &str = "threes";
 
-const MAGIC: &[u8; 4] = b"GDG2";
+const MAGIC: &[u8; 4] = b"GDG3";
 const SECTION: usize = 20;
 const ROW: usize = 12;
 /// Grams of a block.
@@ -95,6 +116,9 @@ fn collect(
         let at = u32::try_from(stream.term_ord() - first).unwrap_or(u32::MAX);
         let word = std::str::from_utf8(&stream.key()[1..]).map_err(|_| Error::Damaged("a word"))?;
         pairs.extend(grams(word).map(|gram| (gram.key(), at)));
+        if is_repeating(word) {
+            pairs.push((REPEATING.key(), at));
+        }
     }
     pairs.sort_unstable();
     pairs.dedup();
@@ -112,7 +136,7 @@ fn encode(pairs: &[(u64, u32)]) -> (Vec<u8>, Vec<u8>) {
         let mut bytes = Vec::new();
         for list in block {
             let begin = bytes.len();
-            put_gaps(&mut bytes, list.iter().map(|(_, word)| *word));
+            put_numbers(&mut bytes, list.iter().map(|(_, word)| *word));
             put(&mut blocks, list[0].0 - key);
             put(&mut blocks, (bytes.len() - begin) as u64);
             key = list[0].0;
@@ -130,6 +154,8 @@ pub(crate) struct Grams {
 
 #[derive(Debug)]
 struct Table {
+    /// Words in which two characters come again, once they were asked for.
+    repeating: OnceLock<Vec<u64>>,
     first: u64,
     rows: OwnedBytes,
     blocks: FileSlice,
@@ -152,7 +178,12 @@ impl Grams {
             if begin > end {
                 return Err(damaged());
             }
-            sections.push(Table { first, rows: table, blocks: file.slice(begin..end) });
+            sections.push(Table {
+                repeating: OnceLock::new(),
+                first,
+                rows: table,
+                blocks: file.slice(begin..end),
+            });
             end = from;
         }
         sections.reverse();
@@ -167,6 +198,18 @@ impl Grams {
             true
         })?;
         Ok(out)
+    }
+
+    /// Ordinals of the words that have to be looked at though they have all grams of a text, in order.
+    pub(crate) fn repeating(&self, section: Section) -> Result<&[u64], Error> {
+        let known = &self.sections[section as usize].repeating;
+        match known.get() {
+            Some(words) => Ok(words),
+            None => {
+                let words = self.words(section, REPEATING)?;
+                Ok(known.get_or_init(|| words))
+            }
+        }
     }
 
     /// Ordinals of the words that have a gram that begins with these one or two characters, in order; none where they
@@ -268,7 +311,7 @@ impl Table {
                 let (list, behind) = rest.split_at_checked(length).ok_or_else(damaged)?;
                 rest = behind;
                 if (from..=to).contains(&key) {
-                    let mut words = take_gaps(list).ok_or_else(damaged)?;
+                    let mut words = take_numbers(list).ok_or_else(damaged)?;
                     words.iter_mut().for_each(|word| *word += self.first);
                     if !visit(words) {
                         return Ok(());
@@ -293,9 +336,24 @@ mod tests {
         assert!(Gram(['a', 'b', '\0']).key() < Gram(['a', 'b', 'c']).key());
     }
 
+    #[test]
+    fn what_comes_again_in_a_word() {
+        for word in ["banana", "murmur", "aaa", "1212", "überrüber", "日本日本"] {
+            assert!(is_repeating(word), "{word}");
+        }
+        for word in ["", "a", "aa", "process", "aba", "banal", "日本語"] {
+            assert!(!is_repeating(word), "{word}");
+        }
+    }
+
     fn lists(pairs: &[(u64, u32)], from: u64, to: u64) -> Result<Vec<Vec<u64>>, Error> {
         let (rows, blocks) = encode(pairs);
-        let table = Table { first: 10, rows: OwnedBytes::new(rows), blocks: FileSlice::from(blocks) };
+        let table = Table {
+            repeating: OnceLock::new(),
+            first: 10,
+            rows: OwnedBytes::new(rows),
+            blocks: FileSlice::from(blocks),
+        };
         let mut out = Vec::new();
         table.visit(from, to, &mut |list| {
             out.push(list);
@@ -321,7 +379,7 @@ mod tests {
 
     #[test]
     fn what_is_no_file_of_ours() {
-        assert!(Grams::open(&FileSlice::from(b"GDG2".to_vec())).is_err());
+        assert!(Grams::open(&FileSlice::from(b"GDG3".to_vec())).is_err());
         assert!(Grams::open(&FileSlice::from(vec![1; 1000])).is_err());
     }
 }

@@ -10,9 +10,9 @@ use tantivy::postings::FieldSerializer;
 use crate::Error;
 use crate::analysis::{Unit, is_noise, pairs, units};
 use crate::document::{Name, Value};
-use crate::fields::{SECTIONS, Section, kind, mark_term};
-use crate::grams::{Gram, grams};
-use crate::numbers::{Ids, Numbers, TERM, Term};
+use crate::fields::{Section, kind, mark_term};
+use crate::noise::Noise;
+use crate::numbers::{Numbers, Term};
 
 /// In a row: what follows does not stand beside what was before. It ends each value.
 const GAP: u32 = u32::MAX;
@@ -184,21 +184,21 @@ fn noted(docs: &[(DocId, u32)], places: usize) -> Vec<u32> {
 }
 
 /// What has a number, by that, and otherwise as it came.
-struct Sorted {
-    all: Vec<u32>,
+pub(crate) struct Sorted<T> {
+    all: Vec<T>,
     /// Where it ends for each number.
     ends: Vec<usize>,
 }
 
-impl Sorted {
+impl<T: Copy + Default> Sorted<T> {
     /// Of numbers that are less than `numbers`.
-    fn of(numbers: usize, all: impl Iterator<Item = (u32, u32)> + Clone) -> Sorted {
+    pub(crate) fn of(numbers: usize, all: impl Iterator<Item = (u32, T)> + Clone) -> Sorted<T> {
         let mut next = vec![0; numbers + 1];
         all.clone().for_each(|(number, _)| next[number as usize + 1] += 1);
         for at in 1..next.len() {
             next[at] += next[at - 1];
         }
-        let mut out = vec![0; next.last().copied().unwrap_or(0)];
+        let mut out = vec![T::default(); next.last().copied().unwrap_or(0)];
         all.for_each(|(number, what)| {
             let place = &mut next[number as usize];
             out[*place] = what;
@@ -208,7 +208,7 @@ impl Sorted {
         Sorted { all: out, ends: next }
     }
 
-    fn get(&self, number: u32) -> &[u32] {
+    pub(crate) fn get(&self, number: u32) -> &[T] {
         let at = number as usize;
         let begin = if at == 0 { 0 } else { self.ends[at - 1] };
         &self.all[begin..self.ends[at]]
@@ -216,7 +216,7 @@ impl Sorted {
 }
 
 /// A list that grows without being copied.
-struct Chunks<T> {
+pub(crate) struct Chunks<T> {
     full: Vec<Vec<T>>,
     last: Vec<T>,
 }
@@ -231,69 +231,28 @@ impl<T: Copy> Chunks<T> {
     /// A power of two, so that the first one, which grows, has the room of all others.
     const LENGTH: usize = 1 << 16;
 
-    fn push(&mut self, item: T) {
+    pub(crate) fn push(&mut self, item: T) {
         if self.last.len() == Self::LENGTH {
             self.full.push(std::mem::replace(&mut self.last, Vec::with_capacity(Self::LENGTH)));
         }
         self.last.push(item);
     }
 
-    fn len(&self) -> usize {
+    pub(crate) fn get_mut(&mut self, at: usize) -> Option<&mut T> {
+        let in_full = Self::LENGTH * self.full.len();
+        if at < in_full {
+            self.full[at / Self::LENGTH].get_mut(at % Self::LENGTH)
+        } else {
+            self.last.get_mut(at - in_full)
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
         Self::LENGTH * self.full.len() + self.last.len()
     }
 
-    fn each(&self) -> impl Iterator<Item = T> + Clone {
+    pub(crate) fn each(&self) -> impl Iterator<Item = T> + Clone {
         self.full.iter().chain([&self.last]).flatten().copied()
-    }
-}
-
-/// Trigrams of noise, of all documents and sections.
-#[derive(Default)]
-pub(crate) struct Noise {
-    ids: [Ids<Gram>; SECTIONS],
-    /// The last document with each.
-    last: Vec<DocId>,
-    /// Grams and documents, in the order of these.
-    rows: Chunks<(u32, DocId)>,
-}
-
-impl Noise {
-    fn add(&mut self, doc: DocId, section: Section, run: &str) {
-        let ids = &mut self.ids[section as usize];
-        for gram in grams(run) {
-            let next = self.last.len() as u32;
-            let id = *ids.entry(gram).or_insert(next);
-            match self.last.get_mut(id as usize) {
-                Some(last) if *last == doc => continue,
-                Some(last) => *last = doc,
-                None => self.last.push(doc),
-            }
-            self.rows.push((id, doc));
-        }
-    }
-
-    pub(crate) fn memory(&self) -> usize {
-        12 * self.rows.len() + TERM * self.last.len()
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.last.is_empty()
-    }
-
-    pub(crate) fn write(self, out: &mut FieldSerializer<'_>) -> Result<(), Error> {
-        let docs = Sorted::of(self.last.len(), self.rows.each());
-        let of_section = |(section, ids): (Section, Ids<Gram>)| {
-            ids.into_iter().map(move |(gram, id)| (gram.term(section.letter()), id))
-        };
-        let mut terms: Vec<(String, u32)> =
-            Section::ALL.into_iter().zip(self.ids).flat_map(of_section).collect();
-        terms.sort_unstable();
-        for (term, id) in terms {
-            out.new_term(term.as_bytes(), 0, false)?;
-            docs.get(id).iter().for_each(|doc| out.write_doc(*doc, 1, &[]));
-            out.close_term()?;
-        }
-        Ok(())
     }
 }
 
@@ -316,7 +275,7 @@ mod tests {
         let sorted = Sorted::of(6, all.into_iter());
         let found: Vec<&[u32]> = (0..6).map(|number| sorted.get(number)).collect();
         assert_eq!(found, [&[9][..], &[], &[7, 1, 3], &[], &[5], &[]]);
-        assert!(Sorted::of(0, [].into_iter()).all.is_empty());
+        assert!(Sorted::<u32>::of(0, [].into_iter()).all.is_empty());
     }
 
     #[test]
@@ -327,6 +286,8 @@ mod tests {
             (0..count).for_each(|item| list.push(item));
             assert_eq!(list.len(), count as usize);
             assert!(list.each().eq(0..count), "{count}");
+            assert!((0..count).all(|at| list.get_mut(at as usize) == Some(&mut { at })), "{count}");
+            assert_eq!(list.get_mut(count as usize), None);
         }
     }
 }

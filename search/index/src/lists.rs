@@ -68,6 +68,27 @@ impl<'a> DocLists<'a> {
     }
 }
 
+/// Visits the documents of a term, some at a time, in order, and how often it is in each, or what is kept in place of that.
+pub(crate) fn each_counted(
+    inverted: &InvertedIndexReader,
+    file: FileSlice,
+    info: &TermInfo,
+    mut visit: impl FnMut(&[DocId], &[u32]),
+) -> Result<(), Error> {
+    if info.doc_freq < SHORT {
+        let mut short = ShortLists::new(file);
+        short.read(info, true)?;
+        visit(&short.docs, &short.counts);
+        return Ok(());
+    }
+    let mut postings = inverted.read_block_postings_from_terminfo(info, IndexRecordOption::WithFreqs)?;
+    while !postings.docs().is_empty() {
+        visit(postings.docs(), postings.freqs());
+        postings.advance();
+    }
+    Ok(())
+}
+
 /// Lists of less than a block, which is what most words have: to have Tantivy open one costs many times as much as to read
 /// it. It is gaps between documents, then how often the term is in each.
 struct ShortLists {

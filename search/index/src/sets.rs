@@ -6,7 +6,7 @@
 
 use tantivy::DocId;
 
-use crate::bytes::{BITS, bits};
+use crate::bytes::{BITS, Packed, bits};
 use crate::exact::Docs;
 use crate::fields::Section;
 
@@ -62,7 +62,7 @@ fn coded(documents: u32, set: &Docs) -> Vec<u8> {
     // Low bits cost least where they are as many as the mean gap has, less about a half.
     let mean = u64::from(documents) / u64::from(set.len().max(1));
     let low = u8::try_from((mean * 7 / 10).max(1).ilog2()).unwrap_or(MOST_LOW).min(MOST_LOW);
-    let mut out = Packed { bytes: vec![low], buffer: 0, filled: 0 };
+    let mut out = Packed::behind(vec![low]);
     let mut next = 0;
     set.each(|doc| {
         let gap = u64::from(doc - next);
@@ -95,33 +95,6 @@ fn decoded(documents: u32, bytes: &[u8]) -> Option<Docs> {
         at += usize::from(*low);
         set.insert(DocId::try_from(next).ok().filter(|doc| *doc < documents)?);
         next += 1;
-    }
-}
-
-/// Bits, one behind the other.
-struct Packed {
-    bytes: Vec<u8>,
-    buffer: u64,
-    filled: u8,
-}
-
-impl Packed {
-    /// Puts so many bits, 32 at most.
-    fn put(&mut self, bits: u64, count: u8) {
-        self.buffer |= bits << self.filled;
-        self.filled += count;
-        while self.filled >= 8 {
-            self.bytes.push(self.buffer as u8);
-            self.buffer >>= 8;
-            self.filled -= 8;
-        }
-    }
-
-    fn ended(mut self) -> Vec<u8> {
-        if self.filled > 0 {
-            self.bytes.push(self.buffer as u8);
-        }
-        self.bytes
     }
 }
 

@@ -245,6 +245,57 @@ fn the_corpus_is_found_as_a_scan_finds_it() {
     }
 }
 
+/// What stands behind three characters proves a needle, rules it out, or leaves it open.
+#[test]
+fn in_runs_that_are_no_words() {
+    let runs = [
+        "x1list2a3b",
+        "lis1x2abc y2istz3w4",
+        "lis1x2abc9lista",
+        "9q8list",
+        "a1b2lists c3d4list",
+        "a1b2lisß c3d4list",
+        "a1b2listes3",
+    ];
+    let mails: Vec<Mail> = runs.iter().map(|run| Mail::new(format!("\r\n{run}").into_bytes())).collect();
+    let reader = open(&mails);
+    let body = |needle: &str| {
+        check(&reader, &mails, needle).unwrap();
+        let answer = reader.find(ACCOUNT, &Filter::Body(Needle::new(needle))).unwrap().unwrap();
+        let ids = |ids: &[EmailId]| ids.iter().map(|id| id.0).collect::<Vec<_>>();
+        (ids(&answer.sure), ids(&answer.maybe))
+    };
+    assert_eq!(body("lis"), (vec![0, 1, 2, 3, 4, 5, 6], vec![]));
+    assert_eq!(body("list"), (vec![0, 3, 4, 6], vec![2, 5]), "not where all that is behind is another");
+    assert_eq!(body("lists"), (vec![], vec![4]), "an end is behind it, too");
+    assert_eq!(body("liste"), (vec![6], vec![]));
+    assert_eq!(body("1x2abc"), (vec![1, 2], vec![]));
+    assert_eq!(
+        body("bc9lis"),
+        (vec![2], vec![]),
+        "where the last three do not have to have one thing behind"
+    );
+}
+
+/// Words that have all threes of a needle, of which those behind one another stand apart.
+#[test]
+fn in_words_in_which_letters_come_again() {
+    let words = |make: &dyn Fn(char) -> String| ('e'..='v').map(make).collect::<Vec<_>>().join(" ");
+    let mails = [
+        words(&|c| format!("abc{c}bcd")),
+        words(&|c| format!("{c}abcd")),
+        words(&|c| format!("xyz{c}yz end")),
+        words(&|c| format!("yz{c}xyz end")),
+    ];
+    let mails: Vec<Mail> = mails.iter().map(|body| Mail::new(format!("\r\n{body}").into_bytes())).collect();
+    let reader = open(&mails);
+    for (needle, found) in [("abcd", 1), ("xyz end", 3)] {
+        check(&reader, &mails, needle).unwrap();
+        let answer = reader.find(ACCOUNT, &Filter::Body(Needle::new(needle))).unwrap().unwrap();
+        assert_eq!(answer, Answer { sure: vec![EmailId(found)], maybe: vec![] }, "{needle}");
+    }
+}
+
 #[test]
 fn what_a_needle_means() {
     let mail = |body: &str| Mail::new(format!("Subject: Über uns\r\n\r\n{body}").into_bytes());
@@ -262,7 +313,7 @@ fn what_a_needle_means() {
     assert_eq!(body("京"), (vec![2], vec![]));
     assert_eq!(body("京都"), (vec![2], vec![]));
     assert_eq!(body("東都"), (vec![], vec![]));
-    assert_eq!(body("1a2b3c"), (vec![], vec![2]));
+    assert_eq!(body("1a2b3c"), (vec![2], vec![]));
     assert_eq!(body(" world"), (vec![], vec![0, 1]));
     let subject = Filter::Header(Field::Subject, Needle::new("BER U"));
     let all = Answer { sure: (0..3).map(EmailId).collect(), maybe: vec![] };

@@ -61,7 +61,8 @@ impl Found {
     }
 
     fn add_noise(&mut self, noise: &Noise) {
-        if noise.sure { self.sure.add(&noise.docs) } else { self.maybe.add(&noise.docs) }
+        self.sure.add(&noise.sure);
+        self.maybe.add(&noise.docs);
     }
 
     /// What matched has to be looked at.

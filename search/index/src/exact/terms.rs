@@ -12,19 +12,16 @@ use crate::Error;
 use crate::analysis::is_noise;
 use crate::fields::{Section, kind, mark_term, read_mark};
 use crate::grams::{Gram, grams, inner};
-use crate::lists::{DocLists, PositionLists};
+use crate::lists::{DocLists, PositionLists, each_counted};
 use crate::neighbours::NOISE;
+use crate::noise::{VARIOUS, behind};
 use crate::reader::Segment;
 use crate::sets;
 
 /// Words that a slot may be; with more of them the slot tells nothing, and what else matches is looked at.
-const MOST: usize = 20_000;
-/// The same where it is known that they are all the words that have the text, and none has to be looked at.
-const MOST_KNOWN: usize = 200_000;
+const MOST: usize = 200_000;
 /// So many words are looked at sooner than another list of them is read.
 const FEW: usize = 8;
-/// Words that are walked over in the time that it takes to look one up by its number.
-const STEPS: usize = 16;
 
 /// What a slot may be.
 pub(crate) enum Terms {
@@ -38,8 +35,14 @@ pub(crate) enum Terms {
 pub(crate) struct Noise {
     /// Documents in which one may be.
     pub(crate) docs: Docs,
-    /// The needle is in a run of each of them.
-    pub(crate) sure: bool,
+    /// Those of them in which the needle is in a run.
+    pub(crate) sure: Docs,
+}
+
+impl Noise {
+    fn none(documents: u32) -> Noise {
+        Noise { docs: Docs::none(documents), sure: Docs::none(documents) }
+    }
 }
 
 /// One field of a segment.
@@ -153,6 +156,9 @@ impl<'a> Lookup<'a> {
     /// Words that contain the text, or, where the right end is closed, end with it; none if they are too many.
     pub(crate) fn containing(&self, text: &str, open_right: bool) -> Result<Option<Vec<TermInfo>>, Error> {
         let Some(ordinals) = self.ordinals(text, open_right)? else { return Ok(None) };
+        if ordinals.len() > MOST {
+            return Ok(None);
+        }
         let Some(infos) = self.segment.infos(self.section) else { return Ok(Some(Vec::new())) };
         let mut infos = infos.reader();
         if is_gram(text, open_right) {
@@ -162,39 +168,22 @@ impl<'a> Lookup<'a> {
                 .collect::<Result<_, _>>()
                 .map(Some);
         }
-        if ordinals.len() > self.inverted.terms().num_terms() / STEPS {
-            return self.walked(text, open_right);
-        }
+        let repeating = self.segment.grams.repeating(self.section)?;
+        let mut doubted = if ordinals.len() > FEW { repeating } else { &ordinals };
         let (mut terms, mut term) = (Vec::new(), Vec::new());
-        for ordinal in ordinals {
-            term.clear();
-            if !self.inverted.terms().ord_to_term(ordinal, &mut term)? || term.is_empty() {
-                return Err(Error::Damaged("the number of a word"));
-            }
-            let word = std::str::from_utf8(&term[1..]).map_err(|_| Error::Damaged("a word"))?;
-            if has(word, text, open_right) {
-                terms.push(infos.get(ordinal)?);
-                if terms.len() > MOST {
-                    return Ok(None);
+        for ordinal in &ordinals {
+            doubted = &doubted[doubted.partition_point(|other| other < ordinal)..];
+            if doubted.first() == Some(ordinal) {
+                term.clear();
+                if !self.inverted.terms().ord_to_term(*ordinal, &mut term)? || term.is_empty() {
+                    return Err(Error::Damaged("the number of a word"));
+                }
+                let word = std::str::from_utf8(&term[1..]).map_err(|_| Error::Damaged("a word"))?;
+                if !has(word, text, open_right) {
+                    continue;
                 }
             }
-        }
-        Ok(Some(terms))
-    }
-
-    /// The same by a walk through all words: what a large share of them costs less by.
-    fn walked(&self, text: &str, open_right: bool) -> Result<Option<Vec<TermInfo>>, Error> {
-        let from = [kind::WORD as u8];
-        let mut stream = self.inverted.terms().range().ge(from).lt([from[0] + 1]).into_stream()?;
-        let mut terms = Vec::new();
-        while stream.advance() {
-            let word = std::str::from_utf8(&stream.key()[1..]).map_err(|_| Error::Damaged("a word"))?;
-            if has(word, text, open_right) {
-                terms.push(stream.value().clone());
-                if terms.len() > MOST {
-                    return Ok(None);
-                }
-            }
+            terms.push(infos.get(*ordinal)?);
         }
         Ok(Some(terms))
     }
@@ -204,7 +193,7 @@ impl<'a> Lookup<'a> {
         let wanted = wanted(text, open_right);
         if wanted.is_empty() {
             let terms = self.inverted.terms().num_terms();
-            return self.segment.grams.words_with(self.section, text, terms, MOST_KNOWN);
+            return self.segment.grams.words_with(self.section, text, terms, MOST);
         }
         let mut out: Option<Vec<u64>> = None;
         for gram in wanted {
@@ -260,41 +249,73 @@ impl<'a> Lookup<'a> {
         let inside = open_left && open_right;
         let wanted = wanted(text, open_right);
         if wanted.is_empty() {
-            return Ok(Noise { docs: self.noise_with(text)?, sure: inside });
+            let docs = self.noise_with(text)?;
+            let sure = if inside { docs.clone() } else { Docs::none(self.segment.reader.max_doc()) };
+            return Ok(Noise { docs, sure });
         }
-        let mut docs: Option<Docs> = None;
+        let mut noise: Option<Noise> = None;
+        let mut behind = text.chars().skip(3).filter(|_| inside);
         for gram in &wanted {
-            let found = self.noise_of(&gram.term(self.section.letter()))?;
-            let docs = match &mut docs {
-                Some(docs) => {
-                    docs.keep(&found);
-                    &*docs
+            let found = self.noise_of(*gram, behind.next())?;
+            let noise = match &mut noise {
+                Some(noise) => {
+                    noise.docs.keep(&found.docs);
+                    noise.sure.keep(&found.sure);
+                    &*noise
                 }
                 none => &*none.insert(found),
             };
-            if docs.is_empty() {
+            if noise.docs.is_empty() {
                 break;
             }
         }
-        let docs = docs.unwrap_or_else(|| Docs::none(self.segment.reader.max_doc()));
-        Ok(Noise { docs, sure: inside && wanted.len() == 1 })
+        let mut noise = noise.unwrap_or_else(|| Noise::none(self.segment.reader.max_doc()));
+        if !inside {
+            noise.sure = Docs::none(self.segment.reader.max_doc());
+        }
+        Ok(noise)
     }
 
-    fn noise_of(&self, term: &str) -> Result<Docs, Error> {
-        let inverted = self.segment.reader.inverted_index(self.segment.fields.noise)?;
-        let mut docs = Docs::none(self.segment.reader.max_doc());
-        if let Some(info) = inverted.terms().get(term.as_bytes())? {
-            add_docs(&inverted, self.segment.lists(self.segment.fields.noise), &info, &mut docs)?;
+    /// Documents with a gram of noise, behind which there is, or may be, a character.
+    fn noise_of(&self, gram: Gram, next: Option<char>) -> Result<Noise, Error> {
+        let field = self.segment.fields.noise(self.section);
+        let inverted = self.segment.reader.inverted_index(field)?;
+        let mut noise = Noise::none(self.segment.reader.max_doc());
+        let Some(info) = inverted.terms().get(gram.term(self.section.letter()).as_bytes())? else {
+            return Ok(noise);
+        };
+        let lists = self.segment.lists(field);
+        match next {
+            Some(next) if field == self.segment.fields.body_noise => {
+                let next = u32::from(behind(next));
+                each_counted(&inverted, lists, &info, |docs, known| {
+                    for (doc, known) in docs.iter().zip(known) {
+                        if *known == u32::from(VARIOUS) {
+                            noise.docs.insert(*doc);
+                        } else if *known == next {
+                            noise.docs.insert(*doc);
+                            noise.sure.insert(*doc);
+                        }
+                    }
+                })?;
+            }
+            next => {
+                add_docs(&inverted, lists, &info, &mut noise.docs)?;
+                if next.is_none() {
+                    noise.sure = noise.docs.clone();
+                }
+            }
         }
-        Ok(docs)
+        Ok(noise)
     }
 
     /// Documents with a gram of noise that begins with one or two characters.
     fn noise_with(&self, text: &str) -> Result<Docs, Error> {
-        let inverted = self.segment.reader.inverted_index(self.segment.fields.noise)?;
+        let field = self.segment.fields.noise(self.section);
+        let inverted = self.segment.reader.inverted_index(field)?;
         let prefix = format!("{}{text}", self.section.letter());
         let mut docs = Docs::none(self.segment.reader.max_doc());
-        let mut lists = DocLists::new(&inverted, self.segment.lists(self.segment.fields.noise));
+        let mut lists = DocLists::new(&inverted, self.segment.lists(field));
         let mut stream = inverted.terms().range().ge(prefix.as_bytes()).into_stream()?;
         while stream.advance() && stream.key().starts_with(prefix.as_bytes()) {
             lists.each(stream.value(), |found| docs.insert_all(found))?;
